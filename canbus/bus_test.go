@@ -1,0 +1,121 @@
+package canbus
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestFilterMatch(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		filter Filter
+		frame  Frame
+		want   bool
+	}{
+		{"the identifier", Filter{ID: 0x7E8, Mask: MaxStandardID}, Frame{ID: 0x7E8}, true},
+		{"another", Filter{ID: 0x7E8, Mask: MaxStandardID}, Frame{ID: 0x7E9}, false},
+		{"a bit outside the mask", Filter{ID: 0x7E8, Mask: 0x7F8}, Frame{ID: 0x7EF}, true},
+		{"a bit of the filter outside the mask", Filter{ID: 0x7EF, Mask: 0x7F8}, Frame{ID: 0x7E8}, true},
+		{"11 bits where 29 are wanted", Filter{ID: 0x7E8, Mask: MaxExtendedID, Extended: true}, Frame{ID: 0x7E8}, false},
+		{"29 bits where 11 are wanted", Filter{ID: 0x7E8, Mask: MaxStandardID}, Frame{ID: 0x7E8, Flags: Extended}, false},
+		{"29 bits", Filter{ID: 0x18DAF110, Mask: MaxExtendedID, Extended: true}, Frame{ID: 0x18DAF110, Flags: Extended | FD}, true},
+		{"zero filter", Filter{}, Frame{ID: 0x123}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.filter.Match(&c.frame); got != c.want {
+				t.Errorf("Match = %v", got)
+			}
+		})
+	}
+}
+
+type namedBus struct {
+	Bus
+	address string
+}
+
+// register is Register until the test's end.
+func register(t *testing.T, scheme string, err error) {
+	Register(scheme, func(address string) (Bus, error) {
+		if err != nil {
+			return nil, err
+		}
+		return namedBus{address: address}, nil
+	})
+	t.Cleanup(func() {
+		driversMu.Lock()
+		defer driversMu.Unlock()
+		delete(drivers, scheme)
+	})
+}
+
+func TestOpenFindsTheDriver(t *testing.T) {
+	register(t, "one", nil)
+	register(t, "", nil)
+	for name, want := range map[string]string{
+		"one:a":     "a",
+		"one:a:b@5": "a:b@5",
+		"one:":      "",
+		"vcan0":     "vcan0",
+		"one":       "one",
+	} {
+		bus, err := Open(name)
+		if err != nil || bus != (namedBus{address: want}) {
+			t.Errorf("Open(%q) = %v, %v; want address %q", name, bus, err, want)
+		}
+	}
+}
+
+func TestOpenReturnsTheDriversError(t *testing.T) {
+	want := errors.New("no such device")
+	register(t, "broken", want)
+	if bus, err := Open("broken:x"); bus != nil || err != want {
+		t.Errorf("Open = %v, %v; want %v", bus, err, want)
+	}
+}
+
+func TestOpenUnknown(t *testing.T) {
+	register(t, "two", nil)
+	register(t, "one", nil)
+	for _, name := range []string{"three:x", "vcan0", ""} {
+		_, err := Open(name)
+		unknown, ok := errors.AsType[*UnknownBusError](err)
+		if !ok || unknown.Name != name || !slices.Equal(unknown.Schemes, []string{"one", "two"}) {
+			t.Errorf("Open(%q): %v", name, err)
+			continue
+		}
+		for _, part := range []string{`"` + name + `"`, "one:", "two:"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("error %q does not name %s", err, part)
+			}
+		}
+	}
+}
+
+func TestUnknownBusErrorNamesWhatThereIs(t *testing.T) {
+	for _, c := range []struct {
+		schemes []string
+		want    string
+	}{
+		{nil, "(known: none)"},
+		{[]string{"slcan", "virtual"}, "(known: slcan:, virtual:)"},
+		{[]string{"", "virtual"}, "(known: names without a colon, virtual:)"},
+	} {
+		err := &UnknownBusError{Name: "x", Schemes: c.schemes}
+		if !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v; want it to contain %s", err, c.want)
+		}
+	}
+}
+
+func TestRegisterTwicePanics(t *testing.T) {
+	register(t, "one", nil)
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic")
+		}
+	}()
+	Register("one", nil)
+}

@@ -1,0 +1,120 @@
+package canbus
+
+import (
+	"fmt"
+	"time"
+)
+
+// Flags say what kind of frame a [Frame] is and how it came here.
+type Flags uint8
+
+const (
+	Extended   Flags = 1 << iota // the identifier has 29 bits, not 11
+	FD                           // a CAN FD frame: up to 64 data bytes, never remote
+	BRS                          // FD only: the data phase runs at the higher bit rate
+	ESI                          // FD only: the sender is error passive
+	Remote                       // a remote transmission request: Len, but no data
+	ErrorFrame                   // not from the wire: the controller reports an error (SocketCAN's error frames)
+	Echo                         // one of our own frames, come back because it is on the wire (see Properties.Echo)
+)
+
+const (
+	// MaxLen is the number of data bytes of the longest CAN FD frame.
+	MaxLen = 64
+	// MaxClassicLen is the number of data bytes of the longest classic CAN frame.
+	MaxClassicLen = 8
+	// MaxStandardID is the highest 11-bit identifier.
+	MaxStandardID = 0x7FF
+	// MaxExtendedID is the highest 29-bit identifier.
+	MaxExtendedID = 0x1FFFFFFF
+)
+
+// A Frame is one CAN or CAN FD frame. It is a plain comparable value: copying
+// it copies the data.
+type Frame struct {
+	// ID is the identifier, without any flag bits.
+	ID uint32
+	// Flags tell an 11-bit from a 29-bit identifier, CAN FD from classic CAN,
+	// and so on.
+	Flags Flags
+	// Len is the number of data bytes, 0 to 8, and for FD also 12, 16, 20, 24,
+	// 32, 48 and 64. In a remote frame it is the length asked for.
+	Len uint8
+	// Timestamp is when the frame was received, in nanoseconds since the Unix
+	// epoch; 0 where the bus does not say. Writing ignores it.
+	Timestamp int64
+	// Data holds the data in its first Len bytes. What follows has no meaning.
+	Data [MaxLen]byte
+}
+
+// Payload returns the frame's data bytes. They are the frame's own, not a copy.
+// A Len above the frame's room is taken as full.
+func (f *Frame) Payload() []byte { return f.Data[:min(int(f.Len), MaxLen)] }
+
+// Has reports whether all the given flags are set.
+func (f *Frame) Has(flags Flags) bool { return f.Flags&flags == flags }
+
+// Time returns Timestamp as a time.Time; the zero Time where there is none.
+func (f *Frame) Time() time.Time {
+	if f.Timestamp == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, f.Timestamp)
+}
+
+// Validate returns what is wrong with a frame that is to be sent, nil if nothing
+// is. It looks at ID, Flags and Len; Echo, Timestamp and the data do not matter.
+func (f *Frame) Validate() error {
+	// Nearly all frames leave here.
+	if f.Flags == 0 && f.ID <= MaxStandardID && f.Len <= MaxClassicLen {
+		return nil
+	}
+	return f.validate()
+}
+
+func (f *Frame) validate() error {
+	fd := f.Has(FD)
+	switch {
+	case f.Has(ErrorFrame):
+		return fmt.Errorf("canbus: frame %X is an error report, which cannot be sent", f.ID)
+	case !f.Has(Extended) && f.ID > MaxStandardID:
+		return fmt.Errorf("canbus: identifier 0x%X has more than 11 bits (at most 0x%X, or set Extended)", f.ID, MaxStandardID)
+	case f.ID > MaxExtendedID:
+		return fmt.Errorf("canbus: identifier 0x%X has more than 29 bits (at most 0x%X)", f.ID, MaxExtendedID)
+	case fd && f.Has(Remote):
+		return fmt.Errorf("canbus: frame %X has the flags FD and Remote (CAN FD has no remote frames)", f.ID)
+	case !fd && f.Flags&(BRS|ESI) != 0:
+		return fmt.Errorf("canbus: frame %X has the flag BRS or ESI but not FD (classic CAN has neither)", f.ID)
+	case !fd && f.Len > MaxClassicLen:
+		return fmt.Errorf("canbus: %d bytes in classic CAN frame %X (0 to %d, or set FD)", f.Len, f.ID, MaxClassicLen)
+	case !ValidLen(int(f.Len), fd):
+		return fmt.Errorf("canbus: %d bytes in CAN FD frame %X (0 to 8, 12, 16, 20, 24, 32, 48 or 64)", f.Len, f.ID)
+	}
+	return nil
+}
+
+// lengths are the data lengths that a CAN FD DLC can say above 8.
+var lengths = [...]uint8{12, 16, 20, 24, 32, 48, 64}
+
+// PadLen returns the shortest length of at least n that a DLC can say: n itself
+// up to 8, then 12, 16, 20, 24, 32, 48 and 64. Above 64 it returns 64.
+func PadLen(n int) int {
+	if n <= MaxClassicLen {
+		return max(n, 0)
+	}
+	for _, l := range lengths {
+		if n <= int(l) {
+			return int(l)
+		}
+	}
+	return MaxLen
+}
+
+// ValidLen reports whether a frame can have n data bytes: at most 8 in classic
+// CAN, and in CAN FD only the lengths that a DLC can say.
+func ValidLen(n int, fd bool) bool {
+	if n < 0 || n > MaxLen || !fd && n > MaxClassicLen {
+		return false
+	}
+	return PadLen(n) == n
+}

@@ -1,0 +1,102 @@
+package canbus
+
+import (
+	"testing"
+	"time"
+)
+
+func TestPadLenAndValidLen(t *testing.T) {
+	lens := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64}
+	i := 0
+	for n := range 65 {
+		if n > lens[i] {
+			i++
+		}
+		if got := PadLen(n); got != lens[i] {
+			t.Errorf("PadLen(%d) = %d, want %d", n, got, lens[i])
+		}
+		if got, want := ValidLen(n, true), n == lens[i]; got != want {
+			t.Errorf("ValidLen(%d, true) = %v", n, got)
+		}
+		if got, want := ValidLen(n, false), n <= 8; got != want {
+			t.Errorf("ValidLen(%d, false) = %v", n, got)
+		}
+	}
+	for n, want := range map[int]int{-1: 0, 65: 64, 1 << 40: 64} {
+		if got := PadLen(n); got != want {
+			t.Errorf("PadLen(%d) = %d, want %d", n, got, want)
+		}
+		if ValidLen(n, true) || ValidLen(n, false) {
+			t.Errorf("ValidLen(%d) is true", n)
+		}
+	}
+}
+
+func TestPayloadIsTheFramesOwn(t *testing.T) {
+	f := Frame{Len: 3}
+	f.Payload()[2] = 7
+	if len(f.Payload()) != 3 || f.Data[2] != 7 {
+		t.Errorf("payload %v, data %v", f.Payload(), f.Data)
+	}
+	f.Len = 255
+	if len(f.Payload()) != MaxLen {
+		t.Errorf("payload of %d bytes, want %d", len(f.Payload()), MaxLen)
+	}
+}
+
+func TestHasWantsAllFlags(t *testing.T) {
+	f := Frame{Flags: Extended | FD}
+	for flags, want := range map[Flags]bool{0: true, Extended: true, Extended | FD: true, FD | BRS: false, Remote: false} {
+		if got := f.Has(flags); got != want {
+			t.Errorf("Has(%08b) = %v", flags, got)
+		}
+	}
+}
+
+func TestFrameTime(t *testing.T) {
+	if f := (Frame{}); !f.Time().IsZero() {
+		t.Errorf("time of a frame without timestamp: %v", f.Time())
+	}
+	want := time.Date(2024, 2, 29, 12, 0, 0, 123456789, time.UTC)
+	if f := (Frame{Timestamp: want.UnixNano()}); !f.Time().Equal(want) {
+		t.Errorf("Time() = %v, want %v", f.Time(), want)
+	}
+}
+
+var invalidFrames = []Frame{
+	{ID: 0x800},
+	{ID: 0xFFFFFFFF},
+	{ID: 0x20000000, Flags: Extended},
+	{ID: 0x800, Flags: FD},
+	{Len: 9},
+	{Len: 255},
+	{Len: 9, Flags: Remote},
+	{Len: 9, Flags: FD},
+	{Len: 63, Flags: FD},
+	{Len: 65, Flags: FD},
+	{Flags: FD | Remote},
+	{Flags: BRS},
+	{Flags: ESI},
+	{Flags: ErrorFrame},
+}
+
+func TestValidate(t *testing.T) {
+	for _, f := range invalidFrames {
+		if err := f.Validate(); err == nil {
+			t.Errorf("%+v is valid", f)
+		}
+	}
+	for _, f := range []Frame{
+		{},
+		{ID: 0x7FF, Len: 8},
+		{ID: 0x7FF, Len: 8, Flags: Echo},
+		{ID: 0x1FFFFFFF, Len: 8, Flags: Extended},
+		{ID: 0x7FF, Len: 8, Flags: Remote},
+		{ID: 0x7FF, Len: 64, Flags: FD},
+		{ID: 0x1FFFFFFF, Len: 12, Flags: Extended | FD | BRS | ESI},
+	} {
+		if err := f.Validate(); err != nil {
+			t.Errorf("%+v: %v", f, err)
+		}
+	}
+}

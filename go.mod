@@ -1,0 +1,3 @@
+module example.com/isotp
+
+go 1.26.0
