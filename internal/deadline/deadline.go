@@ -1,0 +1,126 @@
+// Package deadline has read and write deadlines for connections that wait on
+// channels, with the meaning that net.Conn gives them.
+package deadline
+
+import (
+	"sync"
+	"time"
+)
+
+// A Deadline is a moment after which calls fail. The zero value is ready to
+// use and has none. A Deadline must not be copied after its first use; all
+// its methods can be called from any goroutine.
+//
+// It takes a channel when somebody waits, and a timer when somebody waits for a
+// moment to come. Connections that are open and idle can be many.
+type Deadline struct {
+	mu    sync.Mutex
+	at    time.Time     // zero: no deadline
+	timer *time.Timer   // calls expire; armed if passed is open and at is set
+	c     chan struct{} // passed if at has come; nil until somebody waits
+}
+
+// passed is the channel of every deadline that has come.
+var passed = make(chan struct{})
+
+func init() { close(passed) }
+
+// Set sets the deadline to t, or to none if t is zero. With a t that is now or
+// past the deadline is exceeded when Set returns; with one in the future, or
+// none, it is not, even if the one before was.
+//
+// Set(time.Time{}) also lets go of the timer: a connection does so when it is
+// closed, or it stays in memory until the deadline.
+func (d *Deadline) Set(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.c == passed {
+		d.c = nil // those who have the closed channel keep it
+	}
+	if t.IsZero() {
+		d.at = t
+		d.stop()
+		return
+	}
+	now := time.Now()
+	left := t.Sub(now)
+	// What was right by the clocks now stays so if someone sets the wall clock.
+	d.at = now.Add(left)
+	switch {
+	case left <= 0:
+		d.pass()
+	case d.c != nil:
+		d.arm(left)
+	}
+}
+
+// Wait returns a channel that is closed when the deadline is exceeded. It holds
+// for deadlines set later too, until one has come: get it anew for each call
+// that waits.
+func (d *Deadline) Wait() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	left, set := d.check()
+	if d.c == nil {
+		d.c = make(chan struct{})
+		if set {
+			d.arm(left)
+		}
+	}
+	return d.c
+}
+
+// Exceeded reports whether the deadline has come. It asks the clock, and so
+// does not wait for a timer that is late; if it is true the channel of Wait is
+// closed.
+func (d *Deadline) Exceeded() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.check()
+	return d.c == passed
+}
+
+// expire is called by the timer, perhaps by one that was for an earlier
+// deadline, set anew or stopped too late. So it goes by the clock only.
+func (d *Deadline) expire() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.check()
+}
+
+// The methods below are called under mu.
+
+// check closes the channel if the deadline has come. Otherwise it returns how
+// far off it is, and whether there is one.
+func (d *Deadline) check() (left time.Duration, set bool) {
+	if d.c == passed || d.at.IsZero() {
+		return 0, false
+	}
+	if left = time.Until(d.at); left > 0 {
+		return left, true
+	}
+	d.pass()
+	return 0, false
+}
+
+func (d *Deadline) pass() {
+	if d.c != nil {
+		close(d.c)
+	}
+	d.c = passed
+	d.stop()
+}
+
+func (d *Deadline) arm(left time.Duration) {
+	if d.timer == nil {
+		d.timer = time.AfterFunc(left, d.expire)
+		return
+	}
+	d.timer.Reset(left)
+}
+
+func (d *Deadline) stop() {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package pacer
+
+func newAlarm(ready func() bool) alarm { return newTimerAlarm(ready) }
