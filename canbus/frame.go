@@ -96,25 +96,26 @@ func (f *Frame) validate() error {
 // lengths are the data lengths that a CAN FD DLC can say above 8.
 var lengths = [...]uint8{12, 16, 20, 24, 32, 48, 64}
 
-// PadLen returns the shortest length of at least n that a DLC can say: n itself
-// up to 8, then 12, 16, 20, 24, 32, 48 and 64. Above 64 it returns 64.
-func PadLen(n int) int {
-	if n <= MaxClassicLen {
-		return max(n, 0)
+// padded are the results of PadLen.
+var padded = func() (t [MaxLen + 1]uint8) {
+	n := uint8(0)
+	for ; n <= MaxClassicLen; n++ {
+		t[n] = n
 	}
 	for _, l := range lengths {
-		if n <= int(l) {
-			return int(l)
+		for ; n <= l; n++ {
+			t[n] = l
 		}
 	}
-	return MaxLen
-}
+	return t
+}()
+
+// PadLen returns the shortest length of at least n that a DLC can say: n itself
+// up to 8, then 12, 16, 20, 24, 32, 48 and 64. Above 64 it returns 64.
+func PadLen(n int) int { return int(padded[min(max(n, 0), MaxLen)]) }
 
 // ValidLen reports whether a frame can have n data bytes: at most 8 in classic
 // CAN, and in CAN FD only the lengths that a DLC can say.
 func ValidLen(n int, fd bool) bool {
-	if n < 0 || n > MaxLen || !fd && n > MaxClassicLen {
-		return false
-	}
-	return PadLen(n) == n
+	return 0 <= n && n <= MaxLen && (fd || n <= MaxClassicLen) && PadLen(n) == n
 }

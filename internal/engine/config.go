@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"time"
+
+	"example.com/isotp/internal/wire"
+)
+
+// Config is what the engines of many endpoints share. Nothing in it has a
+// default: isotpnet.Config is where users meet defaults and checks.
+type Config struct {
+	// How frames are written: see wire.Format.
+	FrameSize, MinFrameSize int
+	Fill                    byte
+	FD, BRS                 bool
+
+	// BlockSize and STmin (coded) stand in the flow controls that we send.
+	BlockSize, STmin uint8
+	// OverrideSTmin is the separation time to use whatever the peer asks for;
+	// negative: what the peer asks for.
+	OverrideSTmin time.Duration
+	// FirstFlowControl: BS and STmin of a message's first CTS hold to its end.
+	FirstFlowControl bool
+
+	// NAs limits each frame's way to the bus, N_As and N_Ar; NBs the wait for a
+	// flow control; NCr the wait for a Consecutive Frame; NCs how long we may
+	// keep the peer waiting for one.
+	NAs, NBs, NCr, NCs time.Duration
+	// NBr is how long a CTS is held back before each WAIT.
+	NBr time.Duration
+	// NeverHold: a message that there is no room for is refused instead.
+	NeverHold bool
+	// MaxWaits is how many WAITs in a row are accepted; negative: any number.
+	MaxWaits int
+	// MaxSendWaits, N_WFTmax, is how many WAITs in a row are sent.
+	MaxSendWaits int
+
+	// MaxMessageSize is the longest message received whole.
+	MaxMessageSize uint32
+	// HighMark is how many bytes of messages may wait to be read before CTS is
+	// held back; HardLimit how many before Single Frames are lost.
+	HighMark, HardLimit int
+	// Window is how many bytes of a streamed message may wait to be read.
+	Window int
+
+	// RateBits is how many bits of frame data may be sent within RateWindow; 0:
+	// any number.
+	RateBits   int
+	RateWindow time.Duration
+
+	// ListenOnly: nothing is ever sent.
+	ListenOnly bool
+	// ReportAborted: a waiting read learns that the message being received
+	// was given up.
+	ReportAborted bool
+}
+
+// Format returns how frames to that address are written.
+func (c *Config) Format(to wire.Address) wire.Format {
+	return wire.Format{
+		Address:      to,
+		FrameSize:    c.FrameSize,
+		MinFrameSize: c.MinFrameSize,
+		Fill:         c.Fill,
+		FD:           c.FD,
+		BRS:          c.BRS,
+	}
+}

@@ -1,0 +1,216 @@
+// Package engine is the protocol of ISO 15765-2 between one pair of addresses,
+// as a state machine: it has no goroutine, no lock, no clock and does no I/O.
+// Whoever owns an [Engine] brings it what happens (a frame came, a frame is on
+// the wire, it is this late) and afterwards asks what is to be done: which
+// frames to send ([Engine.PollTransmit]), when to come back
+// ([Engine.PollTimeout]) and what its users have been waiting for
+// ([Engine.TakeEvents]).
+//
+// Sending and receiving are independent (full duplex): see sender and receiver,
+// each of which begins with the table of its states. Only flow controls cross
+// from one to the other.
+package engine
+
+import (
+	"math"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/wire"
+)
+
+// A Time is a moment on a monotonic clock, in nanoseconds since any one moment.
+type Time int64
+
+// never is later than every moment.
+const never Time = math.MaxInt64
+
+// Add returns the moment d later.
+func (t Time) Add(d time.Duration) Time { return t + Time(d) }
+
+// Sub returns the time from u to t.
+func (t Time) Sub(u Time) time.Duration { return time.Duration(t - u) }
+
+// Events are what the users of an engine wait for.
+type Events uint8
+
+const (
+	Readable  Events = 1 << iota // there is more to read, or a receive error
+	SendDone                     // Engine.SendResult has the result of the transmission
+	SendSpace                    // Engine.Supply can be called again
+)
+
+// An Engine is one endpoint of one pair of addresses. Its methods must not be
+// called at the same time.
+type Engine struct {
+	cfg    *Config
+	format wire.Format // how we write to the peer
+	listen int         // address bytes in what we receive
+
+	tx     sender
+	rx     receiver
+	queue  queue
+	events Events
+
+	// handed numbers the frames that PollTransmit gave out, so that
+	// HandleTransmitted can say which one it is about. flowControls says of the
+	// last 64 which ones are flow controls: the bit of a number modulo 64.
+	handed       uint32
+	flowControls uint64
+
+	// ReadWaiting: somebody is waiting for a message, and with ReportAborted
+	// wants to know if that is given up.
+	ReadWaiting bool
+
+	overhears bool // the other direction's flow control reaches us
+
+	// Observe, where not nil, is told of what happens. It must not call the
+	// engine.
+	Observe func(Observation)
+	stats   Stats
+}
+
+// Init makes an engine ready that sends to one address and listens on another.
+// The Config stays shared and must not change.
+func (e *Engine) Init(cfg *Config, send, listen wire.Address) {
+	*e = Engine{cfg: cfg, format: cfg.Format(send), listen: listen.Overhead()}
+	e.tx.init(cfg)
+	e.rx.init()
+}
+
+// Format is how the engine writes frames to its peer.
+func (e *Engine) Format() *wire.Format { return &e.format }
+
+// TakeEvents returns what has happened since the last call.
+func (e *Engine) TakeEvents() Events {
+	ev := e.events
+	e.events = 0
+	return ev
+}
+
+// HandleFrame takes a frame received on the address that the engine listens on,
+// or, if functional is true, on a functional address that it heeds.
+func (e *Engine) HandleFrame(now Time, f *canbus.Frame, functional bool) {
+	e.stats.FramesReceived++
+	var p wire.PDU
+	if fault := p.Parse(f, e.listen); fault != wire.OK {
+		e.ignore(now, faultCodes[fault])
+		return
+	}
+	switch {
+	case p.Kind == wire.ConsecutiveFrame && !functional:
+		e.handleConsecutive(now, &p, f.Len)
+	case p.Kind == wire.SingleFrame:
+		e.handleSingle(now, &p, functional)
+	case p.Kind == wire.FirstFrame && !functional:
+		e.handleFirst(now, &p, f.Len)
+	case p.Kind == wire.FirstFrame:
+		e.ignore(now, FunctionalFirstFrame)
+	case p.Kind == wire.FlowControl && !functional && !e.cfg.ListenOnly:
+		e.handleFlowControl(now, &p)
+	default:
+		e.ignore(now, InvalidFrame)
+	}
+}
+
+var faultCodes = [...]Code{
+	wire.Malformed:       InvalidFrame,
+	wire.MissingEscape:   MissingEscape,
+	wire.BadFirstFrameDL: InvalidFirstFrameLength,
+}
+
+// HandleTransmitted is told that the frame of that number is on the wire. The
+// first frame that PollTransmit gives out has the number 1, and so on. No more
+// than 64 may be on their way at once.
+func (e *Engine) HandleTransmitted(now Time, number uint32) {
+	e.stats.FramesSent++
+	switch {
+	case !e.isFlowControl(number):
+		e.dataTransmitted(now, number)
+	case number == e.rx.fcNumber:
+		e.flowControlTransmitted(now)
+	}
+}
+
+// Withdrawn reports whether a frame given out belongs to a transmission or a
+// reception that has ended, so that it should not be sent any more.
+func (e *Engine) Withdrawn(number uint32) bool {
+	if e.isFlowControl(number) {
+		return number != e.rx.fcNumber || e.rx.fcBy == never
+	}
+	return !after(number, e.tx.base)
+}
+
+// Handed is the number of the frame that PollTransmit gave out last.
+func (e *Engine) Handed() uint32 { return e.handed }
+
+// hand numbers a frame that is given out.
+func (e *Engine) hand(flowControl bool) uint32 {
+	e.handed++
+	bit := uint64(1) << (e.handed % 64)
+	e.flowControls &^= bit
+	if flowControl {
+		e.flowControls |= bit
+	}
+	return e.handed
+}
+
+func (e *Engine) isFlowControl(number uint32) bool {
+	return e.flowControls>>(number%64)&1 != 0
+}
+
+// after compares frame numbers, which wrap.
+func after(a, b uint32) bool { return int32(a-b) > 0 }
+
+// HandleTimeout does what is due at now. Called too early it does nothing.
+func (e *Engine) HandleTimeout(now Time) {
+	e.sendTimeout(now)
+	e.receiveTimeout(now)
+}
+
+// PollTransmit fills frames with what can be sent at now, flow control first,
+// and returns how many there are. It is to be called after every other method
+// that may have changed something, until it returns 0.
+func (e *Engine) PollTransmit(now Time, frames []canbus.Frame) int {
+	n := 0
+	if e.rx.fc != noFlowControl && len(frames) > 0 {
+		e.pollFlowControl(now, &frames[0])
+		n++
+	}
+	if e.tx.state != sendIdle {
+		n += e.pollSender(now, frames[n:])
+	}
+	return n
+}
+
+// PollTimeout returns when HandleTimeout and PollTransmit have something to do
+// next if nothing else happens; false: never. Call it after PollTransmit.
+func (e *Engine) PollTimeout() (Time, bool) {
+	t := min(e.tx.timeout(), e.rx.timeout())
+	return t, t != never
+}
+
+// ignore counts a frame that does not change anything.
+func (e *Engine) ignore(now Time, why Code) {
+	e.stats.Errors[why]++
+	e.observe(Observation{Kind: FrameIgnored, At: now, Code: why})
+}
+
+func (e *Engine) observe(o Observation) {
+	if e.Observe != nil {
+		e.Observe(o)
+	}
+}
+
+// FlowControlPending reports whether PollTransmit has a flow control to send.
+func (e *Engine) FlowControlPending() bool { return e.rx.fc != noFlowControl }
+
+// HandleStalled ends what is under way because for N_As nobody has called
+// PollTransmit: the bus takes no frames.
+func (e *Engine) HandleStalled(now Time) {
+	e.Abort(now, TimeoutA)
+	if e.rx.fc != noFlowControl {
+		e.abortReceive(now, TimeoutA)
+		e.rx.fc = noFlowControl // an OVFLW belongs to no reception
+	}
+}

@@ -1,0 +1,148 @@
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+func TestReceiveHold(t *testing.T) {
+	// A message that is not read fills the queue.
+	full := func(c *Config) { c.HighMark = 10 }
+	fill := func(s *script) *script { return s.hears("01 AA") }
+	play(t, []scenario{
+		{"Br/receive/above the high mark CTS is held back until there is room", full, func(s *script) {
+			fill(s).hears("10 08 01 02 03 04 05 06").at(500 * ms).reads("AA").sends(cts).hears("21 07 08").readsMessage(8)
+		}},
+		{"Br/receive/at the high mark it is not", func(c *Config) { c.HighMark = overhead + 1 }, func(s *script) {
+			fill(s).hears("10 08 01 02 03 04 05 06").sends(cts)
+		}},
+		{"WAIT/receive/after N_Br, and again after each N_Br", full, func(s *script) {
+			fill(s).at(100 * ms).hears("10 08 01 02 03 04 05 06")
+			for i := range 10 {
+				s.due(900*ms + time.Duration(i)*800*ms).sends(wft)
+			}
+			s.at(8500 * ms).reads("AA").sends(cts).hears("21 07 08").readsMessage(8)
+		}},
+		{"WAIT/receive/after N_WFTmax of them the reception ends: OVFLW to a First Frame", func(c *Config) { c.HighMark, c.MaxSendWaits = 10, 2 }, func(s *script) {
+			fill(s).hears("10 14 01 02 03 04 05 06").due(800 * ms).sends(wft).due(1600 * ms).sends(wft)
+			s.due(2400*ms).sends(ovflw).idle().counts(WaitOverrun, 1)
+			s.reads("AA").readsNothing()
+		}},
+		{"WAIT/receive/after N_WFTmax of them within a message it ends, and nothing is sent", func(c *Config) { c.HighMark, c.MaxSendWaits, c.BlockSize = 60, 1, 1 }, func(s *script) {
+			s.hears("10 14 01 02 03 04 05 06").sends("30 01 00 CC CC CC CC CC").hearsFunctional("01 AA").hears("21 07 08 09 0A 0B 0C 0D")
+			s.due(800*ms).sends("31 01 00 CC CC CC CC CC").due(1600*ms).idle().counts(WaitOverrun, 1)
+			s.reads("AA").readsNothing()
+		}},
+		{"WAIT/receive/MaxSendWaits 0: none at all", func(c *Config) { c.HighMark, c.MaxSendWaits = 10, 0 }, func(s *script) {
+			fill(s).hears("10 14 01 02 03 04 05 06").due(800*ms).sends(ovflw).idle().counts(WaitOverrun, 1)
+		}},
+		{"WAIT/receive/CTS resets the count", func(c *Config) { c.HighMark, c.MaxSendWaits, c.BlockSize = 64, 1, 1 }, func(s *script) {
+			fill(s).hears("10 14 01 02 03 04 05 06").due(800 * ms).sends("31 01 00 CC CC CC CC CC").reads("AA").sends("30 01 00 CC CC CC CC CC")
+			s.hearsFunctional("01 BB").hears("21 07 08 09 0A 0B 0C 0D").due(1600 * ms).sends("31 01 00 CC CC CC CC CC").reads("BB").sends("30 01 00 CC CC CC CC CC")
+			s.hears("22 0E 0F 10 11 12 13 14").readsMessage(20)
+		}},
+		{"WAIT/receive/room before it is handed over makes it a CTS", full, func(s *script) {
+			fill(s).hears("10 08 01 02 03 04 05 06").now = 800 * ms
+			s.e.HandleTimeout(s.time())
+			s.e.Read(make([]byte, 10))
+			s.poll()
+			s.sends(cts).hears("21 07 08").readsMessage(8)
+		}},
+		{"Ar/receive/the echo of a WAIT is not that of the CTS after it", full, func(s *script) {
+			fill(s).hears("10 14 01 02 03 04 05 06").due(800 * ms).hands(wft).at(900 * ms).reads("AA").hands(cts)
+			s.at(1000*ms).echo().at(1500*ms).echo().due(2500*ms).idle().counts(TimeoutCr, 1)
+		}},
+		{"Ar/receive/nor is it where that CTS still waits to be handed over", full, func(s *script) {
+			fill(s).hears("10 14 01 02 03 04 05 06").due(800 * ms).hands(wft).at(900 * ms)
+			s.e.Read(make([]byte, 10))
+			s.e.HandleTransmitted(s.time(), s.named)
+			s.poll()
+			s.hands(cts).echo() // of the WAIT again: nothing
+			s.at(1000*ms).echo().due(2000*ms).idle().counts(TimeoutCr, 1)
+		}},
+		{"Ar/receive/a WAIT that does not get on the wire ends the reception", func(c *Config) { c.HighMark, c.NAs = 10, 300*ms }, func(s *script) {
+			fill(s).hears("10 14 01 02 03 04 05 06").due(800*ms).hands(wft).due(1100*ms).idle().counts(TimeoutA, 1)
+		}},
+		{"FC/receive/a Consecutive Frame while CTS is held back is taken as granted", full, func(s *script) {
+			fill(s).hears("10 14 01 02 03 04 05 06", "21 07 08 09 0A 0B 0C 0D").due(1000*ms).idle().counts(TimeoutCr, 1)
+			s.hears("10 14 01 02 03 04 05 06", "21 07 08 09 0A 0B 0C 0D", "22 0E 0F 10 11 12 13 14").reads("AA").readsMessage(20)
+		}},
+		{"FC/receive/and the CTS is sent no more", full, func(s *script) {
+			fill(s).hears("10 14 01 02 03 04 05 06", "21 07 08 09 0A 0B 0C 0D").reads("AA").hears("22 0E 0F 10 11 12 13 14").readsMessage(20)
+		}},
+		{"FC/receive/nor is a CTS that was still to be handed over", nil, func(s *script) {
+			first, next := frame("10 14 01 02 03 04 05 06"), frame("21 07 08 09 0A 0B 0C 0D")
+			s.e.HandleFrame(s.time(), &first, false)
+			s.e.HandleFrame(s.time(), &next, false)
+			s.poll()
+			s.hears("22 0E 0F 10 11 12 13 14").readsMessage(20)
+		}},
+		{"FC/receive/a CTS withheld from an aborted message may serve the next one (crossing)", full, func(s *script) {
+			// The peer gave up its first message and began another while our CTS
+			// for the first was on its way.
+			fill(s).hears("10 14 AA AA AA AA AA AA").at(10 * ms).reads("AA").hands(cts)
+			s.hears("02 55 55", "10 14 01 02 03 04 05 06") // full again: held back
+			s.echo().hears("21 07 08 09 0A 0B 0C 0D", "22 0E 0F 10 11 12 13 14").reads("55 55").readsMessage(20)
+		}},
+		{"FC/receive/a wrong SN while CTS is held back ends the reception", full, func(s *script) {
+			fill(s).hears("10 14 01 02 03 04 05 06", "22 07 08 09 0A 0B 0C 0D").idle().reads("AA").readsNothing().counts(WrongSN, 1)
+		}},
+		{"FC/receive/NeverHold: what there is no room for is refused with OVFLW", func(c *Config) { c.HighMark, c.NeverHold = 10, true }, func(s *script) {
+			fill(s).hears("10 08 01 02 03 04 05 06").sends(ovflw).idle().counts(ReceiverFull, 1)
+			s.reads("AA").hears("10 08 01 02 03 04 05 06").sends(cts).hears("21 07 08").readsMessage(8)
+		}},
+		{"FC/receive/NeverHold: a message once begun is never held up", func(c *Config) { c.HighMark, c.NeverHold, c.BlockSize = 10, true, 1 }, func(s *script) {
+			s.hears("10 14 01 02 03 04 05 06").sends("30 01 00 CC CC CC CC CC").hearsFunctional("01 AA").hears("21 07 08 09 0A 0B 0C 0D")
+			s.sends("30 01 00 CC CC CC CC CC").hears("22 0E 0F 10 11 12 13 14").reads("AA").readsMessage(20)
+		}},
+		{"FC/receive/NeverHold: too long a message is refused although nobody has read yet", func(c *Config) { c.MaxMessageSize, c.NeverHold = 10, true }, func(s *script) {
+			s.hears("10 14 01 02 03 04 05 06").sends(ovflw).idle().counts(MessageTooLong, 1)
+		}},
+	})
+}
+
+func TestReceiveLoss(t *testing.T) {
+	// Room for two messages of one byte.
+	two := func(c *Config) { c.HardLimit = 2 * (overhead + 1) }
+	play(t, []scenario{
+		{"Single Frames past the hard limit are lost, and that is said where they would have been", two, func(s *script) {
+			s.hears("01 01", "01 02", "01 03", "01 04").counts(ReceiverFull, 2)
+			s.reads("01").hears("01 05", "01 06")
+			s.reads("02").readFails(ReceiverFull).reads("05").readFails(ReceiverFull).readsNothing()
+		}},
+		{"functional ones too", two, func(s *script) {
+			s.hears("01 01", "01 02").hearsFunctional("01 03").reads("01").reads("02").readFails(ReceiverFull)
+		}},
+		{"a lost one ends a reception as any other does", two, func(s *script) {
+			s.hears("01 01", "01 02", "10 14 01 02 03 04 05 06").sends(cts).hears("01 03").counts(InterruptedBySingleFrame, 1)
+			s.hears("21 07 08 09 0A 0B 0C 0D").counts(UnexpectedConsecutive, 1)
+		}},
+		{"a loss is told even if there was nothing to read", func(c *Config) { c.HardLimit = 0 }, func(s *script) {
+			s.hears("01 01")
+			if s.event&Readable == 0 {
+				s.t.Fatal("the user was not told")
+			}
+			s.readFails(ReceiverFull).readsNothing()
+		}},
+		{"a peer that does not wait for flow control cannot fill the memory", func(c *Config) { c.HighMark, c.HardLimit = 10, 200 }, func(s *script) {
+			f := frames1(8, "", 100)
+			for range 100 {
+				s.hears(f[0])
+				s.sent = nil
+				s.hears(f[1:]...)
+				s.sent = nil
+			}
+			if s.e.queue.level > 200+100+overhead {
+				s.t.Fatalf("%d bytes wait to be read", s.e.queue.level)
+			}
+			s.onWay = nil
+			s.readsMessage(100).readsMessage(100).readFails(ReceiverFull)
+		}},
+		{"Open says what was lost as Read does", two, func(s *script) {
+			s.hears("01 01", "01 02", "01 03").opens(1).reads("01").opens(1).reads("02")
+			if _, why, ok := s.e.Open(); !ok || why != ReceiverFull {
+				s.t.Fatalf("Open: code %v, ok %v", why, ok)
+			}
+		}},
+	})
+}

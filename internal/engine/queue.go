@@ -1,0 +1,144 @@
+package engine
+
+import "sync"
+
+// A message is one received, or being received, and not yet read to its end.
+type message struct {
+	info  Info
+	buf   []byte // what has arrived and is unread begins at read
+	read  int
+	small [64]byte // room for buf where little comes
+
+	complete bool
+	queued   bool // it stands in the queue
+	streamed bool // it has a window: readers get its bytes before it is complete
+	begun    bool // somebody has begun to read it
+	opened   bool // with Open
+	skipped  bool // nobody wants the rest
+	fail     Code // it was given up after it was opened, or it stands for a loss
+}
+
+// Info describes a message.
+type Info struct {
+	Size        uint32
+	Functional  bool
+	First, Last Time // when its first and its last frame came
+	// Rest is how many bytes of the message are there to be read after this
+	// call; of a streamed message more may follow.
+	Rest int
+}
+
+// overhead is what a message counts in the queue beyond its bytes, so that very
+// many short ones are not free.
+const overhead = 64
+
+func (m *message) cost() int { return m.unread() + overhead }
+
+func (m *message) unread() int { return len(m.buf) - m.read }
+
+// maxPooled keeps single huge messages from being remembered for ever.
+const maxPooled = 128 << 10
+
+// messages are recycled with their buffers: a buffer grows with what arrives, not
+// with what a First Frame claims, and that growing is worth keeping.
+var (
+	smallMessages = sync.Pool{New: func() any { return new(message) }}
+	largeMessages = sync.Pool{New: func() any { return new(message) }}
+)
+
+// newMessage returns an empty message that will be of that size.
+func newMessage(size uint32) *message {
+	var m *message
+	if size <= uint32(len(m.small)) {
+		m = smallMessages.Get().(*message)
+		m.buf = m.small[:0]
+	} else {
+		m = largeMessages.Get().(*message)
+		m.buf = m.buf[:0]
+	}
+	*m = message{info: Info{Size: size}, buf: m.buf}
+	return m
+}
+
+func (m *message) free() {
+	switch {
+	case m.info.Size <= uint32(len(m.small)):
+		smallMessages.Put(m)
+	case cap(m.buf) <= maxPooled:
+		largeMessages.Put(m)
+	}
+}
+
+// add appends what a frame brought. Where most of a streamed message is read, the
+// rest moves to the front first, so that the buffer stays below twice its window.
+func (m *message) add(p []byte) {
+	if m.skipped {
+		return
+	}
+	if m.streamed && len(m.buf)+len(p) > cap(m.buf) && m.read >= len(m.buf)/2 {
+		m.buf = m.buf[:copy(m.buf, m.buf[m.read:])]
+		m.read = 0
+	}
+	m.buf = append(m.buf, p...)
+}
+
+// queue holds messages, and reports of losses, in the order in which they are
+// read.
+type queue struct {
+	items []*message
+	head  int
+	level int // the cost of what is complete
+}
+
+func (q *queue) first() *message {
+	if q.head == len(q.items) {
+		return nil
+	}
+	return q.items[q.head]
+}
+
+func (q *queue) push(m *message) {
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	} else if q.head > 0 && len(q.items) == cap(q.items) {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+	q.items = append(q.items, m)
+}
+
+func (q *queue) pop() {
+	m := q.items[q.head]
+	q.items[q.head] = nil
+	q.head++
+	if m.complete {
+		q.level -= m.cost()
+	}
+	m.free()
+}
+
+// remove takes out a message that is no longer wanted, wherever it stands.
+func (q *queue) remove(m *message) {
+	for i := q.head; i < len(q.items); i++ {
+		if q.items[i] == m {
+			copy(q.items[i:], q.items[i+1:])
+			q.items[len(q.items)-1] = nil
+			q.items = q.items[:len(q.items)-1]
+			return
+		}
+	}
+}
+
+// pushLoss puts a report at the end, where what is lost would have been. Reports
+// in a row are one.
+func (q *queue) pushLoss(why Code) {
+	if q.head < len(q.items) {
+		if last := q.items[len(q.items)-1]; last.info.Size == 0 && last.fail == why {
+			return
+		}
+	}
+	m := newMessage(0)
+	m.fail = why
+	q.push(m)
+}

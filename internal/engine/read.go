@@ -1,0 +1,100 @@
+package engine
+
+import "example.com/isotp/internal/wire"
+
+// SetReading says how messages are read from now on. It decides about a message
+// that had to wait for that.
+func (e *Engine) SetReading(now Time, how Reading) {
+	rx := &e.rx
+	if rx.reading == how {
+		return
+	}
+	rx.reading = how
+	if !rx.undecided {
+		return
+	}
+	if how == ReadStreams {
+		rx.undecided = false
+		rx.msg.streamed = true
+		e.enqueue(rx.msg)
+		e.roomMade()
+		return
+	}
+	e.abortReceive(now, MessageTooLong)
+	e.queueFlowControl(wire.Overflow)
+}
+
+// Read copies the next bytes of the first message to p: of one that is streamed
+// or begun with Open as they come, of others when the message is complete. What does not
+// fit stays. end reports that the message ends with these bytes.
+//
+// With a why that is not OK there are no bytes: ReceiverFull says that messages
+// were lost here, other codes that the message being read, or with ReportAborted
+// waited for, was given up. It is said once. With ok false there is nothing to
+// read, or p is empty.
+func (e *Engine) Read(p []byte) (n int, info Info, end bool, why Code, ok bool) {
+	m := e.queue.first()
+	if m == nil || !m.complete && !m.streamed && !m.begun && m.fail == OK {
+		return 0, Info{}, false, OK, false
+	}
+	if m.unread() == 0 {
+		if m.fail == OK {
+			return 0, Info{}, false, OK, false
+		}
+		why = m.fail
+		e.queue.pop()
+		return 0, Info{}, true, why, true
+	}
+	if len(p) == 0 {
+		return 0, Info{}, false, OK, false
+	}
+	m.begun = true
+	n = copy(p, m.buf[m.read:])
+	m.read += n
+	info = m.info
+	info.Rest = m.unread()
+	if m.complete {
+		e.queue.level -= n
+		if info.Rest == 0 {
+			end = true
+			e.queue.pop()
+		}
+	}
+	e.roomMade()
+	return n, info, end, OK, true
+}
+
+// Open begins to read the next message, complete or not; Read then gives its
+// bytes as they come. What is left of a message opened before is skipped; what
+// Read has left of one comes first.
+func (e *Engine) Open() (info Info, why Code, ok bool) {
+	if m := e.queue.first(); m != nil && m.opened {
+		e.skip(m)
+	}
+	m := e.queue.first()
+	switch {
+	case m == nil:
+		return Info{}, OK, false
+	case m.info.Size == 0:
+		why = m.fail
+		e.queue.pop()
+		return Info{}, why, true
+	}
+	m.begun, m.opened = true, true
+	info = m.info
+	info.Rest = m.unread()
+	return info, OK, true
+}
+
+// skip takes the first message out of the queue, and what of it is still to come.
+func (e *Engine) skip(m *message) {
+	if m.complete || m.fail != OK {
+		e.queue.pop()
+	} else {
+		e.queue.remove(m)
+		m.skipped = true
+		m.buf = m.buf[:0]
+		m.read = 0
+	}
+	e.roomMade()
+}

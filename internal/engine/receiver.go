@@ -1,0 +1,388 @@
+package engine
+
+import (
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/wire"
+)
+
+// The receiver's states, and what takes it from one to another:
+//
+//	idle   First Frame: grant, or hold where there is no room for a block
+//	hold   room: grant; FlowControlHold (N_Br) over: WAIT, and hold again, or
+//	       after N_WFTmax of them idle, aborted
+//	grant  the CTS is on the wire: data
+//	data   the block's last Consecutive Frame: grant or hold; the message's
+//	       last: idle, complete; wrong SN, N_Cr: idle, aborted
+//
+// In each of them but idle a new First Frame or physical Single Frame aborts the
+// reception and begins its own; a flow control that does not get on the wire
+// within N_Ar aborts it too. A Consecutive Frame that comes in hold or grant is
+// as good as one in data: the sender has a CTS that crossed with an abort.
+type receiveState uint8
+
+const (
+	receiveIdle receiveState = iota
+	receiveHold
+	receiveGrant
+	receiveData
+)
+
+// noFlowControl: there is none to be sent.
+const noFlowControl = wire.FlowStatus(0xFF)
+
+// Reading says how messages are read, which decides what becomes of those longer
+// than MaxMessageSize.
+type Reading uint8
+
+const (
+	ReadUndecided Reading = iota // nobody has read yet: CTS is held back
+	ReadMessages                 // whole messages: OVFLW
+	ReadStreams                  // as they come, with Engine.Open: a window
+)
+
+type receiver struct {
+	state   receiveState
+	reading Reading
+
+	msg       *message
+	got       uint32 // how much of it has arrived
+	frameSize uint8  // RX_DL
+	sn        uint8
+	blockSize uint8 // the same in each of the message's flow controls
+	left      int   // Consecutive Frames left in the block; negative: no end
+	waits     int   // sent in a row
+	undecided bool  // too long a message, and nobody has read yet
+
+	fc       wire.FlowStatus // to be sent
+	fcNumber uint32          // of the last one handed over
+	fcBy     Time            // when it must be on the wire: N_Ar
+	deadline Time            // N_Cr in data, N_Br in hold
+}
+
+func (rx *receiver) init() {
+	rx.fc = noFlowControl
+	rx.fcBy, rx.deadline = never, never
+}
+
+// handleSingle takes a whole message. A functional one stands beside a reception
+// under way; a physical one ends it.
+func (e *Engine) handleSingle(now Time, p *wire.PDU, functional bool) {
+	if !functional {
+		e.abortReceive(now, InterruptedBySingleFrame)
+	}
+	if e.queue.level+len(p.Data)+overhead > e.cfg.HardLimit {
+		e.lost(now, p.Length, functional)
+		return
+	}
+	m := newMessage(p.Length)
+	m.info.Functional = functional
+	m.info.First = now
+	m.add(p.Data)
+	e.completed(now, m)
+}
+
+// lost reports a message that there is no room for and no way to refuse.
+func (e *Engine) lost(now Time, size uint32, functional bool) {
+	e.stats.Errors[ReceiverFull]++
+	e.queue.pushLoss(ReceiverFull)
+	e.events |= Readable
+	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: ReceiverFull, Size: size, Functional: functional})
+}
+
+// handleFirst begins the reception of a message.
+func (e *Engine) handleFirst(now Time, p *wire.PDU, frameSize uint8) {
+	e.abortReceive(now, InterruptedByFirstFrame)
+	rx, cfg := &e.rx, e.cfg
+	rx.fc = noFlowControl // an OVFLW for the message before would end this one
+	tooLong := p.Length > cfg.MaxMessageSize
+	streamed := rx.reading == ReadStreams && (tooLong || p.Length > uint32(cfg.Window))
+	full := cfg.NeverHold && !cfg.ListenOnly && e.queue.level > cfg.HighMark
+	switch {
+	case tooLong && !streamed && (rx.reading == ReadMessages || cfg.NeverHold):
+		e.refuse(now, MessageTooLong, p.Length)
+		return
+	case cfg.ListenOnly && e.queue.level > cfg.HardLimit:
+		e.lost(now, p.Length, false)
+		return
+	case full:
+		e.refuse(now, ReceiverFull, p.Length)
+		return
+	}
+
+	m := newMessage(p.Length)
+	m.info.First = now
+	m.streamed = streamed
+	m.add(p.Data)
+	rx.msg = m
+	rx.got = uint32(len(p.Data))
+	rx.undecided = tooLong && !streamed
+	rx.frameSize = frameSize
+	rx.sn = 1
+	rx.waits = 0
+	rx.blockSize = cfg.BlockSize
+	if streamed || tooLong {
+		rx.blockSize = e.windowBlock()
+	}
+	if rx.reading == ReadStreams {
+		e.enqueue(m)
+	}
+	e.observe(Observation{Kind: MessageStarted, At: now, Size: p.Length})
+	e.beginBlock(now)
+}
+
+// windowBlock is how many Consecutive Frames the window has room for. A message
+// keeps to one block size, because some senders heed only its first.
+func (e *Engine) windowBlock() uint8 {
+	n := e.cfg.Window / e.consecutiveData()
+	if e.cfg.BlockSize > 0 {
+		n = min(n, int(e.cfg.BlockSize))
+	}
+	return uint8(max(1, min(n, 255)))
+}
+
+// consecutiveData is how many bytes each of the message's Consecutive Frames
+// brings, but for the last.
+func (e *Engine) consecutiveData() int { return int(e.rx.frameSize) - 1 - e.listen }
+
+// refuse answers a First Frame with OVFLW.
+func (e *Engine) refuse(now Time, why Code, size uint32) {
+	e.stats.Errors[why]++
+	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: why, Size: size})
+	e.reportAborted(why)
+	e.queueFlowControl(wire.Overflow)
+}
+
+// queueFlowControl makes PollTransmit send a flow control, unless we only listen.
+func (e *Engine) queueFlowControl(status wire.FlowStatus) {
+	if !e.cfg.ListenOnly {
+		e.rx.fc = status
+	}
+}
+
+// beginBlock lets the sender go on, now or when there is room.
+func (e *Engine) beginBlock(now Time) {
+	rx := &e.rx
+	rx.left = int(rx.blockSize)
+	if rx.left == 0 {
+		rx.left = -1
+	}
+	switch {
+	case e.cfg.ListenOnly:
+		e.beginOverheardBlock(now)
+	case e.mustHold():
+		rx.state = receiveHold
+		rx.deadline = now.Add(e.cfg.NBr)
+	default:
+		e.grant()
+	}
+}
+
+func (e *Engine) grant() {
+	e.rx.state = receiveGrant
+	e.rx.waits = 0
+	e.rx.deadline = never // N_Cr begins when the CTS is on the wire
+	e.queueFlowControl(wire.ContinueToSend)
+}
+
+// mustHold reports whether CTS is to be held back.
+func (e *Engine) mustHold() bool {
+	rx := &e.rx
+	switch {
+	case rx.undecided:
+		return true
+	case rx.msg.streamed && !rx.msg.skipped:
+		block := uint32(rx.blockSize) * uint32(e.consecutiveData())
+		return e.cfg.Window-rx.msg.unread() < int(min(block, rx.msg.info.Size-rx.got))
+	case e.cfg.NeverHold:
+		return false
+	}
+	return e.queue.level > e.cfg.HighMark
+}
+
+// roomMade lets a sender go on whose CTS is held back, if it may now.
+func (e *Engine) roomMade() {
+	if e.rx.state == receiveHold && !e.mustHold() {
+		e.grant()
+	}
+}
+
+// handleConsecutive takes the next part of a message.
+func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frameSize uint8) {
+	rx := &e.rx
+	if rx.state == receiveIdle || rx.undecided {
+		e.ignore(now, UnexpectedConsecutive)
+		return
+	}
+	rest := rx.msg.info.Size - rx.got
+	data := p.Data
+	if last := uint32(len(data)) >= rest; last {
+		data = data[:rest]
+	} else if frameSize < rx.frameSize {
+		e.ignore(now, ChangedFrameLength)
+		return
+	}
+	switch {
+	case frameSize > rx.frameSize:
+		e.ignore(now, ChangedFrameLength)
+		return
+	case p.SN != rx.sn:
+		e.abortReceive(now, WrongSN)
+		return
+	case rx.msg.streamed && rx.msg.unread()+len(data) > 2*e.cfg.Window,
+		rx.state == receiveHold && e.queue.level > e.cfg.HardLimit:
+		// Only a sender that does not wait for flow control gets here, or one
+		// that we only listen to.
+		begun := rx.msg.begun
+		e.abortReceive(now, ReceiverFull)
+		if !begun {
+			e.queue.pushLoss(ReceiverFull)
+			e.events |= Readable
+		}
+		return
+	}
+
+	if rx.state != receiveData {
+		rx.state = receiveData
+		rx.waits = 0
+		rx.fc = noFlowControl
+	}
+	rx.msg.add(data)
+	rx.got += uint32(len(data))
+	rx.sn = (rx.sn + 1) & 0xF
+	if rx.msg.queued {
+		e.events |= Readable
+	}
+	if rx.got == rx.msg.info.Size {
+		rx.end()
+		e.completed(now, rx.msg)
+		return
+	}
+	rx.deadline = now.Add(e.cfg.NCr)
+	if rx.left > 0 {
+		if rx.left--; rx.left == 0 {
+			e.beginBlock(now)
+		}
+	}
+}
+
+// completed makes a message ready to be read.
+func (e *Engine) completed(now Time, m *message) {
+	e.stats.MessagesReceived++
+	e.stats.BytesReceived += uint64(m.info.Size)
+	e.observe(Observation{Kind: MessageReceived, At: now, Size: m.info.Size, Functional: m.info.Functional})
+	m.info.Last = now
+	m.complete = true
+	if m.skipped {
+		m.free()
+		return
+	}
+	e.queue.level += m.cost()
+	e.enqueue(m)
+}
+
+// enqueue puts a message where reads look for it.
+func (e *Engine) enqueue(m *message) {
+	if !m.queued {
+		m.queued = true
+		e.queue.push(m)
+	}
+	e.events |= Readable
+}
+
+// end leaves nothing of a reception behind but its message.
+func (rx *receiver) end() {
+	rx.state = receiveIdle
+	rx.undecided = false
+	rx.deadline, rx.fcBy = never, never
+	rx.fc = noFlowControl
+}
+
+// abortReceive gives up the reception, if there is one. Only who has begun to
+// read the message, or asked for it with ReportAborted, is told.
+func (e *Engine) abortReceive(now Time, why Code) {
+	rx := &e.rx
+	if rx.state == receiveIdle {
+		return
+	}
+	rx.end()
+	e.stats.ReceivesAborted++
+	e.stats.Errors[why]++
+	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: why, Size: rx.got})
+	m := rx.msg
+	if m.begun {
+		m.fail = why
+		e.events |= Readable
+		return
+	}
+	if m.queued {
+		e.queue.remove(m)
+	}
+	m.free()
+	e.reportAborted(why)
+}
+
+// reportAborted tells who is waiting for a message and wants to know that it will
+// not come.
+func (e *Engine) reportAborted(why Code) {
+	if e.cfg.ReportAborted && e.ReadWaiting {
+		e.ReadWaiting = false // it has its answer
+		e.queue.pushLoss(why)
+		e.events |= Readable
+	}
+}
+
+// pollFlowControl hands over the flow control that is to be sent.
+func (e *Engine) pollFlowControl(now Time, f *canbus.Frame) {
+	rx := &e.rx
+	o := Observation{Kind: FlowControlSent, At: now, Status: uint8(rx.fc)}
+	if rx.fc != wire.Overflow {
+		// In WAIT they have no meaning, yet there are senders that take them.
+		o.BlockSize, o.STmin = rx.blockSize, e.cfg.STmin
+	}
+	if rx.fc == wire.Wait {
+		e.stats.WaitsSent++
+	}
+	e.format.FlowControl(f, rx.fc, o.BlockSize, o.STmin)
+	rx.fcNumber = e.hand(true)
+	rx.fcBy = now.Add(e.cfg.NAs)
+	rx.fc = noFlowControl
+	e.observe(o)
+}
+
+// flowControlTransmitted: the flow control handed over last is on the wire.
+func (e *Engine) flowControlTransmitted(now Time) {
+	rx := &e.rx
+	rx.fcBy = never
+	if rx.state == receiveGrant && rx.fc == noFlowControl {
+		rx.state = receiveData
+		rx.deadline = now.Add(e.cfg.NCr)
+	}
+}
+
+func (e *Engine) receiveTimeout(now Time) {
+	rx := &e.rx
+	if now >= rx.fcBy {
+		rx.fcBy = never
+		e.abortReceive(now, TimeoutA)
+	}
+	if now < rx.deadline {
+		return
+	}
+	switch {
+	case rx.state != receiveHold:
+		e.abortReceive(now, TimeoutCr)
+	case rx.waits < e.cfg.MaxSendWaits:
+		rx.waits++
+		rx.deadline = now.Add(e.cfg.NBr)
+		e.queueFlowControl(wire.Wait)
+	default:
+		first := rx.sn == 1 && rx.got < uint32(rx.frameSize)
+		e.abortReceive(now, WaitOverrun)
+		if first { // later the standard knows no OVFLW; the sender's N_Bs ends it
+			e.queueFlowControl(wire.Overflow)
+		}
+	}
+}
+
+// timeout is when the receiver has something to do next.
+func (rx *receiver) timeout() Time { return min(rx.deadline, rx.fcBy) }

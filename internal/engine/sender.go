@@ -1,0 +1,402 @@
+package engine
+
+import (
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/wire"
+)
+
+// The sender's states, and what takes it from one to another:
+//
+//	idle    Send: single or first
+//	single  the Single Frame is handed over: last
+//	first   the First Frame is handed over: wait
+//	wait    CTS: block; WAIT: wait; OVFLW, reserved FS, N_Bs: idle, aborted
+//	block   the block's last Consecutive Frame is handed over: wait;
+//	        the message's last: last; no data in time (N_Cs): idle, aborted
+//	last    the last frame is on the wire: idle, done
+//
+// Everywhere a frame that does not get on the wire within N_As ends the
+// transmission.
+type sendState uint8
+
+const (
+	sendIdle sendState = iota
+	sendSingle
+	sendFirst
+	sendWait
+	sendBlock
+	sendLast
+)
+
+type sender struct {
+	state  sendState
+	format *wire.Format
+	size   uint32 // of the message
+	taken  uint32 // how much of it is in frames
+
+	// chunk is what of the message is at hand, next what comes after it. Both
+	// belong to the caller, except that they are copied to joined (chunk lies
+	// there if isJoined) when both together are too short for a frame.
+	chunk, next []byte
+	joined      [canbus.MaxLen]byte
+	isJoined    bool
+
+	sn         uint8
+	granted    bool // there was a CTS
+	blockSize  int
+	left       int  // Consecutive Frames left in the block; negative: no end
+	blockBegin bool // none of the block's frames is handed over yet
+	stmin      time.Duration
+	waits      int // in a row
+
+	// base is the number of the last frame before this transmission's, last
+	// that of the newest one, done that of the newest one on the wire.
+	base, last, done uint32
+
+	replyBy    Time // N_Bs
+	onWireBy   Time // N_As
+	suppliedBy Time // N_Cs: when the data of the next frame must be here
+	gapStart   Time // end of the last Consecutive Frame, while gapOpen
+	gapOpen    bool
+	cfOut      bool // a Consecutive Frame is on its way, and STmin is above 0
+	rate       *rateLimit
+	rateAt     Time // when the rate limit lets the next frame pass
+
+	result Code
+}
+
+func (tx *sender) init(cfg *Config) {
+	if cfg.RateBits > 0 {
+		tx.rate = newRateLimit(cfg.RateBits, cfg.RateWindow)
+	}
+	tx.reset()
+}
+
+// reset leaves nothing of a transmission behind but its result.
+func (tx *sender) reset() {
+	tx.state = sendIdle
+	tx.format = nil
+	tx.chunk, tx.next, tx.isJoined = nil, nil, false
+	tx.replyBy, tx.onWireBy, tx.suppliedBy, tx.rateAt = never, never, never, never
+	tx.gapOpen, tx.cfOut = false, false
+}
+
+// Send begins the transmission of a message of that size, at least 1 byte, whose
+// bytes, or the first of them, are in p. The others are brought by Supply. A
+// format other than Engine.Format sends to another address; what is longer than
+// its MaxSingle goes to the peer. p is used until SendDone (or the SendSpace
+// after the next Supply) is among the events.
+//
+// A transmission must have ended, or been aborted, before the next one begins.
+// With ListenOnly it is aborted at once.
+func (e *Engine) Send(now Time, format *wire.Format, size uint32, p []byte) {
+	tx := &e.tx
+	tx.reset()
+	if int64(size) > int64(format.MaxSingle()) {
+		format = &e.format
+	}
+	tx.format = format
+	tx.size, tx.taken = size, 0
+	tx.chunk = p
+	tx.sn = 1
+	tx.granted = false
+	tx.waits = 0
+	tx.base, tx.last, tx.done = e.handed, e.handed, e.handed
+	tx.state = sendFirst
+	if int64(size) <= int64(format.MaxSingle()) {
+		tx.state = sendSingle
+	}
+	if e.cfg.ListenOnly {
+		e.endSend(now, Aborted)
+	}
+}
+
+// Supply appends to what is at hand of a message being sent. It reports false,
+// and takes nothing, if there is no room: SendSpace tells when there is.
+func (e *Engine) Supply(p []byte) bool {
+	tx := &e.tx
+	switch {
+	case tx.state == sendIdle || len(tx.next) > 0:
+		return false
+	case len(tx.chunk) == 0:
+		tx.chunk = p
+	default:
+		tx.next = p
+	}
+	if len(tx.chunk)+len(tx.next) >= tx.need() {
+		tx.suppliedBy = never
+	}
+	return true
+}
+
+// Supplied is how many of the slices given to Send and Supply are still in use:
+// 0 to 2. With 2 there is no room for another.
+func (e *Engine) Supplied() int {
+	switch {
+	case len(e.tx.next) > 0:
+		return 2 // even if chunk is a copy
+	case len(e.tx.chunk) > 0 && !e.tx.isJoined:
+		return 1
+	}
+	return 0
+}
+
+// Sending reports whether a transmission is under way.
+func (e *Engine) Sending() bool { return e.tx.state != sendIdle }
+
+// SendResult is how the last transmission ended.
+func (e *Engine) SendResult() Code { return e.tx.result }
+
+// Abort ends the transmission, if there is one. Frames that PollTransmit gave out
+// before may still reach the bus; see Withdrawn.
+func (e *Engine) Abort(now Time, why Code) {
+	if e.tx.state != sendIdle {
+		e.endSend(now, why)
+	}
+}
+
+func (e *Engine) endSend(now Time, result Code) {
+	tx := &e.tx
+	tx.result = result
+	if result == OK {
+		e.stats.MessagesSent++
+		e.stats.BytesSent += uint64(tx.size)
+		e.observe(Observation{Kind: MessageSent, At: now, Size: tx.size})
+	} else {
+		e.stats.SendsAborted++
+		e.stats.Errors[result]++
+		e.observe(Observation{Kind: SendAborted, At: now, Code: result, Size: tx.taken})
+	}
+	tx.base = e.handed // what is still on its way concerns nobody
+	tx.reset()
+	e.events |= SendDone
+}
+
+// pollSender hands over the frames that may be sent at now.
+func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
+	tx := &e.tx
+	n := 0
+	for n < len(frames) {
+		f := &frames[n]
+		switch tx.state {
+		case sendSingle:
+			k := int(tx.size)
+			if !e.mayHand(now, k) {
+				return n
+			}
+			tx.take(tx.format.SingleFrame(f, k))
+			tx.state = sendLast
+		case sendFirst:
+			k := tx.format.FirstData(tx.size)
+			if !e.mayHand(now, k) {
+				return n
+			}
+			tx.take(tx.format.FirstFrame(f, tx.size))
+			tx.state = sendWait
+		case sendBlock:
+			k := tx.need()
+			if tx.cfOut || tx.stmin > 0 && now < tx.earliest() || !e.mayHand(now, k) {
+				return n
+			}
+			tx.take(tx.format.ConsecutiveFrame(f, tx.sn, k))
+			tx.sn++
+			e.consecutiveHanded(now)
+		default:
+			return n
+		}
+		n++
+		if len(tx.next) == 0 && uint32(len(tx.chunk)) < tx.size-tx.taken {
+			e.events |= SendSpace
+		}
+		tx.last = e.hand(false)
+		if tx.onWireBy == never {
+			tx.onWireBy = now.Add(e.cfg.NAs)
+		}
+		if tx.rate != nil {
+			tx.rate.spend(now, 8*int(f.Len))
+		}
+	}
+	return n
+}
+
+// mayHand reports whether a frame with n bytes of the message can be made now.
+func (e *Engine) mayHand(now Time, n int) bool {
+	tx := &e.tx
+	if len(tx.chunk)+len(tx.next) < n {
+		if len(tx.next) > 0 {
+			tx.join()
+			e.events |= SendSpace
+		}
+		// The peer's N_Cr is running, so the source has no longer than N_Cs.
+		// Before the First Frame nobody is waiting.
+		if tx.state == sendBlock && tx.suppliedBy == never {
+			tx.suppliedBy = now.Add(e.cfg.NCs)
+			if tx.gapOpen && !tx.blockBegin {
+				tx.suppliedBy = max(now, tx.gapStart.Add(e.cfg.NCs))
+			}
+		}
+		return false
+	}
+	tx.suppliedBy = never
+	if tx.rate != nil {
+		if tx.rateAt = tx.rate.next(now, 8*tx.format.FrameSize); tx.rateAt > now {
+			return false
+		}
+		tx.rateAt = never
+	}
+	return true
+}
+
+// need is how much of the message the next Consecutive Frame carries.
+func (tx *sender) need() int {
+	return int(min(uint32(tx.format.ConsecutiveData()), tx.size-tx.taken))
+}
+
+// join copies both slices to joined.
+func (tx *sender) join() {
+	n := copy(tx.joined[:], tx.chunk)
+	n += copy(tx.joined[n:], tx.next)
+	tx.chunk, tx.next, tx.isJoined = tx.joined[:n], nil, true
+}
+
+// take moves the next bytes of the message to dst; mayHand said they are there.
+func (tx *sender) take(dst []byte) {
+	tx.taken += uint32(len(dst))
+	k := copy(dst, tx.chunk)
+	tx.chunk = tx.chunk[k:]
+	if len(tx.chunk) == 0 {
+		tx.chunk, tx.next, tx.isJoined = tx.next, nil, false
+		tx.chunk = tx.chunk[copy(dst[k:], tx.chunk):]
+	}
+}
+
+// consecutiveHanded follows every Consecutive Frame.
+func (e *Engine) consecutiveHanded(now Time) {
+	tx := &e.tx
+	if tx.gapOpen && !tx.blockBegin {
+		e.stats.gap(now.Sub(tx.gapStart))
+	}
+	tx.blockBegin = false
+	tx.gapOpen = false
+	tx.cfOut = tx.stmin > 0
+	if tx.left > 0 {
+		tx.left--
+	}
+	switch {
+	case tx.taken == tx.size:
+		tx.state = sendLast
+	case tx.left == 0:
+		tx.state = sendWait
+	}
+}
+
+// earliest is when STmin allows the next Consecutive Frame: it separates these
+// from each other, in different blocks too, but not a CTS from the next one.
+func (tx *sender) earliest() Time {
+	if !tx.gapOpen {
+		return 0
+	}
+	return tx.gapStart.Add(tx.stmin)
+}
+
+// dataTransmitted: a frame of this transmission is on the wire.
+func (e *Engine) dataTransmitted(now Time, number uint32) {
+	tx := &e.tx
+	if tx.state == sendIdle || !after(number, tx.done) {
+		return
+	}
+	tx.done = number
+	tx.onWireBy = never
+	if number != tx.last {
+		tx.onWireBy = now.Add(e.cfg.NAs)
+	}
+	if tx.cfOut && number == tx.last {
+		tx.cfOut = false
+		tx.gapOpen = true
+		tx.gapStart = now
+	}
+	if number != tx.last {
+		return
+	}
+	switch tx.state {
+	case sendWait:
+		tx.replyBy = now.Add(e.cfg.NBs)
+	case sendLast:
+		e.endSend(now, OK)
+	}
+}
+
+// handleFlowControl takes the peer's flow control. One that nobody waits for,
+// idle or in mid-block, is ignored.
+func (e *Engine) handleFlowControl(now Time, p *wire.PDU) {
+	tx := &e.tx
+	e.observe(Observation{
+		Kind: FlowControlReceived, At: now,
+		Status: uint8(p.Status), BlockSize: p.BlockSize, STmin: p.STmin,
+	})
+	if tx.state != sendWait {
+		e.ignore(now, UnexpectedFlowControl)
+		return
+	}
+	switch p.Status {
+	case wire.ContinueToSend:
+		if !tx.granted || !e.cfg.FirstFlowControl {
+			tx.granted = true
+			tx.blockSize = int(p.BlockSize)
+			tx.stmin = e.cfg.OverrideSTmin
+			if tx.stmin < 0 {
+				tx.stmin = wire.DecodeSTmin(p.STmin)
+			}
+		}
+		tx.left = tx.blockSize
+		if tx.left == 0 {
+			tx.left = -1
+		}
+		tx.blockBegin = true
+		tx.waits = 0
+		tx.replyBy = never
+		tx.state = sendBlock
+	case wire.Wait:
+		e.stats.WaitsReceived++
+		tx.waits++
+		switch {
+		case e.cfg.MaxWaits == 0:
+			e.endSend(now, WaitRefused)
+		case e.cfg.MaxWaits > 0 && tx.waits > e.cfg.MaxWaits:
+			e.endSend(now, WaitOverrun)
+		default:
+			tx.replyBy = now.Add(e.cfg.NBs)
+		}
+	case wire.Overflow:
+		e.endSend(now, BufferOverflow)
+	default:
+		e.endSend(now, InvalidFS)
+	}
+}
+
+func (e *Engine) sendTimeout(now Time) {
+	tx := &e.tx
+	switch {
+	case tx.state == sendIdle:
+	case now >= tx.onWireBy:
+		e.endSend(now, TimeoutA)
+	case now >= tx.replyBy:
+		e.endSend(now, TimeoutBs)
+	case now >= tx.suppliedBy:
+		e.endSend(now, SourceStalled)
+	}
+}
+
+// timeout is when the sender has something to do next.
+func (tx *sender) timeout() Time {
+	if tx.state == sendIdle {
+		return never
+	}
+	t := min(tx.replyBy, tx.onWireBy, tx.suppliedBy, tx.rateAt)
+	if tx.state == sendBlock && !tx.cfOut && tx.gapOpen && tx.suppliedBy == never && tx.rateAt == never {
+		t = min(t, tx.earliest())
+	}
+	return t
+}

@@ -1,0 +1,60 @@
+package engine
+
+import "time"
+
+// Stats count what an engine did since it was made.
+type Stats struct {
+	FramesSent, FramesReceived     uint64
+	MessagesSent, MessagesReceived uint64
+	BytesSent, BytesReceived       uint64 // of whole messages
+	WaitsSent, WaitsReceived       uint64
+	SendsAborted, ReceivesAborted  uint64
+
+	// Errors count each Code, those of ignored frames too.
+	Errors [NumCodes]uint32
+
+	// Gaps are the times from the end of each Consecutive Frame to the begin of
+	// the next, where a separation time above 0 was to be kept: how many, their
+	// sum, the shortest and the longest.
+	Gaps           uint64
+	GapSum         time.Duration
+	GapMin, GapMax time.Duration
+}
+
+func (s *Stats) gap(d time.Duration) {
+	if s.Gaps == 0 || d < s.GapMin {
+		s.GapMin = d
+	}
+	s.GapMax = max(s.GapMax, d)
+	s.GapSum += d
+	s.Gaps++
+}
+
+// Stats returns the counts so far.
+func (e *Engine) Stats() Stats { return e.stats }
+
+// ObservationKind says what an Observation is about.
+type ObservationKind uint8
+
+const (
+	FrameIgnored        ObservationKind = iota // Code
+	MessageStarted                             // a First Frame was accepted: Size
+	MessageReceived                            // Size
+	ReceptionAborted                           // Code; Size is how much had arrived
+	MessageSent                                // Size
+	SendAborted                                // Code; Size is how much had been handed over
+	FlowControlSent                            // Status, BlockSize, STmin
+	FlowControlReceived                        // Status, BlockSize, STmin
+)
+
+// An Observation is one step of the protocol, for traces and logs.
+type Observation struct {
+	Kind       ObservationKind
+	At         Time
+	Code       Code
+	Size       uint32
+	Functional bool
+	Status     uint8
+	BlockSize  uint8
+	STmin      uint8 // coded
+}
