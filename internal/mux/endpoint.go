@@ -1,0 +1,557 @@
+package mux
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"example.com/isotp/internal/deadline"
+	"example.com/isotp/internal/engine"
+	"example.com/isotp/internal/wire"
+)
+
+// past is a deadline that has come.
+var past = time.Unix(1, 0)
+
+// A Spec says what an endpoint is.
+type Spec struct {
+	Config *engine.Config
+	// Name is for errors: what a user calls the pair of addresses.
+	Name string
+	// Send is where the endpoint sends, Listen where it hears its peer. One of
+	// them may be missing (nil): a functional address, or listening only.
+	Send, Listen *wire.Address
+	// Functional are addresses on which single frames to a group come in.
+	Functional []wire.Address
+	// Spin: rather burn a processor than be late.
+	Spin bool
+}
+
+// An Endpoint is one end of one pair of addresses. Any number of its methods may
+// be called at the same time; the calls that send take turns, and so do those
+// that read.
+type Endpoint struct {
+	// User and Observer, which may be nil, are set by made (see Attach) only.
+	User     any
+	Observer Observer
+
+	m        *Mux
+	engine   engine.Engine
+	listener *Listener // that made it; nil for others
+	routes   []route
+
+	readDeadline, writeDeadline deadline.Deadline
+	readTurn, sendTurn          turn
+	readable, sent              signal
+
+	next, previous *Endpoint // in Mux.endpoints
+
+	reading engine.Reading
+	closed  bool
+	err     error // of the bus
+	sendErr error // why the bus did not take a frame
+
+	// The timers' and the writer's.
+	timerAt               engine.Time
+	timerIndex            int
+	spin                  bool
+	touched               bool
+	isReady, isUrgent     bool
+	nextReady, nextUrgent *Endpoint
+	readySince            engine.Time
+	stallTimeout          time.Duration
+}
+
+// A turn lets one goroutine in at a time. It is not a sync.Mutex because those
+// who wait have deadlines. Guarded by mu.
+type turn struct {
+	taken bool
+	free  signal
+}
+
+// take waits for the turn, for the deadline, or until the endpoint is closed.
+func (ep *Endpoint) take(t *turn, d *deadline.Deadline) error {
+	if d.Exceeded() && !ep.isClosed() {
+		return os.ErrDeadlineExceeded
+	}
+	for {
+		ep.m.mu.Lock()
+		closed, taken := ep.closed, t.taken
+		if !closed {
+			t.taken = true
+		}
+		free := t.free.made(taken)
+		ep.m.mu.Unlock()
+		switch {
+		case closed:
+			return net.ErrClosed
+		case !taken:
+			return nil
+		}
+		select {
+		case <-free:
+		case <-d.Wait():
+			if ep.isClosed() {
+				return net.ErrClosed
+			}
+			return os.ErrDeadlineExceeded
+		}
+	}
+}
+
+func (ep *Endpoint) leave(t *turn) {
+	ep.m.mu.Lock()
+	defer ep.m.mu.Unlock()
+	t.taken = false
+	t.free.set()
+}
+
+// A signal wakes the one who waits for it, also when it came first. It takes a
+// channel when somebody waits: connections that are open and idle can be many.
+// Guarded by mu.
+type signal struct{ c chan struct{} }
+
+// made returns the channel to wait on; nil if nobody is going to.
+func (s *signal) made(wait bool) <-chan struct{} {
+	if wait && s.c == nil {
+		s.c = make(chan struct{}, 1)
+	}
+	return s.c
+}
+
+func (s *signal) set() {
+	if s.c == nil {
+		return
+	}
+	select {
+	case s.c <- struct{}{}:
+	default:
+	}
+}
+
+// ErrClosedByPeer is what sending fails with when the other end has gone.
+var ErrClosedByPeer = io.ErrClosedPipe
+
+// InUseError says that two pairs of addresses cannot be open at once.
+type InUseError struct{ Name, Other string }
+
+func (e *InUseError) Error() string {
+	if e.Name == e.Other {
+		return fmt.Sprintf("%s is already open in this process: both would answer its messages", e.Name)
+	}
+	return fmt.Sprintf("%s cannot be open beside %s in one process: both would answer the same messages", e.Name, e.Other)
+}
+
+// Is makes it the error of an address in use.
+func (e *InUseError) Is(target error) bool { return target == syscall.EADDRINUSE }
+
+// newEndpoint makes an endpoint without any routes yet. Under mu.
+func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
+	ep := &Endpoint{
+		m:            m,
+		timerIndex:   -1,
+		spin:         s.Spin,
+		stallTimeout: s.Config.NAs,
+	}
+	var send, listen wire.Address
+	if s.Send != nil {
+		send = *s.Send
+	}
+	if s.Listen != nil {
+		listen = *s.Listen
+	}
+	if m.config == nil || *m.config != *s.Config {
+		m.config = s.Config
+	}
+	ep.engine.Init(m.config, send, listen)
+	made(ep)
+	if ep.Observer != nil {
+		ep.engine.Observe = ep.reportStep
+	}
+	if m.endpoints != nil {
+		m.endpoints.previous = ep
+	}
+	ep.next, m.endpoints = m.endpoints, ep
+	return ep
+}
+
+// Attach adds an endpoint to the bus. It is given to made before anything happens
+// to it.
+func (m *Mux) Attach(s *Spec, made func(*Endpoint)) (*Endpoint, error) {
+	m.mu.Lock()
+	if m.err != nil {
+		defer m.mu.Unlock()
+		return nil, m.err
+	}
+	if err := m.routes.refuse(s); err != nil {
+		m.mu.Unlock()
+		return nil, err
+	}
+	ep := m.newEndpoint(s, made)
+	for _, rt := range s.routes() {
+		rt.endpoint = ep
+		ep.routes = append(ep.routes, rt)
+		m.routes.add(rt)
+	}
+	m.mu.Unlock()
+	if err := m.applyFilters(); err != nil {
+		ep.Close()
+		return nil, err
+	}
+	return ep, nil
+}
+
+// refuse returns an error if what a Spec describes cannot be open beside what is.
+func (r *routes) refuse(s *Spec) error {
+	if s.Listen == nil || s.Config.ListenOnly {
+		return nil
+	}
+	if other, found := r.answered(*s.Listen); found {
+		return &InUseError{Name: s.Name, Other: other}
+	}
+	return nil
+}
+
+// routes returns the routes to what a Spec describes.
+func (s *Spec) routes() []route {
+	var rs []route
+	if s.Listen != nil {
+		rt := route{addr: *s.Listen, role: physical}
+		if !s.Config.ListenOnly {
+			rt.answers = s.Name
+		}
+		rs = append(rs, rt)
+	}
+	for _, a := range s.Functional {
+		rs = append(rs, route{addr: a, role: functional})
+	}
+	if s.Config.ListenOnly && s.Send != nil {
+		rs = append(rs, route{addr: *s.Send, role: overheard})
+	}
+	return rs
+}
+
+// SetReadDeadline sets the deadline of Receive and Open; net.ErrClosed.
+func (ep *Endpoint) SetReadDeadline(t time.Time) error { return ep.setDeadline(&ep.readDeadline, t) }
+
+// SetWriteDeadline sets the deadline of Send and SendFrom; net.ErrClosed.
+func (ep *Endpoint) SetWriteDeadline(t time.Time) error { return ep.setDeadline(&ep.writeDeadline, t) }
+
+func (ep *Endpoint) setDeadline(d *deadline.Deadline, t time.Time) error {
+	if ep.isClosed() {
+		return net.ErrClosed
+	}
+	d.Set(t)
+	return nil
+}
+
+func (ep *Endpoint) isClosed() bool {
+	ep.m.mu.Lock()
+	defer ep.m.mu.Unlock()
+	return ep.closed
+}
+
+// Time returns what a time in an Info is on the wall clock.
+func (ep *Endpoint) Time(t engine.Time) time.Time { return ep.m.Time(t) }
+
+// Format is how the endpoint writes frames to its peer.
+func (ep *Endpoint) Format() *wire.Format { return ep.engine.Format() }
+
+// Stats returns the engine's counts.
+func (ep *Endpoint) Stats() engine.Stats {
+	ep.m.mu.Lock()
+	defer ep.m.mu.Unlock()
+	return ep.engine.Stats()
+}
+
+// wake wakes those who wait for what has happened. Under mu.
+func (ep *Endpoint) wake() {
+	ev := ep.engine.TakeEvents()
+	if ev&engine.Readable != 0 {
+		ep.readable.set()
+	}
+	if ev&(engine.SendDone|engine.SendSpace) != 0 {
+		ep.sent.set()
+	}
+}
+
+// fail makes every call on the endpoint fail, reads when all is read. What is
+// being sent is left to Mux.abortSends. Under mu.
+func (ep *Endpoint) fail(err error) {
+	ep.err = err
+	ep.readable.set()
+}
+
+// failSend ends a transmission one of whose frames the bus has refused. Under mu.
+func (ep *Endpoint) failSend(now engine.Time, err error) {
+	if ep.engine.Sending() {
+		ep.sendErr = err
+		ep.engine.Abort(now, engine.Aborted)
+	}
+}
+
+// Close ends the endpoint: calls that wait return net.ErrClosed. Nothing is sent
+// any more. It reports false if the endpoint was closed before.
+func (ep *Endpoint) Close() bool {
+	m := ep.m
+	now := m.now()
+	m.mu.Lock()
+	if ep.closed {
+		m.mu.Unlock()
+		return false
+	}
+	ep.closed = true
+	ep.engine.Abort(now, engine.Aborted)
+	for _, rt := range ep.routes {
+		m.routes.remove(rt)
+	}
+	if ep.listener != nil {
+		ep.listener.ended(ep)
+	}
+	m.forget(ep)
+	m.unlink(ep)
+	ep.readable.set()
+	ep.sent.set()
+	m.unlock(now)
+	// Who waits for a turn is woken by the deadlines.
+	ep.readDeadline.Set(past)
+	ep.writeDeadline.Set(past)
+	if len(ep.routes) > 0 {
+		m.applyFilters() // an error here harms nobody: more frames come than wanted
+	}
+	return true
+}
+
+// unlink takes an endpoint out of the list. Under mu.
+func (m *Mux) unlink(ep *Endpoint) {
+	if ep.previous == nil {
+		m.endpoints = ep.next
+	} else {
+		ep.previous.next = ep.next
+	}
+	if ep.next != nil {
+		ep.next.previous = ep.previous
+	}
+}
+
+// broken is why nothing can be sent or, when all is read, read any more. Under mu.
+func (ep *Endpoint) broken() error {
+	if ep.closed {
+		return net.ErrClosed
+	}
+	return ep.err
+}
+
+// A SourceError is what the reader of a streamed message failed with.
+type SourceError struct{ Err error }
+
+func (e *SourceError) Error() string { return "reading the message: " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *SourceError) Unwrap() error { return e.Err }
+
+// A ResultError is how the protocol ended a transmission or a reception.
+type ResultError engine.Code
+
+func (e ResultError) Error() string { return fmt.Sprintf("ISO-TP result %d", uint8(e)) }
+
+// Send sends a message and waits until it is sent. It returns a ResultError,
+// os.ErrDeadlineExceeded, net.ErrClosed, ErrClosedByPeer, or the bus's error.
+func (ep *Endpoint) Send(format *wire.Format, p []byte) error {
+	if err := ep.take(&ep.sendTurn, &ep.writeDeadline); err != nil {
+		return err
+	}
+	defer ep.leave(&ep.sendTurn)
+	if err := ep.begin(format, uint32(len(p)), p); err != nil {
+		return err
+	}
+	for {
+		if done, err := ep.result(); done {
+			return err
+		}
+		if err := ep.waitSent(); err != nil {
+			return err
+		}
+	}
+}
+
+// begin starts a transmission and sends what can be sent at once.
+func (ep *Endpoint) begin(format *wire.Format, size uint32, p []byte) error {
+	m := ep.m
+	now := m.now()
+	m.mu.Lock()
+	if err := ep.broken(); err != nil {
+		m.mu.Unlock()
+		if errors.Is(err, io.EOF) {
+			return ErrClosedByPeer
+		}
+		return err
+	}
+	if ep.writeDeadline.Exceeded() { // the turn or the source took too long
+		m.mu.Unlock()
+		return os.ErrDeadlineExceeded
+	}
+	ep.sendErr = nil
+	ep.engine.Send(now, format, size, p)
+	m.touch(ep)
+	m.unlock(now)
+	return nil
+}
+
+// result returns how the transmission has ended, if it has. If not, waitSent can
+// wait for what comes after this call.
+func (ep *Endpoint) result() (done bool, err error) {
+	ep.m.mu.Lock()
+	defer ep.m.mu.Unlock()
+	switch {
+	case ep.engine.Sending():
+		ep.sent.made(true)
+		return false, nil
+	case ep.engine.SendResult() == engine.OK:
+		return true, nil
+	case ep.sendErr != nil:
+		return true, ep.sendErr
+	case ep.broken() != nil:
+		if err = ep.broken(); errors.Is(err, io.EOF) {
+			err = ErrClosedByPeer
+		}
+		return true, err
+	}
+	return true, ResultError(ep.engine.SendResult())
+}
+
+// waitSent waits for a change in the transmission. At the deadline it ends it.
+func (ep *Endpoint) waitSent() error {
+	select {
+	case <-ep.sent.c:
+		return nil
+	default:
+	}
+	select {
+	case <-ep.sent.c:
+		return nil
+	case <-ep.writeDeadline.Wait():
+		return ep.expire()
+	}
+}
+
+// expire ends a transmission at its deadline.
+func (ep *Endpoint) expire() error {
+	m := ep.m
+	now := m.now()
+	m.mu.Lock()
+	defer m.unlock(now)
+	switch {
+	case ep.closed:
+		return net.ErrClosed
+	case !ep.engine.Sending():
+		return nil // it has just ended by itself
+	}
+	ep.engine.Abort(now, engine.Aborted)
+	return os.ErrDeadlineExceeded
+}
+
+// chunkSize is how much of a streamed message is read from its source at once.
+const chunkSize = 16 << 10
+
+var chunks = sync.Pool{New: func() any { return new([2][chunkSize]byte) }}
+
+// SendFrom sends a message of that size read from r, in constant memory. Errors
+// are those of Send, and a *SourceError for r's.
+func (ep *Endpoint) SendFrom(format *wire.Format, r io.Reader, size uint32) error {
+	if err := ep.take(&ep.sendTurn, &ep.writeDeadline); err != nil {
+		return err
+	}
+	defer ep.leave(&ep.sendTurn)
+	buffers := chunks.Get().(*[2][chunkSize]byte)
+	defer chunks.Put(buffers)
+
+	left := size
+	for i := 0; left > 0; i ^= 1 {
+		// Two buffers: one is read into while the other is being sent.
+		p := buffers[i][:min(left, chunkSize)]
+		// Until the First Frame nobody is waiting. From then on what there is
+		// goes out: a slow source may fill a frame in time, but no buffer.
+		least := 1
+		if left == size {
+			least = len(p)
+		}
+		n, readErr := io.ReadAtLeast(r, p, least)
+		p = p[:n]
+		switch {
+		case n < least:
+			ep.abort(engine.SourceFailed)
+			if readErr == io.EOF {
+				readErr = io.ErrUnexpectedEOF // the message is not complete
+			}
+			return &SourceError{readErr}
+		case left == size:
+			if err := ep.begin(format, size, p); err != nil {
+				return err
+			}
+		default:
+			if done, err := ep.supply(p); done {
+				return err
+			}
+		}
+		left -= uint32(n)
+		// The other buffer is free when only this one is in use.
+		if done, err := ep.waitSupplied(left == 0); done {
+			return err
+		}
+	}
+	return nil
+}
+
+// supply hands over the next part of a message.
+func (ep *Endpoint) supply(p []byte) (done bool, err error) {
+	m := ep.m
+	now := m.now()
+	m.mu.Lock()
+	if ep.engine.Sending() {
+		ep.engine.Supply(p)
+		m.touch(ep)
+		m.unlock(now)
+		return false, nil
+	}
+	m.unlock(now)
+	return ep.result()
+}
+
+// waitSupplied waits until a buffer is free, or until all is sent.
+func (ep *Endpoint) waitSupplied(all bool) (done bool, err error) {
+	for {
+		if done, err := ep.result(); done {
+			return true, err
+		}
+		if ep.writeDeadline.Exceeded() {
+			if err := ep.expire(); err != nil {
+				return true, err
+			}
+			continue
+		}
+		ep.m.mu.Lock()
+		free := ep.engine.Supplied() < 2
+		ep.m.mu.Unlock()
+		if free && !all {
+			return false, nil
+		}
+		if err := ep.waitSent(); err != nil {
+			return true, err
+		}
+	}
+}
+
+// abort ends the transmission, if there is one.
+func (ep *Endpoint) abort(why engine.Code) {
+	m := ep.m
+	now := m.now()
+	m.mu.Lock()
+	ep.engine.Abort(now, why)
+	m.unlock(now)
+}

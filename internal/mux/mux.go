@@ -1,0 +1,185 @@
+// Package mux lets many endpoints use one CAN bus: it hands each received frame
+// to the engines that listen for it, sends what they want to send, flow control
+// first and the rest in turn, and wakes them when their time has come.
+//
+// However many endpoints there are, a bus has one goroutine that reads, one that
+// waits for the time, and one that writes where the bus may block. The reader
+// never waits for the bus to take a frame.
+//
+// # Locks
+//
+// Mux.mu guards a Mux, its endpoints and listeners and their engines. Nothing
+// blocks under it: no bus is read or written, no hook or logger called. The
+// locks of a bus, of the pacer and of deadlines are leaves. The order is
+// registry, Mux.filterMu, Mux.mu, those.
+package mux
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/engine"
+	"example.com/isotp/internal/pacer"
+)
+
+const (
+	// batch is how many frames are read or written at once.
+	batch = 64
+	// pause is how long to wait after a temporary error of the bus.
+	pause = 500 * time.Microsecond
+)
+
+// A Mux shares one bus among endpoints.
+type Mux struct {
+	bus   canbus.Bus
+	props canbus.Properties
+	epoch time.Time
+	pacer *pacer.Pacer
+	onEnd func() // the reader has ended
+
+	mu        sync.Mutex
+	err       error          // why the bus is of no more use
+	endpoints *Endpoint      // a list
+	config    *engine.Config // the last one, for those who need the same
+	routes    routes
+	touched   []*Endpoint // to be served before the lock is released
+	timers    timers
+	writer    writer
+	reports   reports
+
+	filterMu sync.Mutex // held over computing and setting the bus's filters
+}
+
+func newMux(bus canbus.Bus, onEnd func()) *Mux {
+	m := &Mux{
+		bus:   bus,
+		props: canbus.Properties{FD: true},
+		epoch: time.Now().Add(-1), // an engine.Time of 0 stands for none
+		onEnd: onEnd,
+	}
+	if d, ok := bus.(canbus.Describer); ok {
+		m.props = d.Properties()
+	}
+	m.pacer = pacer.New(m.tick)
+	m.routes.init()
+	m.writer.init(m)
+	go m.read()
+	return m
+}
+
+// Properties are the bus's.
+func (m *Mux) Properties() canbus.Properties { return m.props }
+
+// Time returns what an engine's time is on the wall clock.
+func (m *Mux) Time(t engine.Time) time.Time { return m.epoch.Add(time.Duration(t)) }
+
+func (m *Mux) now() engine.Time { return engine.Time(time.Since(m.epoch)) }
+
+// unlock serves the endpoints that something has happened to and releases mu;
+// then it sends what there is to send.
+func (m *Mux) unlock(now engine.Time) {
+	m.serve(now)
+	send := m.writer.wanted()
+	report := m.reports.wanted()
+	m.mu.Unlock()
+	if send {
+		m.writer.run(now)
+	}
+	if report {
+		m.reports.run(&m.mu)
+	}
+}
+
+// shared reports whether there is more than one endpoint, or any listener. Under mu.
+func (m *Mux) shared() bool {
+	return m.endpoints != nil && m.endpoints.next != nil || m.routes.listeners > 0
+}
+
+// touch has an endpoint served before the lock is released.
+func (m *Mux) touch(ep *Endpoint) {
+	if !ep.touched {
+		ep.touched = true
+		m.touched = append(m.touched, ep)
+	}
+}
+
+// serve wakes those who wait for the endpoints touched, and puts these in line
+// to send.
+func (m *Mux) serve(now engine.Time) {
+	for i, ep := range m.touched {
+		m.touched[i] = nil
+		ep.touched = false
+		ep.wake()
+		m.writer.enqueue(now, ep)
+	}
+	m.touched = m.touched[:0]
+}
+
+// read is the goroutine that reads the bus.
+func (m *Mux) read() {
+	frames := make([]canbus.Frame, batch)
+	for {
+		n, err := m.bus.ReadFrames(frames)
+		now := m.now()
+		m.mu.Lock()
+		for i := range frames[:n] {
+			f := &frames[i]
+			var from *Endpoint
+			if f.Has(canbus.Echo) {
+				from = m.writer.echoed(now, f)
+			}
+			m.deliver(now, f, from)
+		}
+		if err != nil && !temporary(err) {
+			m.fail(err)
+		}
+		over := m.err != nil
+		m.unlock(now)
+		switch {
+		case over:
+			if m.onEnd != nil {
+				m.onEnd()
+			}
+			m.writer.finish()
+			m.pacer.Close()
+			m.writer.stop()
+			return
+		case err != nil:
+			time.Sleep(pause) // for whatever it is to pass
+		}
+	}
+}
+
+// fail makes the error that of every endpoint and listener. Under mu.
+func (m *Mux) fail(err error) {
+	if m.err != nil {
+		return
+	}
+	m.err = err
+	for ep := m.endpoints; ep != nil; ep = ep.next {
+		ep.fail(err)
+	}
+	m.routes.failListeners(err)
+	// Frames in a call that writes may be on the wire already, and the message
+	// sent: Pipe's other end may have read it before it was closed.
+	if !m.writer.busy {
+		m.abortSends()
+	}
+}
+
+// abortSends ends what can no longer be sent. Under mu.
+func (m *Mux) abortSends() {
+	now := m.now()
+	for ep := m.endpoints; ep != nil; ep = ep.next {
+		ep.engine.Abort(now, engine.Aborted)
+		m.touch(ep)
+	}
+}
+
+func temporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
+}

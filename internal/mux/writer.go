@@ -1,0 +1,408 @@
+package mux
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"slices"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/engine"
+)
+
+// writer takes frames from the engines to the bus. Whoever has given an engine
+// something to send writes it himself, as long as the bus takes it at once (a
+// canbus.TryWriter) and for a few rounds; what needs waiting is left to a
+// goroutine. Only one of them writes at a time: the one that found busy false.
+type writer struct {
+	m    *Mux
+	try  func([]canbus.Frame) (int, error) // of a canbus.TryWriter, or nil
+	busy bool
+
+	// Endpoints that may have something to send stand in ready; those that have
+	// a flow control to send stand in urgent too.
+	urgent, ready line
+
+	// What was taken from the engines and not yet by the bus.
+	out       [batch]canbus.Frame
+	owners    [batch]owner
+	head, end int
+
+	// onWay are the frames not yet echoed, where the bus echoes, in the order of
+	// writing. Those in out belong to them: an echo may be quicker than the
+	// return from the call that wrote the frame.
+	onWay    []wayfarer
+	maxOnWay int
+
+	kick chan struct{} // wakes the goroutine; nil until it is needed
+	idle chan struct{} // closed when busy ends; nil if nobody waits for that
+}
+
+// An owner is whose frame it is, and its number there.
+type owner struct {
+	endpoint *Endpoint
+	number   uint32
+}
+
+type wayfarer struct {
+	owner
+	frame canbus.Frame
+}
+
+const (
+	// lastWrite is how long a write may take once reading has failed.
+	lastWrite = time.Second
+	// maxRounds is how many batches others than the goroutine write in a row.
+	maxRounds = 16
+	// unknownQueue is how many frames may be on their way to a bus that echoes
+	// but does not say how long its queue is: SocketCAN's drivers have 10.
+	unknownQueue = 8
+)
+
+func (w *writer) init(m *Mux) {
+	w.m = m
+	if t, ok := m.bus.(canbus.TryWriter); ok {
+		w.try = t.TryWriteFrames
+	}
+	w.urgent.next = func(ep *Endpoint) **Endpoint { return &ep.nextUrgent }
+	w.ready.next = func(ep *Endpoint) **Endpoint { return &ep.nextReady }
+	if m.props.Echo {
+		w.maxOnWay = unknownQueue
+		if q := m.props.QueueLen; q > 0 {
+			w.maxOnWay = max(1, min(q*3/4, batch))
+		}
+	}
+}
+
+// A line is a queue of endpoints, none of them twice.
+type line struct {
+	first, last *Endpoint
+	count       int
+	next        func(*Endpoint) **Endpoint
+}
+
+func (l *line) push(ep *Endpoint) {
+	if l.first == nil {
+		l.first = ep
+	} else {
+		*l.next(l.last) = ep
+	}
+	l.last = ep
+	l.count++
+}
+
+func (l *line) pop() *Endpoint {
+	ep := l.first
+	if ep != nil {
+		next := l.next(ep)
+		l.first, *next = *next, nil
+		l.count--
+	}
+	return ep
+}
+
+// enqueue puts an endpoint in line. Under mu.
+func (w *writer) enqueue(now engine.Time, ep *Endpoint) {
+	if ep.closed {
+		return
+	}
+	if !ep.isUrgent && ep.engine.FlowControlPending() {
+		ep.isUrgent = true
+		w.urgent.push(ep)
+	}
+	if !ep.isReady {
+		ep.isReady = true
+		ep.readySince = now
+		w.ready.push(ep)
+	}
+	if w.busy || w.full() {
+		// Nobody asks the engine for its time-outs before it is its turn.
+		w.m.schedule(ep, now.Add(ep.stallTimeout))
+	}
+}
+
+// checkStalled ends what an endpoint wants to send if it has stood in line, with
+// nothing taken, for longer than N_As. Under mu.
+func (w *writer) checkStalled(now engine.Time, ep *Endpoint) {
+	if ep.isReady && now >= ep.readySince.Add(ep.stallTimeout) {
+		ep.engine.HandleStalled(now)
+	}
+}
+
+// wanted reports whether run has something to do. Under mu.
+func (w *writer) wanted() bool {
+	return !w.busy && (w.ready.first != nil || w.head < w.end) && w.m.err == nil
+}
+
+// full: no more frames may be on their way.
+func (w *writer) full() bool { return w.maxOnWay > 0 && len(w.onWay) >= w.maxOnWay }
+
+// run writes what can be written without waiting. It is called without mu.
+func (w *writer) run(now engine.Time) {
+	if w.try != nil && w.pump(now, w.try, maxRounds) {
+		return
+	}
+	w.m.mu.Lock()
+	defer w.m.mu.Unlock()
+	if w.m.err != nil || w.busy || !w.fill(now) {
+		return
+	}
+	if w.kick == nil {
+		w.kick = make(chan struct{}, 1)
+		go w.loop(w.kick)
+	}
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}
+
+// loop is the goroutine that writes where the bus may block.
+func (w *writer) loop(kick <-chan struct{}) {
+	for range kick {
+		for !w.pump(w.m.now(), w.m.bus.WriteFrames, 0) {
+			time.Sleep(pause) // until the bus has room
+		}
+	}
+}
+
+// stop ends the goroutine.
+func (w *writer) stop() {
+	w.m.mu.Lock()
+	defer w.m.mu.Unlock()
+	if w.kick != nil {
+		close(w.kick)
+		w.kick = nil
+	}
+}
+
+// pump writes until there is nothing to write, and returns true; or until the
+// bus takes nothing more, or for so many rounds, and returns false. If someone
+// else is at it, nothing is left to do.
+func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), rounds int) (done bool) {
+	m := w.m
+	m.mu.Lock()
+	if w.busy {
+		m.mu.Unlock()
+		return true
+	}
+	w.busy = true
+	for round := 1; ; round++ {
+		if done = m.err != nil || !w.fill(now); done {
+			break
+		}
+		frames := w.out[w.head:w.end]
+		m.mu.Unlock()
+		n, err := write(frames)
+		now = m.now()
+		m.mu.Lock()
+		w.written(now, n, err)
+		m.serve(now)
+		if n < len(frames) && (err == nil && rounds > 0 || err != nil && temporary(err)) || round == rounds {
+			break
+		}
+	}
+	w.busy = false
+	if m.err != nil {
+		m.abortSends()
+		m.serve(now)
+	}
+	if w.idle != nil {
+		close(w.idle)
+		w.idle = nil
+	}
+	report := m.reports.wanted()
+	m.mu.Unlock()
+	if report {
+		m.reports.run(&m.mu)
+	}
+	return done
+}
+
+// finish, once the bus has failed, waits for the call that writes, but not for
+// ever, and ends what is being sent.
+func (w *writer) finish() {
+	m := w.m
+	m.mu.Lock()
+	if w.busy {
+		idle := make(chan struct{})
+		w.idle = idle
+		m.mu.Unlock()
+		timer := time.NewTimer(lastWrite)
+		select {
+		case <-idle:
+		case <-timer.C:
+		}
+		timer.Stop()
+		m.mu.Lock()
+	}
+	m.abortSends()
+	m.unlock(m.now())
+}
+
+// fill takes frames from the engines, flow control first and then from each in
+// turn, unless there are some left. It reports whether there are any. Under mu.
+func (w *writer) fill(now engine.Time) bool {
+	if w.head < w.end {
+		w.withdraw()
+	}
+	if w.head < w.end {
+		return true
+	}
+	w.head, w.end = 0, 0
+	room := batch
+	if w.maxOnWay > 0 {
+		if w.full() {
+			w.forgetOnWay()
+		}
+		room = min(batch, w.maxOnWay-len(w.onWay))
+	}
+	for room > 0 {
+		ep := w.urgent.pop()
+		if ep == nil {
+			break
+		}
+		ep.isUrgent = false
+		room -= w.poll(now, ep, 1)
+	}
+	if w.ready.first == nil || room <= 0 {
+		return w.head < w.end
+	}
+	share := max(1, room/w.ready.count)
+	for room > 0 {
+		ep := w.ready.pop()
+		if ep == nil {
+			break
+		}
+		want := min(share, room)
+		got := w.poll(now, ep, want)
+		room -= got
+		if got == want {
+			ep.readySince = now
+			w.ready.push(ep) // there may be more
+			continue
+		}
+		ep.isReady = false
+		w.m.reschedule(ep)
+	}
+	return w.head < w.end
+}
+
+// poll takes up to n frames from an endpoint's engine.
+func (w *writer) poll(now engine.Time, ep *Endpoint, n int) int {
+	if ep.closed {
+		return 0
+	}
+	frames := w.out[w.end : w.end+n]
+	n = ep.engine.PollTransmit(now, frames)
+	number := ep.engine.Handed() - uint32(n)
+	for i := range frames[:n] {
+		number++
+		w.owners[w.end] = owner{ep, number}
+		w.end++
+		if w.maxOnWay > 0 {
+			w.onWay = append(w.onWay, wayfarer{owner{ep, number}, frames[i]})
+		}
+	}
+	ep.wake()
+	return n
+}
+
+// written follows a call that wrote n frames. Under mu.
+func (w *writer) written(now engine.Time, n int, err error) {
+	m := w.m
+	for range min(n, w.end-w.head) {
+		f, o := &w.out[w.head], w.owners[w.head]
+		w.head++
+		if o.endpoint.Observer != nil {
+			o.endpoint.reportFrame(now, f, FrameSent)
+		}
+		if w.maxOnWay > 0 {
+			continue // echoed does the rest
+		}
+		at := now
+		if m.props.Bitrate > 0 {
+			at = now.Add(canbus.WireTime(f, m.props.Bitrate, m.props.DataBitrate))
+		}
+		o.endpoint.engine.HandleTransmitted(at, o.number)
+		m.touch(o.endpoint)
+		if m.shared() {
+			m.deliver(now, f, o.endpoint) // other endpoints of this bus hear it too
+		}
+	}
+	switch {
+	case err == nil || temporary(err):
+	case errors.Is(err, net.ErrClosed):
+		m.fail(err)
+	case w.head < w.end: // the next frame is at fault
+		o := w.owners[w.head]
+		w.head++
+		w.dropOnWay(o)
+		o.endpoint.failSend(now, err)
+		m.touch(o.endpoint)
+	}
+}
+
+// echoed follows the echo of a frame: it is on the wire. It returns whose frame it
+// was, nil if nobody waits for the echo any more. Under mu.
+func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
+	found := -1
+	for i := range w.onWay {
+		if !sameOnWire(&w.onWay[i].frame, f) {
+			continue
+		}
+		// One that nobody wants any more may have been lost, and the echo be that
+		// of an equal one sent after it.
+		if gone := w.onWay[i].gone(); found < 0 || !gone {
+			found = i
+			if !gone {
+				break
+			}
+		}
+	}
+	if found < 0 {
+		return nil
+	}
+	o := w.onWay[found].owner
+	w.onWay = slices.Delete(w.onWay, found, found+1)
+	o.endpoint.engine.HandleTransmitted(now, o.number)
+	w.m.touch(o.endpoint)
+	return o.endpoint
+}
+
+func sameOnWire(a, b *canbus.Frame) bool {
+	const kind = canbus.Extended | canbus.FD
+	return a.ID == b.ID && (a.Flags^b.Flags)&kind == 0 && bytes.Equal(a.Payload(), b.Payload())
+}
+
+// withdraw takes back what the bus has not taken and nobody wants to send any
+// more. Under mu.
+func (w *writer) withdraw() {
+	end := w.head
+	for i := w.head; i < w.end; i++ {
+		if o := w.owners[i]; o.gone() {
+			w.dropOnWay(o)
+			continue
+		}
+		if end != i {
+			w.out[end], w.owners[end] = w.out[i], w.owners[i]
+		}
+		end++
+	}
+	w.end = end
+}
+
+// gone: the frame belongs to something that has ended.
+func (o owner) gone() bool {
+	return o.endpoint.closed || o.endpoint.engine.Withdrawn(o.number)
+}
+
+func (w *writer) dropOnWay(o owner) {
+	w.onWay = slices.DeleteFunc(w.onWay, func(x wayfarer) bool { return x.owner == o })
+}
+
+// forgetOnWay stops to wait for echoes that concern nobody any more.
+func (w *writer) forgetOnWay() {
+	w.onWay = slices.DeleteFunc(w.onWay, func(x wayfarer) bool { return x.gone() })
+}

@@ -1,0 +1,145 @@
+package isotpnet_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/virtual"
+	"example.com/isotp/isotpnet"
+)
+
+// BenchmarkSTmin measures how much later than STmin Consecutive Frames follow one
+// another, and prints a histogram. Run it on an idle machine.
+func BenchmarkSTmin(b *testing.B) {
+	for _, pacing := range []struct {
+		name   string
+		pacing isotpnet.Pacing
+	}{{"exact", isotpnet.PaceExact}, {"spin", isotpnet.PaceSpin}} {
+		for _, stmin := range []time.Duration{100 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond} {
+			b.Run(fmt.Sprintf("%s/%v", pacing.name, stmin), func(b *testing.B) {
+				benchmarkSTmin(b, isotpnet.Config{STmin: stmin, Pacing: pacing.pacing})
+			})
+		}
+	}
+}
+
+func benchmarkSTmin(b *testing.B, config isotpnet.Config) {
+	const gaps = 50 // in each message
+	var sent []time.Time
+	var late []time.Duration
+	config.Trace = &isotpnet.Trace{FrameSent: func(ev isotpnet.TraceEvent) {
+		if ev.Frame.Data[0]>>4 == 2 {
+			sent = append(sent, ev.Time)
+		}
+	}}
+	c1, c2, err := isotpnet.Pipe(&config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c1.Close()
+	defer c2.Close()
+	p := make([]byte, 6+7*(gaps+1))
+	buf := make([]byte, len(p))
+	for b.Loop() {
+		sent = sent[:0]
+		if _, err := c1.Write(p); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := c2.Read(buf); err != nil {
+			b.Fatal(err)
+		}
+		for i := range gaps {
+			late = append(late, sent[i+1].Sub(sent[i])-config.STmin)
+		}
+	}
+	slices.Sort(late)
+	us := func(share float64) float64 {
+		return float64(late[int(share*float64(len(late)-1))]) / float64(time.Microsecond)
+	}
+	b.ReportMetric(us(0), "min-us-late")
+	b.ReportMetric(us(0.5), "p50-us-late")
+	b.ReportMetric(us(0.99), "p99-us-late")
+	b.ReportMetric(us(1), "max-us-late")
+	b.Log(histogram(late))
+}
+
+// histogram counts times by upper bounds.
+func histogram(times []time.Duration) string {
+	bounds := []time.Duration{0, 10, 20, 30, 40, 100, 1000, 1e9} // at most 10 lines are shown
+	var s strings.Builder
+	from := time.Duration(-1e9)
+	for _, to := range bounds {
+		n := 0
+		for _, t := range times {
+			if from*time.Microsecond <= t && t < to*time.Microsecond {
+				n++
+			}
+		}
+		if n > 0 {
+			fmt.Fprintf(&s, "\n%11s us late: %5d %s", fmt.Sprintf("%d..%d", max(from, -1), min(to, 99999)), n, strings.Repeat("#", 1+60*n/len(times)))
+		}
+		from = to
+	}
+	return s.String()
+}
+
+// BenchmarkLineRate sends messages over a bus that takes as long as a real one,
+// and says which share of the time the wire is busy.
+func BenchmarkLineRate(b *testing.B) {
+	for _, bc := range []struct {
+		name   string
+		bus    virtual.Options
+		config isotpnet.Config
+		size   int
+	}{
+		{"classic/500k", virtual.Options{Bitrate: 500_000}, isotpnet.Config{}, 4095},
+		{"classic/1M", virtual.Options{Bitrate: 1_000_000}, isotpnet.Config{}, 4095},
+		{"FD/1M+8M", virtual.Options{Bitrate: 1_000_000, DataBitrate: 8_000_000}, isotpnet.Config{FD: true, BRS: true}, 65535},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			bus, err := virtual.New(bc.bus)
+			if err != nil {
+				b.Fatal(err)
+			}
+			tap1, err := bus.Tap()
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer tap1.Close()
+			tap2, err := bus.Tap()
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer tap2.Close()
+			var busy time.Duration
+			bc.config.Trace = &isotpnet.Trace{FrameReceived: func(ev isotpnet.TraceEvent) {
+				busy += canbus.WireTime(ev.Frame, bc.bus.Bitrate, bc.bus.DataBitrate)
+			}}
+			c2, err := (&isotpnet.Dialer{Bus: tap2, Config: bc.config}).Dial("isotp", "/7E8:7E0")
+			if err != nil {
+				b.Fatal(err)
+			}
+			bc.config.Trace = nil
+			c1, err := (&isotpnet.Dialer{Bus: tap1, Config: bc.config}).Dial("isotp", "/7E0:7E8")
+			if err != nil {
+				b.Fatal(err)
+			}
+			p, buf := make([]byte, bc.size), make([]byte, bc.size)
+			begin := time.Now()
+			for b.Loop() {
+				if _, err := c1.Write(p); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := c2.Read(buf); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(100*busy.Seconds()/time.Since(begin).Seconds(), "%line-rate")
+			b.ReportMetric(float64(bc.size)*float64(b.N)/time.Since(begin).Seconds()/1000, "kB/s")
+		})
+	}
+}

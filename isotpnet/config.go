@@ -1,0 +1,384 @@
+package isotpnet
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/engine"
+	"example.com/isotp/internal/wire"
+)
+
+// A Config holds the parameters of connections. The zero Config works with most
+// ECUs; a field that is zero means whatever the backend does well.
+//
+// Each field names its parameter in ISO 15765-2 (ISO) and in Python's can-isotp
+// (can-isotp). Where a field says no more, a negative value is an error.
+type Config struct {
+	// STmin is the least time that the peer is asked to leave between
+	// Consecutive Frames. 0: none. From 100 to 900 us in steps of 100 us, or
+	// from 1 to 127 ms in steps of 1 ms, since no others can be said.
+	// ISO: STmin; can-isotp: stmin.
+	STmin time.Duration
+
+	// OverrideSTmin is the time that we leave between Consecutive Frames,
+	// whatever the peer asks for. 0: what the peer asks for. Negative: none,
+	// as fast as possible. can-isotp: override_receiver_stmin (where 0 is our
+	// negative).
+	OverrideSTmin time.Duration
+
+	// TransmitTimeout is how long each frame may take to get on the wire.
+	// 0: 1 s. ISO: N_As and N_Ar.
+	TransmitTimeout time.Duration
+
+	// FlowControlTimeout is how long to wait for the peer's flow control.
+	// 0: 1 s. ISO: N_Bs; can-isotp: rx_flowcontrol_timeout.
+	FlowControlTimeout time.Duration
+
+	// FlowControlHold is how long a CTS is held back from the peer while what
+	// has arrived is not read; then a WAIT is sent, and it is held back again.
+	// 0: 0.8 s, or 0.8 of FlowControlTimeout if that is less. Negative: never;
+	// a message that there is no room for is answered OVFLW. ISO: N_Br.
+	FlowControlHold time.Duration
+
+	// ConsecutiveFrameTimeout is how long to wait for the peer's next
+	// Consecutive Frame. 0: 1 s. ISO: N_Cr; can-isotp:
+	// rx_consecutive_frame_timeout. Nine tenths of it are how long we may keep
+	// the peer waiting for ours (N_Cs), see Conn.SendFrom.
+	ConsecutiveFrameTimeout time.Duration
+
+	// BlockSize is after how many Consecutive Frames, 1 to 255, the peer has to
+	// wait for the next flow control. 0: it need not wait (but see
+	// Conn.NextReader). ISO: BS; can-isotp: blocksize.
+	BlockSize int
+
+	// FrameSize is the length of a full frame: 8, 12, 16, 20, 24, 32, 48 or
+	// 64; above 8 only with FD. 0: 8, or 64 with FD. ISO: TX_DL; can-isotp:
+	// tx_data_length. What the peer sends may be of any length.
+	FrameSize int
+
+	// MinFrameSize is the length that shorter frames are filled up to: 1 to 8,
+	// and with FD the lengths of FrameSize, up to FrameSize. 0: what Padding
+	// says. With NoPadding it must be 0. can-isotp: tx_data_min_length.
+	MinFrameSize int
+
+	// MaxWaitFrames is how many WAITs in a row are accepted from the peer.
+	// 0: any number. Negative: none. can-isotp: wftmax (where 0 is none).
+	MaxWaitFrames int
+
+	// MaxSendWaitFrames is how many WAITs in a row are sent to the peer.
+	// 0: 10. Negative: none. ISO: N_WFTmax.
+	MaxSendWaitFrames int
+
+	// MaxMessageSize is the longest message, in bytes, that is received whole;
+	// a longer one is answered OVFLW. 0: 65535. Negative: as long as can be,
+	// 4 GiB - 1. Conn.NextReader does not heed it. can-isotp: max_frame_size.
+	MaxMessageSize int
+
+	// MaxSendSize is the longest message, in bytes, that Write sends. It is
+	// also how much Conn.ReadFrom puts into one. 0: what the backend can send
+	// (user: 4 GiB - 1), for ReadFrom 4095.
+	MaxSendSize int
+
+	// ReadBuffer is how many bytes of messages (each counted with 64 more) may
+	// wait to be read before a CTS is held back. 0: 65536. Single Frames are
+	// lost at four times as much: see ErrOverrun.
+	ReadBuffer int
+
+	// Padding says what short frames are filled up with. The zero Padding is
+	// 0xCC. can-isotp: tx_padding.
+	Padding Padding
+
+	// FD sends CAN FD frames; BRS switches to the higher bit rate for their
+	// data. What is received may be either. can-isotp: can_fd, bitrate_switch.
+	FD, BRS bool
+
+	// ListenOnly receives without sending anything, not even flow control. Any
+	// number of such connections may stand beside one that answers. can-isotp:
+	// listen_mode.
+	ListenOnly bool
+
+	// ReportAborted makes a Read that is waiting return a *ProtocolError when
+	// the message being received is given up, or one is refused. Else it goes
+	// on waiting, for the next one.
+	ReportAborted bool
+
+	// KeepFirstFlowControl keeps to the BS and STmin of the first CTS to the
+	// end of the message. Else those of the last CTS hold.
+	KeepFirstFlowControl bool
+
+	// RateLimit limits how much is sent. can-isotp: rate_limit_enable.
+	RateLimit RateLimit
+
+	// Pacing says how to wait for the moment to send a frame.
+	Pacing Pacing
+
+	// Logger is told, at level Warn, of messages given up and, at level Debug,
+	// of every other step. nil: nothing is logged. can-isotp: logger_name.
+	Logger *slog.Logger
+
+	// Trace has functions to be called at each step. nil: none.
+	Trace *Trace
+}
+
+// Padding says what short frames are filled up with, and whether. The zero
+// Padding fills them up to 8 bytes with 0xCC, because many ECUs ignore shorter
+// frames. CAN FD frames longer than 8 bytes are always filled up to the next
+// length that a DLC can say.
+type Padding struct {
+	set bool
+	off bool
+	b   byte
+}
+
+// PadWith fills frames up to 8 bytes with b.
+func PadWith(b byte) Padding { return Padding{set: true, b: b} }
+
+// NoPadding sends frames as short as they are.
+var NoPadding = Padding{set: true, off: true}
+
+// defaultFill stands out on an oscilloscope: it needs no stuff bits.
+const defaultFill = 0xCC
+
+func (p Padding) fill() byte {
+	if !p.set || p.off {
+		return defaultFill
+	}
+	return p.b
+}
+
+// String returns "none" or the byte in hexadecimal.
+func (p Padding) String() string {
+	if p.off {
+		return "none"
+	}
+	return fmt.Sprintf("%02X", p.fill())
+}
+
+// A RateLimit bounds the data that one connection sends, N_PCI and padding
+// included, without the frames' other bits. Flow control is neither counted nor
+// held up. The zero RateLimit does not bound anything.
+type RateLimit struct {
+	// BitsPerSecond is the limit, on average over Window. can-isotp:
+	// rate_limit_max_bitrate.
+	BitsPerSecond int
+	// Window is the time over which it holds: no more than BitsPerSecond *
+	// Window bits are sent within any such time, all at once at worst. 0: 0.2 s.
+	// can-isotp: rate_limit_window_size.
+	Window time.Duration
+}
+
+// Pacing says how to wait for the moment to send a frame.
+type Pacing uint8
+
+const (
+	// PaceExact waits without using a processor: on Linux some 20 us late. It
+	// is the default.
+	PaceExact Pacing = iota
+	// PaceSpin keeps a processor core busy for the last 150 us before each
+	// moment: on Linux some us late.
+	PaceSpin
+)
+
+// The defaults.
+const (
+	defaultTimeout        = time.Second
+	defaultHold           = 800 * time.Millisecond
+	defaultSendWaits      = 10
+	defaultMaxMessageSize = 65535
+	defaultReadBuffer     = 64 << 10
+	defaultWriteChunk     = 4095
+	defaultRateWindow     = 200 * time.Millisecond
+
+	// hardFactor times ReadBuffer is where Single Frames are lost.
+	hardFactor = 4
+	// window is how much of a streamed message may wait to be read.
+	window = 32 << 10
+)
+
+// A ConfigError says what is wrong with a [Config].
+type ConfigError struct {
+	Field string // its name
+	Value any    // its value
+	Want  string // what would be right
+}
+
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("Config.%s is %v: %s", e.Field, e.Value, e.Want)
+}
+
+// frameSizes are the values of TX_DL.
+var frameSizes = []int{8, 12, 16, 20, 24, 32, 48, 64}
+
+// check returns a *ConfigError if something is wrong.
+func (c *Config) check() error {
+	wrong := func(field string, value any, want string, args ...any) error {
+		return &ConfigError{Field: field, Value: value, Want: fmt.Sprintf(want, args...)}
+	}
+	for _, f := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"TransmitTimeout", c.TransmitTimeout},
+		{"FlowControlTimeout", c.FlowControlTimeout},
+		{"ConsecutiveFrameTimeout", c.ConsecutiveFrameTimeout},
+		{"RateLimit.Window", c.RateLimit.Window},
+	} {
+		if f.d < 0 {
+			return wrong(f.name, f.d, "it must be above 0, or 0 for the default")
+		}
+	}
+	for _, f := range []struct {
+		name string
+		n    int
+	}{
+		{"ReadBuffer", c.ReadBuffer},
+		{"RateLimit.BitsPerSecond", c.RateLimit.BitsPerSecond},
+	} {
+		if f.n < 0 || f.n > math.MaxInt32 {
+			return wrong(f.name, f.n, "it must be from 1 to %d, or 0 for the default", math.MaxInt32)
+		}
+	}
+	if c.STmin < 0 || c.STmin > wire.MaxSTmin {
+		return wrong("STmin", c.STmin, "it must be from 0 to %v", wire.MaxSTmin)
+	}
+	if said := wire.DecodeSTmin(wire.EncodeSTmin(c.STmin)); said != c.STmin {
+		return wrong("STmin", c.STmin, "a flow control can say 100µs to 900µs in steps of 100µs and 1ms to 127ms in steps of 1ms; the next is %v", said)
+	}
+	if c.FlowControlHold > 0 && c.FlowControlHold >= c.flowControlTimeout() {
+		return wrong("FlowControlHold", c.FlowControlHold, "it must be below FlowControlTimeout (%v), or the peer gives up", c.flowControlTimeout())
+	}
+	if c.BlockSize < 0 || c.BlockSize > 255 {
+		return wrong("BlockSize", c.BlockSize, "it must be from 0 to 255")
+	}
+	switch {
+	case c.FrameSize == 0:
+	case !slices.Contains(frameSizes, c.FrameSize):
+		return wrong("FrameSize", c.FrameSize, "it must be one of %v, or 0 for the default", frameSizes)
+	case c.FrameSize > canbus.MaxClassicLen && !c.FD:
+		return wrong("FrameSize", c.FrameSize, "above 8 it needs FD")
+	}
+	switch {
+	case c.MinFrameSize < 0 || !canbus.ValidLen(c.MinFrameSize, c.FD):
+		return wrong("MinFrameSize", c.MinFrameSize, "it must be from 0 to 8, or with FD one of %v", frameSizes)
+	case c.MinFrameSize > c.frameSize():
+		return wrong("MinFrameSize", c.MinFrameSize, "it must not be above FrameSize (%d)", c.frameSize())
+	case c.MinFrameSize > 0 && c.Padding.off:
+		return wrong("MinFrameSize", c.MinFrameSize, "it must be 0 with NoPadding")
+	}
+	if int64(c.MaxMessageSize) > wire.MaxLength {
+		return wrong("MaxMessageSize", c.MaxMessageSize, "it must be at most %d", int64(wire.MaxLength))
+	}
+	if c.MaxSendSize < 0 || int64(c.MaxSendSize) > wire.MaxLength {
+		return wrong("MaxSendSize", c.MaxSendSize, "it must be from 1 to %d, or 0 for the default", int64(wire.MaxLength))
+	}
+	if c.BRS && !c.FD {
+		return wrong("BRS", c.BRS, "it needs FD")
+	}
+	if c.Pacing > PaceSpin {
+		return wrong("Pacing", uint8(c.Pacing), "it must be PaceExact or PaceSpin")
+	}
+	if bits := c.rateBits(); c.RateLimit.BitsPerSecond > 0 && bits < 8*c.frameSize() {
+		return wrong("RateLimit", c.RateLimit.BitsPerSecond, "with a Window of %v it lets %d bits pass at once; a frame has %d", c.rateWindow(), bits, 8*c.frameSize())
+	}
+	if c.RateLimit.Window > 0 && c.RateLimit.BitsPerSecond == 0 {
+		return wrong("RateLimit.Window", c.RateLimit.Window, "it needs BitsPerSecond")
+	}
+	return nil
+}
+
+func (c *Config) flowControlTimeout() time.Duration {
+	return orDefault(c.FlowControlTimeout, defaultTimeout)
+}
+
+func (c *Config) frameSize() int {
+	switch {
+	case c.FrameSize > 0:
+		return c.FrameSize
+	case c.FD:
+		return canbus.MaxLen
+	}
+	return canbus.MaxClassicLen
+}
+
+func (c *Config) rateWindow() time.Duration {
+	return orDefault(c.RateLimit.Window, defaultRateWindow)
+}
+
+func (c *Config) rateBits() int {
+	bits := float64(c.RateLimit.BitsPerSecond) * c.rateWindow().Seconds()
+	return int(min(bits, math.MaxInt32))
+}
+
+func orDefault[T int | time.Duration](v, zero T) T {
+	if v == 0 {
+		return zero
+	}
+	return v
+}
+
+// engine returns the engine's parameters. The Config must be right.
+func (c *Config) engine() *engine.Config {
+	e := &engine.Config{
+		FrameSize:        c.frameSize(),
+		MinFrameSize:     c.MinFrameSize,
+		Fill:             c.Padding.fill(),
+		FD:               c.FD,
+		BRS:              c.BRS,
+		BlockSize:        uint8(c.BlockSize),
+		STmin:            wire.EncodeSTmin(c.STmin),
+		OverrideSTmin:    max(c.OverrideSTmin, 0),
+		FirstFlowControl: c.KeepFirstFlowControl,
+		NAs:              orDefault(c.TransmitTimeout, defaultTimeout),
+		NBs:              c.flowControlTimeout(),
+		NBr:              c.FlowControlHold,
+		NeverHold:        c.FlowControlHold < 0,
+		NCr:              orDefault(c.ConsecutiveFrameTimeout, defaultTimeout),
+		MaxWaits:         c.MaxWaitFrames,
+		MaxSendWaits:     max(orDefault(c.MaxSendWaitFrames, defaultSendWaits), 0),
+		MaxMessageSize:   uint32(orDefault(c.MaxMessageSize, defaultMaxMessageSize)),
+		HighMark:         orDefault(c.ReadBuffer, defaultReadBuffer),
+		Window:           window,
+		RateWindow:       c.rateWindow(),
+		ListenOnly:       c.ListenOnly,
+		ReportAborted:    c.ReportAborted,
+	}
+	if c.MinFrameSize == 0 && !c.Padding.off {
+		e.MinFrameSize = canbus.MaxClassicLen
+	}
+	if c.OverrideSTmin == 0 {
+		e.OverrideSTmin = -1
+	}
+	if c.FlowControlHold <= 0 {
+		e.NBr = min(defaultHold, e.NBs*8/10)
+	}
+	e.NCs = e.NCr * 9 / 10
+	switch {
+	case c.MaxWaitFrames == 0:
+		e.MaxWaits = -1
+	case c.MaxWaitFrames < 0:
+		e.MaxWaits = 0
+	}
+	if c.MaxMessageSize < 0 {
+		e.MaxMessageSize = wire.MaxLength
+	}
+	e.HardLimit = hardFactor * e.HighMark
+	if c.RateLimit.BitsPerSecond > 0 {
+		e.RateBits = c.rateBits()
+	}
+	return e
+}
+
+// maxSendSize is the longest message that a Write may have.
+func (c *Config) maxSendSize() int64 {
+	if c.MaxSendSize > 0 {
+		return int64(c.MaxSendSize)
+	}
+	return wire.MaxLength
+}
+
+// writeChunk is how much Conn.ReadFrom puts into one message.
+func (c *Config) writeChunk() int { return orDefault(c.MaxSendSize, defaultWriteChunk) }

@@ -1,0 +1,300 @@
+package isotpnet
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	_ net.Conn      = (*Conn)(nil)
+	_ io.ReaderFrom = (*Conn)(nil)
+	_ io.WriterTo   = (*Conn)(nil)
+)
+
+// A Conn is a connection on the network "isotp": messages to and from one pair
+// of addresses. It is safe for concurrent use; Writes take turns, and so do
+// Reads.
+//
+// A Write is exactly one message; when it returns nil every frame was taken by
+// the bus (where the bus echoes: is on the wire) and every flow control
+// answered. That is all that ISO-TP tells a sender. It has no acknowledgement of
+// a message's end, so a Single Frame that nobody heard, or a Consecutive Frame
+// lost after the last flow control, is not an error of Write.
+//
+// Errors are *net.OpError, but for io.EOF, and for those of the other side in
+// ReadFrom and WriteTo.
+type Conn struct {
+	network       string
+	local, remote Addr
+	backend       backend
+	maxSend       int64
+	writeChunk    int
+
+	// message counts the messages that were read to their end or opened, so
+	// that the reader of NextReader knows whether its message is still there.
+	message atomic.Uint64
+}
+
+// A backend is what a Conn is made of. Its errors are those that users know, not
+// wrapped yet.
+type backend interface {
+	name() string
+	send(p []byte, functional bool) error
+	sendFrom(r io.Reader, size int64) error
+	// receive reads of one message, as Read does; end: to its end. With stream
+	// true it goes on with the message that open has begun.
+	receive(p []byte, stream bool) (n int, info MessageInfo, end bool, err error)
+	open() (MessageInfo, error)
+	setReadDeadline(t time.Time) error
+	setWriteDeadline(t time.Time) error
+	stats() Stats
+	close() error
+}
+
+// MessageInfo describes a message.
+type MessageInfo struct {
+	// Size is how many bytes the message has.
+	Size int64
+	// Rest is how many of them have arrived and are still to be read. Above 0,
+	// the caller's buffer was too short, and the next read goes on with them.
+	Rest int
+	// Functional: it was sent to a group, not to us alone.
+	Functional bool
+	// First and Last are when its first and its last frame came. Last is zero
+	// while the message is not complete.
+	First, Last time.Time
+}
+
+// Read reads bytes of at most one message. What of it does not fit in p stays for
+// the next Read. With an empty p it returns 0, nil at once.
+//
+// Errors: os.ErrDeadlineExceeded, net.ErrClosed, ErrOverrun, ErrSendOnly, what the
+// bus failed with, and with Config.ReportAborted a *ProtocolError. After
+// net.ErrClosed and a failure of the bus every Read fails; after the others reading
+// can go on. Only the Conns of [Pipe] return io.EOF.
+func (c *Conn) Read(p []byte) (int, error) {
+	n, _, err := c.ReadMessage(p)
+	return n, err
+}
+
+// ReadMessage is Read that tells about the message too. If p is too short for all
+// of it, MessageInfo.Rest is above 0.
+func (c *Conn) ReadMessage(p []byte) (n int, info MessageInfo, err error) {
+	if len(p) == 0 {
+		return 0, MessageInfo{}, nil
+	}
+	n, info, _, err = c.receive(p, false)
+	return n, info, err
+}
+
+func (c *Conn) receive(p []byte, stream bool) (n int, info MessageInfo, end bool, err error) {
+	n, info, end, err = c.backend.receive(p, stream)
+	if end {
+		c.message.Add(1)
+	}
+	return n, info, end, c.error(opRead, err)
+}
+
+// NextReader waits for the next message to begin, and returns a reader for it
+// that gives its bytes as they arrive. In this way messages of up to 4 GiB - 1
+// are received in constant memory, whatever Config.MaxMessageSize is: once some
+// have arrived the peer is held up until they are read.
+//
+// The reader returns io.EOF at the message's end, and a *ProtocolError if the
+// message is given up before. The next call of NextReader ends it, and skips what
+// it has not read. If a Read has taken only a part of a message, NextReader goes
+// on with the rest.
+//
+// A Conn that reads by Read refuses messages longer than MaxMessageSize, one that
+// reads by NextReader takes them. Where neither was called yet, their senders are
+// kept waiting, and refused in the end.
+func (c *Conn) NextReader() (io.Reader, MessageInfo, error) {
+	info, err := c.backend.open()
+	if err != nil {
+		return nil, MessageInfo{}, c.error(opRead, err)
+	}
+	return &messageReader{c: c, message: c.message.Add(1)}, info, nil
+}
+
+// A messageReader reads the message that NextReader has opened.
+type messageReader struct {
+	c       *Conn
+	message uint64
+	err     error
+}
+
+var errNotOpen = errors.New("this message was read or skipped by another call")
+
+func (r *messageReader) Read(p []byte) (int, error) {
+	if r.err == nil && r.c.message.Load() != r.message {
+		r.err = r.c.error(opRead, errNotOpen)
+	}
+	if r.err != nil || len(p) == 0 {
+		return 0, r.err
+	}
+	n, _, end, err := r.c.receive(p, true)
+	if end {
+		r.err = io.EOF
+		if err != nil {
+			r.err = err
+		}
+	}
+	return n, err
+}
+
+// Write sends p as one message. It returns len(p), nil when the message is sent,
+// and 0 and an error otherwise: ErrMessageTooLong (nothing was sent),
+// os.ErrDeadlineExceeded (the message was aborted), net.ErrClosed, ErrListenOnly,
+// a *ProtocolError, or what the bus failed with. An empty p sends nothing, and is
+// no error even after Close.
+func (c *Conn) Write(p []byte) (int, error) { return c.write(p, false) }
+
+// WriteFunctional sends p as one Single Frame to the group of ECUs at
+// Dialer.Functional, or to the functional address that was dialled; longer ones are
+// an ErrMessageTooLong. Each ECU answers on its own physical address: this Conn
+// hears the one that it listens to. Where there is no functional address the error
+// is ErrNoFunctional.
+func (c *Conn) WriteFunctional(p []byte) (int, error) { return c.write(p, true) }
+
+func (c *Conn) write(p []byte, functional bool) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if int64(len(p)) > c.maxSend {
+		return 0, c.error(opWrite, &MessageTooLongError{Size: int64(len(p)), Max: c.maxSend})
+	}
+	if err := c.backend.send(p, functional); err != nil {
+		return 0, c.error(opWrite, err)
+	}
+	return len(p), nil
+}
+
+// SendFrom sends size bytes of r as one message, in constant memory. It reads up to
+// 16 KiB of r before the first frame, and the rest while it sends. If r fails, or ends too early, the message is aborted and
+// the error is a *ProtocolError with the Code SourceFailed. If r is slower than
+// nine tenths of Config.ConsecutiveFrameTimeout it has SourceStalled: the peer
+// would give up anyway. Other errors are those of Write. A Read of r that is under
+// way is not interrupted by a deadline; the message is. A size of 0 sends nothing.
+func (c *Conn) SendFrom(r io.Reader, size int64) error {
+	switch {
+	case size < 0 || size > c.maxSend:
+		return c.error(opWrite, &MessageTooLongError{Size: size, Max: c.maxSend})
+	case size == 0:
+		return nil
+	}
+	return c.error(opWrite, c.backend.sendFrom(r, size))
+}
+
+// ReadFrom sends what it reads from r until r ends, each read one message of at
+// most 4095 bytes, or Config.MaxSendSize if that is set. It does not wait for a
+// message to be full.
+func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
+	buf := make([]byte, c.writeChunk)
+	for {
+		k, readErr := r.Read(buf)
+		if k > 0 {
+			if _, err := c.Write(buf[:k]); err != nil {
+				return n, err
+			}
+			n += int64(k)
+		}
+		switch {
+		case readErr == io.EOF:
+			return n, nil
+		case readErr != nil:
+			return n, readErr
+		}
+	}
+}
+
+// messageBuffers are for WriteTo.
+var messageBuffers = sync.Pool{New: func() any { b := make([]byte, defaultWriteChunk); return &b }}
+
+// WriteTo writes each message to w with one Write, until a read fails. With
+// [Pipe] it ends without an error when the other end is closed.
+func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
+	buf := messageBuffers.Get().(*[]byte)
+	defer messageBuffers.Put(buf)
+	for {
+		size, err := c.readWhole(buf)
+		switch {
+		case err == io.EOF:
+			return n, nil
+		case err != nil:
+			return n, err
+		}
+		k, err := w.Write((*buf)[:size])
+		n += int64(k)
+		switch {
+		case err != nil:
+			return n, err
+		case k < size:
+			return n, io.ErrShortWrite
+		}
+	}
+}
+
+// readWhole reads one message into buf, which grows to hold it.
+func (c *Conn) readWhole(buf *[]byte) (size int, err error) {
+	size, info, err := c.ReadMessage(*buf)
+	for err == nil && info.Rest > 0 {
+		if more := size + info.Rest; more > len(*buf) {
+			*buf = append((*buf)[:size], make([]byte, info.Rest)...)
+		}
+		var k int
+		k, info, err = c.ReadMessage((*buf)[size:])
+		size += k
+	}
+	return size, err
+}
+
+// Close ends the connection: calls that wait return net.ErrClosed. What was not
+// read is lost, a message being sent is aborted, and nothing is put on the bus:
+// ISO-TP has no close, so the peer does not learn of it. A second Close does
+// nothing.
+func (c *Conn) Close() error { return c.error(opClose, c.backend.close()) }
+
+// LocalAddr returns the address that the peer would dial, an [Addr].
+func (c *Conn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr returns the address that was dialled, an [Addr].
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// SetDeadline sets the deadlines of reading and of writing; see [net.Conn]. A
+// Write that runs into its deadline aborts its message. On a closed connection
+// these methods return net.ErrClosed.
+func (c *Conn) SetDeadline(t time.Time) error {
+	err := c.backend.setReadDeadline(t)
+	if err == nil {
+		err = c.backend.setWriteDeadline(t)
+	}
+	return c.error(opSet, err)
+}
+
+// SetReadDeadline sets the deadline of reading.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	return c.error(opSet, c.backend.setReadDeadline(t))
+}
+
+// SetWriteDeadline sets the deadline of writing.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	return c.error(opSet, c.backend.setWriteDeadline(t))
+}
+
+// Stats returns what has been counted so far.
+func (c *Conn) Stats() Stats { return c.backend.stats() }
+
+// Backend returns what the connection runs on: "user", the engine of this
+// package over a CAN bus.
+func (c *Conn) Backend() string { return c.backend.name() }
+
+func (c *Conn) error(op string, err error) error {
+	if err == nil {
+		return nil // before the addresses become interfaces, which allocates
+	}
+	return opError(op, c.network, c.local, c.remote, err)
+}

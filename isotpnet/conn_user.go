@@ -1,0 +1,101 @@
+package isotpnet
+
+import (
+	"io"
+	"time"
+
+	"example.com/isotp/internal/engine"
+	"example.com/isotp/internal/mux"
+	"example.com/isotp/internal/wire"
+)
+
+// A userConn is a backend: an endpoint of the engine on a bus.
+type userConn struct {
+	endpoint   *mux.Endpoint
+	functional *wire.Format // of Dialer.Functional; nil if there is none
+	release    func()       // of the bus
+
+	sendOnly, listenOnly bool
+}
+
+var _ backend = (*userConn)(nil)
+
+func (u *userConn) name() string { return "user" }
+
+func (u *userConn) send(p []byte, functional bool) error {
+	format, single := u.endpoint.Format(), u.sendOnly
+	if functional && !u.sendOnly {
+		format, single = u.functional, true
+	}
+	switch {
+	case u.listenOnly:
+		return ErrListenOnly
+	case format == nil:
+		return ErrNoFunctional
+	case single && len(p) > format.MaxSingle():
+		return &MessageTooLongError{Size: int64(len(p)), Max: int64(format.MaxSingle())}
+	}
+	return protocolError(u.endpoint.Send(format, p))
+}
+
+func (u *userConn) sendFrom(r io.Reader, size int64) error {
+	format := u.endpoint.Format()
+	switch {
+	case u.listenOnly:
+		return ErrListenOnly
+	case u.sendOnly && size > int64(format.MaxSingle()):
+		return &MessageTooLongError{Size: size, Max: int64(format.MaxSingle())}
+	}
+	return protocolError(u.endpoint.SendFrom(format, r, uint32(size)))
+}
+
+func (u *userConn) receive(p []byte, stream bool) (int, MessageInfo, bool, error) {
+	if u.sendOnly {
+		return 0, MessageInfo{}, false, ErrSendOnly
+	}
+	how := engine.ReadMessages
+	if stream {
+		how = engine.ReadStreams
+	}
+	n, info, end, err := u.endpoint.Receive(p, how)
+	if err != nil {
+		return 0, MessageInfo{}, end, protocolError(err)
+	}
+	return n, u.info(&info), end, nil
+}
+
+func (u *userConn) open() (MessageInfo, error) {
+	if u.sendOnly {
+		return MessageInfo{}, ErrSendOnly
+	}
+	info, err := u.endpoint.Open()
+	if err != nil {
+		return MessageInfo{}, protocolError(err)
+	}
+	return u.info(&info), nil
+}
+
+func (u *userConn) info(i *engine.Info) MessageInfo {
+	info := MessageInfo{
+		Size:       int64(i.Size),
+		Rest:       i.Rest,
+		Functional: i.Functional,
+		First:      u.endpoint.Time(i.First),
+	}
+	if i.Last != 0 {
+		info.Last = u.endpoint.Time(i.Last)
+	}
+	return info
+}
+
+func (u *userConn) setReadDeadline(t time.Time) error  { return u.endpoint.SetReadDeadline(t) }
+func (u *userConn) setWriteDeadline(t time.Time) error { return u.endpoint.SetWriteDeadline(t) }
+
+func (u *userConn) stats() Stats { return newStats(u.endpoint.Stats()) }
+
+func (u *userConn) close() error {
+	if u.endpoint.Close() {
+		u.release()
+	}
+	return nil
+}

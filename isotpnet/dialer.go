@@ -1,0 +1,276 @@
+package isotpnet
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/mux"
+	"example.com/isotp/internal/wire"
+)
+
+// Dial opens a connection: Dial("isotp", "vcan0/0x7E0:0x7E8") sends on 7E0 and
+// hears 7E8. See the package's documentation for networks, and [Addr] for
+// addresses. ISO-TP has no handshake: nothing is sent, and that the peer exists is
+// not known until it answers. A pair that is open already in this process is
+// refused with syscall.EADDRINUSE. The net.Conn is a [*Conn].
+func Dial(network, address string) (net.Conn, error) {
+	return new(Dialer).Dial(network, address)
+}
+
+// A Dialer has the options for opening connections. The zero Dialer is Dial.
+type Dialer struct {
+	Config Config
+
+	// Bus is used instead of the one that the address names, whose bus part is
+	// then empty: "/7E0:7E8". All connections on it share one goroutine that
+	// reads it, which ends when the caller closes the Bus. The Bus must be of a
+	// comparable type, such as a pointer.
+	Bus canbus.Bus
+
+	// Functional is where Conn.WriteFunctional sends; its bus part is not
+	// looked at. The zero Addr: nowhere. To hear functional requests takes a
+	// listener: see ListenConfig.Functional.
+	Functional Addr
+
+	// Timeout is how long opening the bus may take. 0: as long as it takes.
+	Timeout time.Duration
+}
+
+// Dial is DialContext without a context.
+func (d *Dialer) Dial(network, address string) (net.Conn, error) {
+	return d.DialContext(context.Background(), network, address)
+}
+
+// DialContext opens a connection. The context bounds the opening of the bus, not
+// the connection's life. Its signature is that of http.Transport.DialContext.
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	addr, err := ParseAddr(address)
+	if err != nil {
+		return nil, opError(opDial, network, nil, nil, err)
+	}
+	c, err := d.DialAddr(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// DialAddr is DialContext for an address that is parsed already.
+func (d *Dialer) DialAddr(ctx context.Context, network string, addr Addr) (*Conn, error) {
+	c, err := d.dial(ctx, network, addr)
+	if err != nil {
+		return nil, opError(opDial, network, nil, addr, err)
+	}
+	return c, nil
+}
+
+func (d *Dialer) dial(ctx context.Context, network string, addr Addr) (*Conn, error) {
+	if err := checkNetwork(network); err != nil {
+		return nil, err
+	}
+	if err := d.Config.check(); err != nil {
+		return nil, err
+	}
+	if err := d.checkAddr(addr); err != nil {
+		return nil, err
+	}
+	if d.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
+		defer cancel()
+	}
+	m, release, err := openBus(ctx, addr.Bus(), d.Bus)
+	if err != nil {
+		return nil, err
+	}
+	c, err := d.attach(m, release, network, addr)
+	if err != nil {
+		release()
+	}
+	return c, err
+}
+
+// attach makes a connection on an open bus.
+func (d *Dialer) attach(m *mux.Mux, release func(), network string, addr Addr) (*Conn, error) {
+	spec, err := d.Config.spec(m, addr)
+	if err != nil {
+		return nil, err
+	}
+	c := newUserConn(&d.Config, network, addr, release)
+	if to, ok := d.Functional.send(); ok {
+		format := spec.Config.Format(to)
+		c.backend.(*userConn).functional = &format
+	}
+	if _, err := m.Attach(spec, c.observed(&d.Config)); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// spec returns what an endpoint of that address is to the bus.
+func (c *Config) spec(m *mux.Mux, addr Addr) (*mux.Spec, error) {
+	if c.FD && !m.Properties().FD {
+		return nil, &ConfigError{Field: "FD", Value: true, Want: "the bus carries classic CAN only"}
+	}
+	spec := &mux.Spec{Config: c.engine(), Name: addr.String(), Spin: c.Pacing == PaceSpin}
+	if a, ok := addr.send(); ok {
+		spec.Send = &a
+	}
+	if a, ok := addr.listen(); ok {
+		spec.Listen = &a
+	}
+	return spec, nil
+}
+
+// newUserConn makes a connection that has no endpoint yet.
+func newUserConn(config *Config, network string, addr Addr, release func()) *Conn {
+	return &Conn{
+		network:    network,
+		remote:     addr,
+		local:      addr.Mirror(),
+		maxSend:    config.maxSendSize(),
+		writeChunk: config.writeChunk(),
+		backend: &userConn{
+			release:    release,
+			sendOnly:   addr.IsFunctional(),
+			listenOnly: config.ListenOnly,
+		},
+	}
+}
+
+// observed returns the function that joins the connection and its endpoint.
+func (c *Conn) observed(config *Config) func(*mux.Endpoint) {
+	return func(ep *mux.Endpoint) {
+		ep.User = c
+		c.backend.(*userConn).endpoint = ep
+		if o := newObserver(config); o != nil {
+			o.conn, o.time = c, ep.Time
+			ep.Observer = o
+		}
+	}
+}
+
+// checkAddr refuses addresses that cannot be dialled.
+func (d *Dialer) checkAddr(addr Addr) error {
+	text := addr.String()
+	switch {
+	case !addr.IsValid():
+		return &net.AddrError{Err: "the zero Addr cannot be dialled", Addr: text}
+	case addr.IsPattern():
+		return &net.AddrError{Err: "this is a pattern for listeners; to dial name both sides, as in can0/7E0:7E8 or can0/fixed:10:F1", Addr: text}
+	case addr.IsListenOnly() && !d.Config.ListenOnly:
+		return &net.AddrError{Err: "an address that only listens needs Config.ListenOnly; to be able to answer name both sides, as in can0/7E0:7E8", Addr: text}
+	case addr.IsFunctional() && d.Config.ListenOnly:
+		return &net.AddrError{Err: "a functional address only sends, and Config.ListenOnly sends nothing", Addr: text}
+	case d.Functional.IsValid() && !d.Functional.IsFunctional():
+		return &net.AddrError{Err: "Dialer.Functional must be an address that only sends, as can0/7DF:", Addr: d.Functional.String()}
+	}
+	return checkBus(addr, d.Bus)
+}
+
+func checkBus(addr Addr, bus canbus.Bus) error {
+	switch {
+	case bus == nil && addr.Bus() == "":
+		return &net.AddrError{Err: "names no bus, as in can0/7E0:7E8, and there is none in the Dialer or ListenConfig", Addr: addr.String()}
+	case bus != nil && addr.Bus() != "":
+		return &net.AddrError{Err: "names a bus although there is one in the Dialer or ListenConfig; leave the part before the slash empty", Addr: addr.String()}
+	}
+	return nil
+}
+
+var errKernel = unsupportedError("the kernel backend is not there yet; isotp and isotp:user work on every system")
+
+// checkNetwork knows the networks that can be dialled.
+func checkNetwork(network string) error {
+	switch network {
+	case "isotp", "isotp:user":
+		return nil
+	case "isotp:kernel":
+		return errKernel
+	}
+	if strings.HasPrefix(network, "isotp-stream") {
+		return unsupportedError("isotp-stream is not there yet; isotp sends and receives messages")
+	}
+	return net.UnknownNetworkError(network)
+}
+
+// openBus returns the bus of that name, or the one given. release must be called
+// when it is no longer needed.
+func openBus(ctx context.Context, name string, given canbus.Bus) (m *mux.Mux, release func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, contextError(err)
+	}
+	if given != nil {
+		m, err = mux.On(given)
+		return m, func() {}, err
+	}
+	if ctx.Done() == nil {
+		return mux.Open(name)
+	}
+	// A driver may take its time, for a serial line or a far host.
+	type result struct {
+		m       *mux.Mux
+		release func()
+		err     error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		m, release, err := mux.Open(name)
+		opened <- result{m, release, err}
+	}()
+	select {
+	case r := <-opened:
+		return r.m, r.release, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-opened; r.err == nil {
+				r.release()
+			}
+		}()
+		return nil, nil, contextError(ctx.Err())
+	}
+}
+
+// contextError makes a context's time-out a net.Error inside a *net.OpError, as
+// package net does.
+func contextError(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return timeoutError{}
+	}
+	return err
+}
+
+// timeoutError is the error of a Dial that took too long.
+type timeoutError struct{}
+
+func (timeoutError) Error() string        { return "i/o timeout" }
+func (timeoutError) Timeout() bool        { return true }
+func (timeoutError) Temporary() bool      { return true }
+func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// wireAddresses returns where functional requests to these groups are heard by
+// who listens on addr.
+func wireAddresses(groups []Addr, addr Addr) ([]wire.Address, error) {
+	var heard []wire.Address
+	physical, _ := addr.listen()
+	for _, g := range groups {
+		// Both forms name the group: what its testers dial, 7DF:, and what is
+		// heard, :7DF.
+		a, ok := g.send()
+		if !ok {
+			a, ok = g.listen()
+		}
+		switch {
+		case !ok || g.IsPair():
+			return nil, &net.AddrError{Err: "ListenConfig.Functional must name functional addresses, as /7DF:", Addr: g.String()}
+		case a.Overhead() != physical.Overhead():
+			return nil, &net.AddrError{Err: "ListenConfig.Functional must have an address byte if, and only if, " + addr.String() + " listens with one", Addr: g.String()}
+		}
+		heard = append(heard, a)
+	}
+	return heard, nil
+}

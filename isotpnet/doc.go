@@ -1,0 +1,81 @@
+// Package isotpnet is ISO-TP (ISO 15765-2), the transport under UDS and OBD-II on
+// CAN, in the manner of package net.
+//
+//	c, err := isotpnet.Dial("isotp", "vcan0/7E0:7E8")
+//	c.SetDeadline(time.Now().Add(2 * time.Second))
+//	c.Write([]byte{0x22, 0xF1, 0x90}) // one message: read the VIN
+//	n, err := c.Read(buf)             // bytes of one message
+//
+// Both ends within one program, on a bus that needs no hardware:
+//
+//	ecu, err := isotpnet.Dial("isotp", "virtual:demo/7E8:7E0")
+//	tester, err := isotpnet.Dial("isotp", "virtual:demo/7E0:7E8")
+//
+// # ISO-TP in six sentences
+//
+// A CAN frame has an identifier, which says what it is and not for whom, and at most
+// 8 bytes of data, 64 in CAN FD. A message that fits into one frame is a Single
+// Frame (SF). A longer one begins with a First Frame (FF), which says how long it
+// is; the receiver answers with a flow control (FC), and the rest follows in
+// numbered Consecutive Frames (CF). A flow control says continue to send (CTS),
+// WAIT, or overflow (OVFLW); how many frames may follow until the next one (BS,
+// block size); and the least time between them (STmin). A tester and an ECU have one
+// identifier for each direction, such as 7E0 and 7E8. The standard's names for this
+// are N_PCI for the bytes that say what a frame is, N_AI for who sends to whom, and
+// N_As, N_Bs, N_Cr for its time-outs.
+//
+// # Networks
+//
+//	isotp         messages: one Write is one ISO-TP message
+//	isotp:user    the same, on the engine of this package, on every system
+//
+// The networks isotp:kernel (Linux's own ISO-TP socket) and isotp-stream
+// (connections as TCP's) are known, and refused with errors.ErrUnsupported: they
+// come in later versions. Until the first of them has come isotp is isotp:user.
+//
+// # Addresses
+//
+// An address is a bus, a slash, and the pair of CAN identifiers: left of the colon
+// is where we send, right of it is where we listen. All addressing modes of the
+// standard have a form: see [Addr].
+//
+// Buses are found by [example.com/isotp/canbus.Open] among the drivers that the
+// program imports. This package brings "virtual:NAME" along, a bus within the
+// process. A bus of your own needs no name: put it into Dialer.Bus.
+//
+// # What a connection promises
+//
+// A [Conn] is a net.Conn: deadlines work as TCP's, calls can be made at the same
+// time, Close unblocks them. Since ISO-TP carries messages, Write sends one, whole
+// or not at all, and Read gives bytes of at most one; what does not fit stays for
+// the next Read. [Conn.ReadMessage] tells where messages end. Messages of up to
+// 4 GiB - 1 pass in constant memory with [Conn.SendFrom] and [Conn.NextReader].
+//
+// A reader that is slow loses nothing silently: the peer is held up by flow
+// control, and Single Frames, which have none, are kept up to a limit and lost
+// with an [ErrOverrun] then.
+//
+// ISO-TP does not acknowledge the end of a message and has no close. Hence a Write
+// can succeed although nobody has heard it (see [Conn]), Dial succeeds although
+// there is no peer, and the peer does not learn of a Close.
+//
+// In one process one pair of addresses can be open once, since both connections
+// would answer the same messages. Any number can be beside it with
+// Config.ListenOnly.
+//
+// # Errors
+//
+// Errors are *net.OpError, but for a bare io.EOF. Within are os.ErrDeadlineExceeded
+// and net.ErrClosed, a [*ProtocolError] with the standard's N_Result, the errors
+// listed in this package, or what the bus has failed with.
+//
+// What a peer does wrong in a message that it sends does not concern Read, because
+// the next message is good again: it is in [Conn.Stats] and [Config.Trace], or with
+// Config.ReportAborted in Read after all.
+//
+// # Time
+//
+// STmin and the time-outs are exact: where Go's timers are too coarse, on Linux,
+// the package waits on a timerfd. Inside a testing/synctest bubble it goes by the
+// bubble's clock, to the nanosecond.
+package isotpnet

@@ -1,0 +1,232 @@
+package isotpnet
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+
+	"example.com/isotp/internal/engine"
+	"example.com/isotp/internal/mux"
+)
+
+// Errors inside a *net.OpError, to be found with errors.Is, beside net.ErrClosed
+// and os.ErrDeadlineExceeded. A pair of addresses that is open already is
+// syscall.EADDRINUSE, what there is not yet errors.ErrUnsupported.
+var (
+	// ErrMessageTooLong is the error of a Write longer than
+	// Config.MaxSendSize, or than a Single Frame where only such can be sent.
+	// Nothing was sent. It is also syscall.EMSGSIZE.
+	ErrMessageTooLong error = &MessageTooLongError{}
+
+	// ErrOverrun is the error of a Read where messages have been lost because
+	// earlier ones had not been read: Single Frames, which have no flow
+	// control. Reading can go on.
+	ErrOverrun = errors.New("messages were lost because earlier ones had not been read")
+
+	// ErrSendOnly is the error of reading from a functional address.
+	ErrSendOnly = errors.New("a functional address only sends; answers come on the physical addresses of those who answer")
+
+	// ErrNoFunctional is the error of WriteFunctional without an address.
+	ErrNoFunctional = errors.New("there is no functional address to write to: set Dialer.Functional")
+
+	// ErrListenOnly is the error of writing with Config.ListenOnly.
+	ErrListenOnly = errors.New("Config.ListenOnly: nothing can be sent")
+)
+
+// A MessageTooLongError is an [ErrMessageTooLong] that says how long.
+type MessageTooLongError struct {
+	Size, Max int64 // in bytes
+}
+
+func (e *MessageTooLongError) Error() string {
+	if *e == (MessageTooLongError{}) {
+		return "message too long"
+	}
+	return fmt.Sprintf("message too long: %d bytes, at most %d can be sent", e.Size, e.Max)
+}
+
+// Is makes it equal to ErrMessageTooLong and syscall.EMSGSIZE.
+func (e *MessageTooLongError) Is(target error) bool {
+	return target == ErrMessageTooLong || target == syscall.EMSGSIZE
+}
+
+// A Code says how the protocol ended a transmission or a reception, or why a
+// frame was ignored.
+type Code uint8
+
+// There is a Code for each N_Result of ISO 15765-2, and for each error that
+// can-isotp tells apart (its name is in brackets). Write and SendFrom return
+// TimeoutA, TimeoutBs, InvalidFS, WaitOverrun, WaitRefused, BufferOverflow,
+// SourceFailed and SourceStalled. What ends a reception is given to
+// Trace.ReceptionAborted, and to Read with Config.ReportAborted; what is said to
+// be ignored, to Trace.FrameIgnored. Stats count all of them.
+const (
+	// TimeoutA: a frame did not get on the wire in Config.TransmitTimeout.
+	// N_TIMEOUT_A.
+	TimeoutA = Code(engine.TimeoutA)
+	// TimeoutBs: no flow control came in Config.FlowControlTimeout.
+	// N_TIMEOUT_Bs [FlowControlTimeoutError].
+	TimeoutBs = Code(engine.TimeoutBs)
+	// TimeoutCr: no Consecutive Frame came in Config.ConsecutiveFrameTimeout.
+	// N_TIMEOUT_Cr [ConsecutiveFrameTimeoutError].
+	TimeoutCr = Code(engine.TimeoutCr)
+	// WrongSN: a Consecutive Frame had an unexpected sequence number.
+	// N_WRONG_SN [WrongSequenceNumberError].
+	WrongSN = Code(engine.WrongSN)
+	// InvalidFS: the peer's flow control had a reserved FlowStatus.
+	// N_INVALID_FS [a kind of InvalidCanDataError].
+	InvalidFS = Code(engine.InvalidFS)
+	// WaitOverrun: the peer sent more WAITs in a row than
+	// Config.MaxWaitFrames, or our reader was so slow that
+	// Config.MaxSendWaitFrames were not enough.
+	// N_WFT_OVRN [MaximumWaitFrameReachedError].
+	WaitOverrun = Code(engine.WaitOverrun)
+	// WaitRefused: the peer sent a WAIT and Config.MaxWaitFrames is negative.
+	// N_WFT_OVRN [UnsupportedWaitFrameError].
+	WaitRefused = Code(engine.WaitRefused)
+	// BufferOverflow: the peer answered OVFLW, the message is too long for it.
+	// N_BUFFER_OVFLW [OverflowError].
+	BufferOverflow = Code(engine.BufferOverflow)
+	// InterruptedBySingleFrame: a Single Frame came during a reception.
+	// N_UNEXP_PDU [ReceptionInterruptedWithSingleFrameError].
+	InterruptedBySingleFrame = Code(engine.InterruptedBySingleFrame)
+	// InterruptedByFirstFrame: a First Frame came during a reception.
+	// N_UNEXP_PDU [ReceptionInterruptedWithFirstFrameError].
+	InterruptedByFirstFrame = Code(engine.InterruptedByFirstFrame)
+	// UnexpectedConsecutiveFrame: one came although no reception is under way;
+	// ignored. N_UNEXP_PDU [UnexpectedConsecutiveFrameError].
+	UnexpectedConsecutiveFrame = Code(engine.UnexpectedConsecutive)
+	// UnexpectedFlowControl: one came that nobody waits for; ignored.
+	// N_UNEXP_PDU [UnexpectedFlowControlError].
+	UnexpectedFlowControl = Code(engine.UnexpectedFlowControl)
+	// InvalidFrame: a frame was not a protocol data unit; ignored.
+	// [InvalidCanDataError]
+	InvalidFrame = Code(engine.InvalidFrame)
+	// MissingEscape: a Single Frame longer than 8 bytes had its length in the
+	// first byte; ignored. [MissingEscapeSequenceError]
+	MissingEscape = Code(engine.MissingEscape)
+	// InvalidFirstFrameLength: a First Frame was shorter than 8 bytes, or of a
+	// length that no DLC has; ignored. [InvalidCanFdFirstFrameRXDL]
+	InvalidFirstFrameLength = Code(engine.InvalidFirstFrameLength)
+	// ChangedFrameLength: a Consecutive Frame was not as long as the First
+	// Frame; ignored. [ChangingInvalidRXDLError]
+	ChangedFrameLength = Code(engine.ChangedFrameLength)
+	// FunctionalFirstFrame: functional requests are Single Frames; ignored.
+	FunctionalFirstFrame = Code(engine.FunctionalFirstFrame)
+	// MessageTooLong: the peer's message was longer than
+	// Config.MaxMessageSize; answered OVFLW. [FrameTooLongError]
+	MessageTooLong = Code(engine.MessageTooLong)
+	// ReceiverFull: messages wait to be read and there is no room for more: a
+	// Single Frame was lost, see ErrOverrun, or a First Frame answered OVFLW.
+	ReceiverFull = Code(engine.ReceiverFull)
+	// SourceFailed: the io.Reader given to SendFrom failed, or ended before
+	// the message. N_ERROR [BadGeneratorError].
+	SourceFailed = Code(engine.SourceFailed)
+	// SourceStalled: the io.Reader given to SendFrom was so slow that the
+	// peer's N_Cr would have run out. N_ERROR.
+	SourceStalled = Code(engine.SourceStalled)
+	// Aborted: our side gave up, at a deadline or a Close. N_ERROR.
+	Aborted = Code(engine.Aborted)
+)
+
+var codeTexts = [engine.NumCodes]struct{ name, text string }{
+	TimeoutA:                   {"N_TIMEOUT_A", "a frame did not get on the bus in time"},
+	TimeoutBs:                  {"N_TIMEOUT_Bs", "no flow control came in time"},
+	TimeoutCr:                  {"N_TIMEOUT_Cr", "no consecutive frame came in time"},
+	WrongSN:                    {"N_WRONG_SN", "wrong sequence number"},
+	InvalidFS:                  {"N_INVALID_FS", "reserved flow status"},
+	WaitOverrun:                {"N_WFT_OVRN", "too many wait frames in a row"},
+	WaitRefused:                {"N_WFT_OVRN", "a wait frame came and none is accepted"},
+	BufferOverflow:             {"N_BUFFER_OVFLW", "the message is too long for the peer"},
+	InterruptedBySingleFrame:   {"N_UNEXP_PDU", "interrupted by a single frame"},
+	InterruptedByFirstFrame:    {"N_UNEXP_PDU", "interrupted by a first frame"},
+	UnexpectedConsecutiveFrame: {"N_UNEXP_PDU", "consecutive frame of no message"},
+	UnexpectedFlowControl:      {"N_UNEXP_PDU", "flow control nobody waits for"},
+	InvalidFrame:               {"invalid frame", "not a protocol data unit"},
+	MissingEscape:              {"invalid single frame", "longer than 8 bytes without an escaped length"},
+	InvalidFirstFrameLength:    {"invalid first frame", "shorter than 8 bytes, or of a length no DLC has"},
+	ChangedFrameLength:         {"invalid consecutive frame", "not as long as the first frame"},
+	FunctionalFirstFrame:       {"invalid functional request", "longer than a single frame"},
+	MessageTooLong:             {"message too long", "longer than Config.MaxMessageSize"},
+	ReceiverFull:               {"receiver full", "earlier messages had not been read"},
+	SourceFailed:               {"N_ERROR", "the source of the message failed"},
+	SourceStalled:              {"N_ERROR", "the source of the message was too slow"},
+	Aborted:                    {"N_ERROR", "aborted"},
+}
+
+// String returns ISO 15765-2's name of the result, and what it means here.
+func (c Code) String() string {
+	if int(c) >= len(codeTexts) || codeTexts[c].name == "" {
+		return fmt.Sprintf("Code(%d)", uint8(c))
+	}
+	return codeTexts[c].name + ": " + codeTexts[c].text
+}
+
+// A ProtocolError says how the protocol ended a transmission or a reception.
+type ProtocolError struct {
+	Code Code
+	// Err is the error of the io.Reader given to SendFrom, for SourceFailed.
+	Err error
+}
+
+func (e *ProtocolError) Error() string {
+	if e.Err != nil {
+		return e.Code.String() + ": " + e.Err.Error()
+	}
+	return e.Code.String()
+}
+
+// Unwrap returns Err.
+func (e *ProtocolError) Unwrap() error { return e.Err }
+
+// Timeout reports whether a time-out of the protocol has run out. It is not a
+// deadline: errors.Is(err, os.ErrDeadlineExceeded) is false.
+func (e *ProtocolError) Timeout() bool {
+	return e.Code == TimeoutA || e.Code == TimeoutBs || e.Code == TimeoutCr
+}
+
+// Temporary reports false: it is there to make the type a net.Error.
+func (e *ProtocolError) Temporary() bool { return false }
+
+var _ net.Error = (*ProtocolError)(nil)
+
+// unsupportedError says why something cannot be had here.
+type unsupportedError string
+
+func (e unsupportedError) Error() string        { return string(e) }
+func (e unsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
+
+// protocolError turns the results of the engine into the errors that users know.
+func protocolError(err error) error {
+	switch e := err.(type) {
+	case mux.ResultError:
+		if engine.Code(e) == engine.ReceiverFull {
+			return ErrOverrun
+		}
+		return &ProtocolError{Code: Code(e)}
+	case *mux.SourceError:
+		return &ProtocolError{Code: SourceFailed, Err: e.Err}
+	}
+	return err
+}
+
+// The operations in a *net.OpError.
+const (
+	opDial   = "dial"
+	opListen = "listen"
+	opAccept = "accept"
+	opRead   = "read"
+	opWrite  = "write"
+	opClose  = "close"
+	opSet    = "set"
+)
+
+// opError wraps an error once, but for io.EOF.
+func opError(op, network string, local, remote net.Addr, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return &net.OpError{Op: op, Net: network, Source: local, Addr: remote, Err: err}
+}

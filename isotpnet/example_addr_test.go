@@ -1,0 +1,164 @@
+package isotpnet_test
+
+import (
+	"fmt"
+	"log"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/isotpnet"
+)
+
+// The addressing modes of ISO 15765-2, by constructor. What they return can be
+// written as text too, which is shown.
+func ExampleAddr() {
+	const bus = "can0"
+	show := func(mode string, a isotpnet.Addr, err error) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%-16s %v\n", mode, a)
+	}
+	a, err := isotpnet.NormalAddr(bus, 0x456, 0x123)
+	show("normal, 11 bit", a, err)
+	a, err = isotpnet.Normal29Addr(bus, 0x789ABC, 0x123456)
+	show("normal, 29 bit", a, err)
+	a, err = isotpnet.FixedAddr(bus, 0x22, 0x11)
+	show("normal fixed", a, err)
+	a, err = isotpnet.ExtendedAddr(bus, 0x456, 0xAA, 0x123, 0x55)
+	show("extended, 11 bit", a, err)
+	a, err = isotpnet.Extended29Addr(bus, 0x789ABC, 0xAA, 0x123456, 0x55)
+	show("extended, 29 bit", a, err)
+	a, err = isotpnet.MixedAddr(bus, 0x456, 0x123, 0x99)
+	show("mixed, 11 bit", a, err)
+	a, err = isotpnet.Mixed29Addr(bus, 0x22, 0x11, 0x99)
+	show("mixed, 29 bit", a, err)
+	// Output:
+	// normal, 11 bit   can0/456:123
+	// normal, 29 bit   can0/00789ABC:00123456
+	// normal fixed     can0/fixed:22:11
+	// extended, 11 bit can0/456#AA:123#55
+	// extended, 29 bit can0/00789ABC#AA:00123456#55
+	// mixed, 11 bit    can0/456#99:123#99
+	// mixed, 29 bit    can0/mixed:22:11#99
+}
+
+// The frames of a message of 10 bytes that comes to an address, in each mode:
+// First Frame, our flow control, and the Consecutive Frames.
+func ExampleAddr_frames() {
+	config := isotpnet.Config{BlockSize: 8, Padding: isotpnet.NoPadding}
+	for _, text := range []string{
+		"456:123",
+		"00789ABC:00123456",
+		"fixed:AA:55",
+		"456#AA:123#55",
+		"00789ABC#AA:00123456#55",
+		"456#99:123#99",
+		"mixed:AA:55#99",
+		"fixed@14DA:AA:55",
+	} {
+		fmt.Println(text)
+		for _, f := range framesTo(isotpnet.MustParseAddr("virtual:frames/"+text), config) {
+			fmt.Println("  ", f)
+		}
+	}
+	// Output:
+	// 456:123
+	//    123#100A000102030405
+	//    456#300800
+	//    123#2106070809
+	// 00789ABC:00123456
+	//    00123456#100A000102030405
+	//    00789ABC#300800
+	//    00123456#2106070809
+	// fixed:AA:55
+	//    18DA55AA#100A000102030405
+	//    18DAAA55#300800
+	//    18DA55AA#2106070809
+	// 456#AA:123#55
+	//    123#55100A0001020304
+	//    456#AA300800
+	//    123#55210506070809
+	// 00789ABC#AA:00123456#55
+	//    00123456#55100A0001020304
+	//    00789ABC#AA300800
+	//    00123456#55210506070809
+	// 456#99:123#99
+	//    123#99100A0001020304
+	//    456#99300800
+	//    123#99210506070809
+	// mixed:AA:55#99
+	//    18CE55AA#99100A0001020304
+	//    18CEAA55#99300800
+	//    18CE55AA#99210506070809
+	// fixed@14DA:AA:55
+	//    14DA55AA#100A000102030405
+	//    14DAAA55#300800
+	//    14DA55AA#2106070809
+}
+
+// framesTo returns the frames of a message of 10 bytes that comes to an address.
+func framesTo(addr isotpnet.Addr, config isotpnet.Config) []canbus.Frame {
+	bus, err := canbus.Open(addr.Bus())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer bus.Close()
+	dialer := isotpnet.Dialer{Config: config}
+	conn, err := dialer.Dial("isotp", addr.String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	peer, err := dialer.Dial("isotp", addr.Mirror().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer peer.Close()
+	if _, err := peer.Write([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}); err != nil {
+		log.Fatal(err)
+	}
+	return readFrames(bus, 3)
+}
+
+// Each direction has a mode of its own: this one sends in normal fixed
+// addressing and hears mixed addressing of 11 bits.
+func ExampleAsymmetricAddr() {
+	send, err := isotpnet.FixedAddr("virtual:asymmetric", 0xAA, 0x55)
+	if err != nil {
+		log.Fatal(err)
+	}
+	listen, err := isotpnet.ParseAddr("virtual:asymmetric/:123#99")
+	if err != nil {
+		log.Fatal(err)
+	}
+	addr, err := isotpnet.AsymmetricAddr(send, listen)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(addr)
+	for _, f := range framesTo(addr, isotpnet.Config{BlockSize: 8, Padding: isotpnet.NoPadding}) {
+		fmt.Println("  ", f)
+	}
+	// Output:
+	// virtual:asymmetric/18DAAA55:123#99
+	//    123#99100A0001020304
+	//    18DAAA55#300800
+	//    123#99210506070809
+}
+
+// A text that is no address is an error that says what would be one.
+func ExampleParseAddr() {
+	for _, text := range []string{"can0/0x7E0:0x7e8", "can0/7E0", "can0/7E0:8E8", "can0/fixed:10"} {
+		addr, err := isotpnet.ParseAddr(text)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(addr, "on", addr.Bus(), "mirror", addr.Mirror())
+	}
+	// Output:
+	// can0/7E0:7E8 on can0 mirror can0/7E8:7E0
+	// address can0/7E0: no colon in "7E0": want SEND:LISTEN, such as 7E0:7E8
+	// address can0/7E0:8E8: identifier 8E8 is above 7FF, the highest of 11 bits (one of 29 bits is 000008E8)
+	// address can0/fixed:10: "fixed:10" has no source address: want for example fixed:10:F1, or fixed::10 for the node 10 and any peer
+}

@@ -1,0 +1,150 @@
+package isotpnet
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/engine"
+	"example.com/isotp/internal/mux"
+	"example.com/isotp/internal/wire"
+)
+
+// A Trace is a set of functions to be called at the steps of a connection, in
+// their order; those that are nil are not. They are called one at a time, on any
+// goroutine, perhaps after the Write or Read that caused the step has returned; no
+// lock is held, so they may call the connection's methods. But they must not
+// block: the bus's frames may have to wait until they return.
+type Trace struct {
+	// FrameSent: the bus has taken a frame. FrameReceived: a frame for this
+	// connection has come, valid or not. The frame is the function's to keep.
+	FrameSent, FrameReceived func(TraceEvent)
+	// FrameIgnored: a frame changed nothing. Code says why.
+	FrameIgnored func(TraceEvent)
+	// FlowControlSent and FlowControlReceived have Status, BlockSize and STmin.
+	FlowControlSent, FlowControlReceived func(TraceEvent)
+	// MessageStarted: a First Frame was accepted. Size is the message's.
+	MessageStarted func(TraceEvent)
+	// MessageReceived and MessageSent: a message is complete. Size, Functional.
+	MessageReceived, MessageSent func(TraceEvent)
+	// ReceptionAborted and SendAborted: a message was given up. Code says why,
+	// Size how much of it was received or handed to the bus; of a message that
+	// was refused (MessageTooLong, ReceiverFull) how long it would have been.
+	ReceptionAborted, SendAborted func(TraceEvent)
+}
+
+// A TraceEvent is one step. Fields that its function does not name are zero.
+type TraceEvent struct {
+	Conn       *Conn
+	Time       time.Time
+	Frame      *canbus.Frame
+	Code       Code
+	Size       int64
+	Functional bool
+	Status     FlowStatus
+	BlockSize  int
+	STmin      time.Duration
+}
+
+// FlowStatus is the FS parameter of a flow control.
+type FlowStatus uint8
+
+// The values of FlowStatus; others are reserved.
+const (
+	ContinueToSend = FlowStatus(wire.ContinueToSend) // CTS
+	Wait           = FlowStatus(wire.Wait)           // WAIT
+	Overflow       = FlowStatus(wire.Overflow)       // OVFLW
+)
+
+func (s FlowStatus) String() string {
+	switch s {
+	case ContinueToSend:
+		return "CTS"
+	case Wait:
+		return "WAIT"
+	case Overflow:
+		return "OVFLW"
+	}
+	return "reserved"
+}
+
+// An observer tells a Trace and a Logger what the engine of a connection does.
+type observer struct {
+	conn  *Conn
+	trace Trace
+	log   *slog.Logger
+	time  func(engine.Time) time.Time
+}
+
+var _ mux.Observer = (*observer)(nil)
+
+// newObserver returns nil if nobody wants to know.
+func newObserver(c *Config) *observer {
+	if c.Trace == nil && c.Logger == nil {
+		return nil
+	}
+	o := &observer{log: c.Logger}
+	if c.Trace != nil {
+		o.trace = *c.Trace
+	}
+	return o
+}
+
+// Frame implements mux.Observer.
+func (o *observer) Frame(at engine.Time, f *canbus.Frame, what mux.FrameEvent) {
+	hook, name := o.trace.FrameReceived, "frame received"
+	if what == mux.FrameSent {
+		hook, name = o.trace.FrameSent, "frame sent"
+	}
+	ev := TraceEvent{Conn: o.conn, Time: o.time(at), Frame: f}
+	if hook != nil {
+		hook(ev)
+	}
+	o.logAt(slog.LevelDebug, name, ev, slog.String("frame", f.String()))
+}
+
+// Step implements mux.Observer.
+func (o *observer) Step(s engine.Observation) {
+	ev := TraceEvent{
+		Conn: o.conn, Time: o.time(s.At),
+		Code: Code(s.Code), Size: int64(s.Size), Functional: s.Functional,
+		Status: FlowStatus(s.Status), BlockSize: int(s.BlockSize), STmin: wire.DecodeSTmin(s.STmin),
+	}
+	size, why := slog.Int64("size", ev.Size), slog.String("why", ev.Code.String())
+	flow := []slog.Attr{slog.String("status", ev.Status.String()), slog.Int("bs", ev.BlockSize), slog.Duration("stmin", ev.STmin)}
+	var hook func(TraceEvent)
+	level := slog.LevelDebug
+	var name string
+	var attrs []slog.Attr
+	switch s.Kind {
+	case engine.FrameIgnored:
+		hook, name, attrs = o.trace.FrameIgnored, "frame ignored", []slog.Attr{why}
+	case engine.MessageStarted:
+		hook, name, attrs = o.trace.MessageStarted, "message started", []slog.Attr{size}
+	case engine.MessageReceived:
+		hook, name, attrs = o.trace.MessageReceived, "message received", []slog.Attr{size}
+	case engine.MessageSent:
+		hook, name, attrs = o.trace.MessageSent, "message sent", []slog.Attr{size}
+	case engine.ReceptionAborted:
+		hook, name, attrs, level = o.trace.ReceptionAborted, "reception aborted", []slog.Attr{why, size}, slog.LevelWarn
+	case engine.SendAborted:
+		hook, name, attrs, level = o.trace.SendAborted, "send aborted", []slog.Attr{why, size}, slog.LevelWarn
+	case engine.FlowControlSent:
+		hook, name, attrs = o.trace.FlowControlSent, "flow control sent", flow
+	case engine.FlowControlReceived:
+		hook, name, attrs = o.trace.FlowControlReceived, "flow control received", flow
+	}
+	if hook != nil {
+		hook(ev)
+	}
+	o.logAt(level, name, ev, attrs...)
+}
+
+func (o *observer) logAt(level slog.Level, name string, ev TraceEvent, attrs ...slog.Attr) {
+	if o.log == nil || !o.log.Enabled(context.Background(), level) {
+		return
+	}
+	attrs = append(attrs, slog.Any("addr", ev.Conn.RemoteAddr()))
+	o.log.LogAttrs(context.Background(), level, "isotp: "+name, attrs...)
+}
