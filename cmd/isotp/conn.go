@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"example.com/isotp/isotpnet"
+)
+
+// connFlags are what send and recv have in common.
+type connFlags struct {
+	Address string        `arg:"" help:"BUS/SEND:LISTEN, as vcan0/7E0:7E8: SEND is the identifier to send on, LISTEN the peer's."`
+	Network string        `default:"isotp" placeholder:"NET" help:"isotp, isotp:user or isotp:kernel (${default})."`
+	Timeout time.Duration `placeholder:"TIME" help:"Longest time for each message, as 500ms or 2s; 0: no limit."`
+	Stats   bool          `help:"Print what was counted on standard error at the end."`
+
+	configFlags `embed:""`
+}
+
+// withConn dials and calls do, whose calls on the connection end when ctx does.
+func (f *connFlags) withConn(ctx context.Context, s *streams, functional isotpnet.Addr, do func(*isotpnet.Conn) error) error {
+	addr, err := isotpnet.ParseAddr(f.Address)
+	if err != nil {
+		return err
+	}
+	d := isotpnet.Dialer{Config: f.config(), Functional: functional}
+	trace := newTracer(&f.configFlags, &d.Config, s.stderr, addr.Bus())
+	conn, err := d.DialAddr(ctx, f.Network, addr)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+
+	err = do(conn)
+	if closeErr := conn.Close(); err == nil {
+		err = closeErr
+	}
+	stats := conn.Stats()
+	trace.wait(stats)
+	if f.Stats {
+		printStats(s.stderr, stats)
+	}
+	return interrupted(ctx, err)
+}
+
+// interrupted makes an error that a signal has led to errInterrupted.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}

@@ -1,0 +1,32 @@
+// Command isotp sends and receives ISO-TP messages (ISO 15765-2) on CAN buses.
+//
+//	isotp demo [FILE]    send a file from end to end of a virtual CAN bus
+//	isotp send ADDRESS   send messages from standard input
+//	isotp recv ADDRESS   write received messages to standard output
+//
+// With --help each tells its flags; those of package isotpnet's Config are the
+// same everywhere.
+//
+// An address is BUS/SEND:LISTEN, as in vcan0/7E0:7E8; package isotpnet
+// describes all its forms (see isotpnet.Addr). The peer of send vcan0/7E0:7E8 is
+// recv vcan0/7E8:7E0. A bus virtual:NAME lives within one process: there only
+// the demo can use it.
+//
+// # Standard input and output
+//
+// Messages are raw bytes, or with --hex lines of hexadecimal digits. Standard
+// output carries them, and the demo's summary, and nothing else. All else goes to
+// standard error: with --trace the frames, as candump -L writes them, with --log
+// the library's log, with --stats what was counted. An error is one line that
+// begins with "isotp: ".
+//
+// # Exit status
+//
+//	0  done; a recv without --count also when it was interrupted
+//	1  failed: a transfer, a bus, the input's data; the demo's digests differ; interrupted
+//	2  the command line is wrong: a flag, its value, the address, the file
+//	3  timed out: --timeout, or one of the protocol's own time-outs (N_As, N_Bs, N_Cr)
+//
+// SIGINT and SIGTERM interrupt: the message being sent is aborted and the bus
+// closed. A second one ends the process at once.
+package main

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/isotp/isotpnet"
+)
+
+// configFlags are the fields of isotpnet.Config. They have the fields' names, by
+// which flagOf finds the flag for what the library says of a field.
+type configFlags struct {
+	STmin                   time.Duration `name:"stmin" group:"config" placeholder:"TIME" help:"Least time the peer is to leave between Consecutive Frames: 100us to 900us, 1ms to 127ms."`
+	OverrideSTmin           time.Duration `name:"override-stmin" group:"config" placeholder:"TIME" help:"Time to leave between Consecutive Frames, whatever the peer asks for; negative: none."`
+	TransmitTimeout         time.Duration `name:"transmit-timeout" group:"config" placeholder:"TIME" help:"N_As and N_Ar: how long a frame may take to get on the bus (1s)."`
+	FlowControlTimeout      time.Duration `name:"flow-control-timeout" group:"config" placeholder:"TIME" help:"N_Bs: how long to wait for the peer's flow control (1s)."`
+	FlowControlHold         time.Duration `name:"flow-control-hold" group:"config" placeholder:"TIME" help:"N_Br: how long to hold back flow control before a WAIT (0.8s); negative: never."`
+	ConsecutiveFrameTimeout time.Duration `name:"consecutive-frame-timeout" group:"config" placeholder:"TIME" help:"N_Cr: how long to wait for the peer's next Consecutive Frame (1s)."`
+	BlockSize               int           `name:"block-size" group:"config" placeholder:"N" help:"BS: Consecutive Frames from one flow control to the next, 1 to 255; 0: no limit."`
+	FrameSize               int           `name:"frame-size" group:"config" placeholder:"N" help:"TX_DL: bytes in a full frame (8, or 64 with --fd)."`
+	MinFrameSize            int           `name:"min-frame-size" group:"config" placeholder:"N" help:"Fill frames up to so many bytes (8)."`
+	MaxWaitFrames           int           `name:"max-wait-frames" group:"config" placeholder:"N" help:"WAITs in a row to accept; 0: any number; negative: none."`
+	MaxSendWaitFrames       int           `name:"max-send-wait-frames" group:"config" placeholder:"N" help:"N_WFTmax: WAITs in a row to send (10); negative: none."`
+	MaxMessageSize          int           `name:"max-message-size" group:"config" placeholder:"BYTES" help:"Longest message to receive whole (65535); negative: any."`
+	MaxSendSize             int           `name:"max-send-size" group:"config" placeholder:"BYTES" help:"Longest message to send (any)."`
+	ReadBuffer              int           `name:"read-buffer" group:"config" placeholder:"BYTES" help:"Bytes that may wait to be read before the peer is held up (65536)."`
+	Padding                 padding       `name:"padding" group:"config" placeholder:"HEX" help:"Byte to fill short frames with (CC), or none."`
+	FD                      bool          `name:"fd" group:"config" help:"Send CAN FD frames."`
+	BRS                     bool          `name:"brs" group:"config" help:"Switch the bit rate for the data of CAN FD frames."`
+	ListenOnly              bool          `name:"listen-only" group:"config" help:"Receive without sending anything, flow control neither."`
+	ReportAborted           bool          `name:"report-aborted" group:"config" help:"Fail when a message being received is given up, instead of waiting for the next."`
+	KeepFirstFlowControl    bool          `name:"keep-first-flow-control" group:"config" help:"Keep to a message's first BS and STmin."`
+	RateLimit               int           `name:"rate-limit" group:"config" placeholder:"BITS" help:"Most bits of frame data to send in a second."`
+	Window                  time.Duration `name:"rate-window" group:"config" placeholder:"TIME" help:"Time over which --rate-limit holds (0.2s)."`
+	Pacing                  string        `name:"pacing" group:"config" enum:"exact,spin" default:"exact" help:"How to wait for the moment to send: exact, or spin, which keeps a processor busy."`
+	Logger                  string        `name:"log" group:"config" enum:"off,warn,debug" default:"off" help:"Log on standard error: off, warn (messages given up) or debug (every step)."`
+	Trace                   bool          `name:"trace" group:"config" help:"Write each frame on standard error, as candump -L does; T marks those sent."`
+}
+
+// config returns the Config, without Logger and Trace, which are newTracer's.
+func (f *configFlags) config() isotpnet.Config {
+	c := isotpnet.Config{
+		STmin:                   f.STmin,
+		OverrideSTmin:           f.OverrideSTmin,
+		TransmitTimeout:         f.TransmitTimeout,
+		FlowControlTimeout:      f.FlowControlTimeout,
+		FlowControlHold:         f.FlowControlHold,
+		ConsecutiveFrameTimeout: f.ConsecutiveFrameTimeout,
+		BlockSize:               f.BlockSize,
+		FrameSize:               f.FrameSize,
+		MinFrameSize:            f.MinFrameSize,
+		MaxWaitFrames:           f.MaxWaitFrames,
+		MaxSendWaitFrames:       f.MaxSendWaitFrames,
+		MaxMessageSize:          f.MaxMessageSize,
+		MaxSendSize:             f.MaxSendSize,
+		ReadBuffer:              f.ReadBuffer,
+		Padding:                 f.Padding.Padding,
+		FD:                      f.FD,
+		BRS:                     f.BRS,
+		ListenOnly:              f.ListenOnly,
+		ReportAborted:           f.ReportAborted,
+		KeepFirstFlowControl:    f.KeepFirstFlowControl,
+		RateLimit:               isotpnet.RateLimit{BitsPerSecond: f.RateLimit, Window: f.Window},
+	}
+	if f.Pacing == "spin" {
+		c.Pacing = isotpnet.PaceSpin
+	}
+	return c
+}
+
+// padding is the value of --padding.
+type padding struct{ isotpnet.Padding }
+
+// UnmarshalText takes one byte in hexadecimal digits, with or without 0x, or none.
+func (p *padding) UnmarshalText(text []byte) error {
+	s := string(text)
+	if s == "none" {
+		p.Padding = isotpnet.NoPadding
+		return nil
+	}
+	b, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(s), "0x"), 16, 8)
+	if err != nil {
+		return fmt.Errorf("%q is not a byte in hexadecimal, such as CC, nor none", s)
+	}
+	p.Padding = isotpnet.PadWith(byte(b))
+	return nil
+}
+
+// checkTimeout checks the value of --timeout.
+func checkTimeout(d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("--timeout %v: it must be above 0, or 0 for no limit", d)
+	}
+	return nil
+}
+
+// deadlineIn returns when a wait of that length ends; 0 is never.
+func deadlineIn(d time.Duration) time.Time {
+	if d == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"example.com/isotp/isotpnet"
+)
+
+type recvCmd struct {
+	Hex    bool `xor:"output" help:"Write each message as a line of hexadecimal digits."`
+	Stream bool `xor:"output" help:"Write messages while they arrive, of any length, in constant memory."`
+	Count  int  `placeholder:"N" help:"End after so many messages; 0: go on until interrupted."`
+
+	connFlags `embed:""`
+}
+
+func (*recvCmd) Help() string {
+	return `
+Each message is one write. Nothing separates them, unless --hex writes lines.
+
+	isotp recv --hex --count 1 --timeout 2s vcan0/7E8:7E0
+	isotp recv --stream --count 1 vcan0/7E8:7E0 > firmware.bin
+`
+}
+
+// Validate is called by the parser.
+func (c *recvCmd) Validate() error {
+	if c.Count < 0 {
+		return fmt.Errorf("--count %d: it must be above 0, or 0 for no limit", c.Count)
+	}
+	return checkTimeout(c.Timeout)
+}
+
+// Run receives.
+func (c *recvCmd) Run(ctx context.Context, s *streams) error {
+	err := c.withConn(ctx, s, isotpnet.Addr{}, func(conn *isotpnet.Conn) error {
+		var buf []byte
+		for i := 0; c.Count == 0 || i < c.Count; i++ {
+			if err := conn.SetReadDeadline(deadlineIn(c.Timeout)); err != nil {
+				return err
+			}
+			var err error
+			if c.Stream {
+				err = copyMessage(s.stdout, conn)
+			} else if buf, err = readMessage(conn, buf[:0]); err == nil {
+				err = c.write(s.stdout, buf)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	// Without a count there is no other end.
+	if c.Count == 0 && errors.Is(err, errInterrupted) {
+		return nil
+	}
+	return err
+}
+
+func copyMessage(w io.Writer, conn *isotpnet.Conn) error {
+	r, _, err := conn.NextReader()
+	if err == nil {
+		_, err = io.Copy(w, r)
+	}
+	return err
+}
+
+// readMessage appends one message to buf.
+func readMessage(conn *isotpnet.Conn, buf []byte) ([]byte, error) {
+	const first = 4096
+	for room := first; ; {
+		n := len(buf)
+		buf = append(buf, make([]byte, room)...)
+		k, info, err := conn.ReadMessage(buf[n:])
+		buf = buf[:n+k]
+		if err != nil || info.Rest == 0 {
+			return buf, err
+		}
+		room = info.Rest
+	}
+}
+
+func (c *recvCmd) write(w io.Writer, message []byte) error {
+	var err error
+	if c.Hex {
+		_, err = fmt.Fprintf(w, "%X\n", message)
+	} else {
+		_, err = w.Write(message)
+	}
+	return err
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+
+	"example.com/isotp/isotpnet"
+)
+
+type sendCmd struct {
+	Hex         bool   `xor:"input" help:"Each line of standard input is a message in hexadecimal digits, spaces allowed; empty lines are skipped."`
+	MessageSize int64  `xor:"input" placeholder:"BYTES" help:"Cut standard input into messages of that size (4095, or --max-send-size)."`
+	Single      bool   `xor:"input" help:"The whole of standard input is one message."`
+	Size        int64  `xor:"input" placeholder:"BYTES" help:"The first so many bytes of standard input are one message, sent while they are read."`
+	Functional  string `placeholder:"ADDR" help:"Send to a functional address instead, such as 7DF:."`
+
+	connFlags `embed:""`
+}
+
+func (*sendCmd) Help() string {
+	return `
+Without --hex, --single or --size standard input is cut into messages of 4095 bytes.
+Each is sent when all of it was read.
+
+	echo '22 F1 90' | isotp send --hex vcan0/7E0:7E8
+	isotp send --size 4194304 --fd vcan0/7E0:7E8 < firmware.bin
+`
+}
+
+// maxMessage is the longest message of all.
+const maxMessage = math.MaxUint32
+
+// Validate is called by the parser.
+func (c *sendCmd) Validate() error {
+	switch {
+	case c.MessageSize < 0 || c.MessageSize > maxMessage:
+		return fmt.Errorf("--message-size %d: it must be from 1 to %d, or 0 for the default", c.MessageSize, int64(maxMessage))
+	case c.Size < 0 || c.Size > maxMessage:
+		return fmt.Errorf("--size %d: it must be from 1 to %d", c.Size, int64(maxMessage))
+	case c.Size > 0 && c.Functional != "":
+		return errors.New("--size and --functional can't be used together: a functional message is a Single Frame")
+	}
+	return checkTimeout(c.Timeout)
+}
+
+// Run sends.
+func (c *sendCmd) Run(ctx context.Context, s *streams) error {
+	functional, err := c.functional()
+	if err != nil {
+		return err
+	}
+	return c.withConn(ctx, s, functional, func(conn *isotpnet.Conn) error {
+		if c.Size > 0 {
+			return c.stream(ctx, s, conn)
+		}
+		in := s.input(ctx)
+		defer in.Close()
+		return c.messages(in, func(p []byte) error { return c.send(conn, p) })
+	})
+}
+
+// functional is where WriteFunctional sends, the zero Addr for nowhere.
+func (c *sendCmd) functional() (isotpnet.Addr, error) {
+	text := c.Functional
+	switch {
+	case text == "":
+		return isotpnet.Addr{}, nil
+	case !strings.Contains(text, "/"):
+		text = "/" + text // the bus is that of the connection
+	}
+	addr, err := isotpnet.ParseAddr(text)
+	if err != nil {
+		return addr, usageErrorf("--functional %s: %w", c.Functional, err)
+	}
+	return addr, nil
+}
+
+// messages calls send for each message in the input.
+func (c *sendCmd) messages(in io.Reader, send func([]byte) error) error {
+	switch {
+	case c.Hex:
+		return hexMessages(in, send)
+	case c.Single:
+		return singleMessage(in, send)
+	}
+	size := c.MessageSize
+	if size == 0 {
+		size = 4095
+		if c.MaxSendSize > 0 {
+			size = int64(c.MaxSendSize)
+		}
+	}
+	// The buffer grows with what comes, not with what the flag says.
+	var buf bytes.Buffer
+	for {
+		buf.Reset()
+		n, err := io.CopyN(&buf, in, size)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if n > 0 {
+			if err := send(buf.Bytes()); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+	}
+}
+
+func hexMessages(in io.Reader, send func([]byte) error) error {
+	r := bufio.NewReader(in)
+	for number := 1; ; number++ {
+		line, readErr := r.ReadString('\n')
+		if readErr != nil && readErr != io.EOF {
+			return readErr
+		}
+		p, err := hex.DecodeString(strings.Join(strings.Fields(line), ""))
+		if err != nil {
+			return fmt.Errorf("line %d of standard input: %w (want two hexadecimal digits for each byte, as 22 F1 90)", number, err)
+		}
+		if len(p) > 0 {
+			if err := send(p); err != nil {
+				return fmt.Errorf("line %d of standard input: %w", number, err)
+			}
+		}
+		if readErr == io.EOF {
+			return nil
+		}
+	}
+}
+
+func singleMessage(in io.Reader, send func([]byte) error) error {
+	p, err := io.ReadAll(io.LimitReader(in, maxMessage+1))
+	switch {
+	case err != nil:
+		return err
+	case len(p) == 0:
+		return errors.New("standard input is empty, and there is no empty message")
+	}
+	return send(p)
+}
+
+func (c *sendCmd) send(conn *isotpnet.Conn, p []byte) error {
+	if err := conn.SetWriteDeadline(deadlineIn(c.Timeout)); err != nil {
+		return err
+	}
+	write := conn.Write
+	if c.Functional != "" {
+		write = conn.WriteFunctional
+	}
+	_, err := write(p)
+	return err
+}
+
+// stream sends standard input while it reads it. A deadline of the connection
+// would not end a Read of standard input.
+func (c *sendCmd) stream(ctx context.Context, s *streams, conn *isotpnet.Conn) error {
+	if c.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.Timeout, os.ErrDeadlineExceeded)
+		defer cancel()
+	}
+	if err := conn.SetWriteDeadline(deadlineIn(c.Timeout)); err != nil {
+		return err
+	}
+	in := s.input(ctx)
+	defer in.Close()
+	return conn.SendFrom(in, c.Size)
+}

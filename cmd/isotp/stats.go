@@ -1,0 +1,28 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"example.com/isotp/isotpnet"
+)
+
+// printStats writes what was counted, and of errors those that occurred.
+func printStats(w io.Writer, s isotpnet.Stats) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "frames     %d sent, %d received\n", s.FramesSent, s.FramesReceived)
+	fmt.Fprintf(&b, "messages   %d sent, %d received\n", s.MessagesSent, s.MessagesReceived)
+	fmt.Fprintf(&b, "bytes      %d sent, %d received\n", s.BytesSent, s.BytesReceived)
+	fmt.Fprintf(&b, "waits      %d sent, %d received\n", s.WaitFramesSent, s.WaitFramesReceived)
+	fmt.Fprintf(&b, "aborted    %d sends, %d receptions\n", s.SendsAborted, s.ReceptionsAborted)
+	if g := s.STminGap; g.Count > 0 {
+		fmt.Fprintf(&b, "gaps       %d, from %v to %v, mean %v\n", g.Count, g.Min, g.Max, g.Mean)
+	}
+	for _, code := range slices.Sorted(maps.Keys(s.Errors)) {
+		fmt.Fprintf(&b, "error      %d times %v\n", s.Errors[code], code)
+	}
+	io.WriteString(w, b.String())
+}
