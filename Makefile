@@ -1,0 +1,30 @@
+# make demo   a file crosses a CAN bus
+# make test   everything that .ci/run checks
+# make bench  the figures of README.md
+# make soak   the tests that CI repeats a few times, 200 times
+#
+# All of them install what they need.
+
+.PHONY: demo test bench soak
+
+demo:
+	go run ./cmd/isotp demo
+
+test:
+	./test/run
+
+bench:
+	./test/bench
+
+soak:
+	./test/soak
+
+# make rename MODULE=github.com/you/isotp   gives the module another path
+.PHONY: rename
+rename:
+	@test -n "$(MODULE)" || { echo "usage: make rename MODULE=github.com/you/isotp"; exit 2; }
+	go mod edit -module $(MODULE)
+	go mod edit -module $(MODULE)/test/tools test/tools/go.mod
+	grep -rlF example.com/isotp --include='*.go' --include='*.md' . | xargs sed -i.bak 's#example.com/isotp#$(MODULE)#g'
+	find . -name '*.bak' -delete
+	gofmt -w .
