@@ -25,8 +25,13 @@ type Time int64
 // never is later than every moment.
 const never Time = math.MaxInt64
 
-// Add returns the moment d later.
-func (t Time) Add(d time.Duration) Time { return t + Time(d) }
+// Add returns the moment d later, or never if that is too far away.
+func (t Time) Add(d time.Duration) Time {
+	if u := t + Time(d); u >= t || d < 0 {
+		return u
+	}
+	return never
+}
 
 // Sub returns the time from u to t.
 func (t Time) Sub(u Time) time.Duration { return time.Duration(t - u) }
@@ -139,6 +144,12 @@ func (e *Engine) Withdrawn(number uint32) bool {
 		return number != e.rx.fcNumber || e.rx.fcBy == never
 	}
 	return !after(number, e.tx.base)
+}
+
+// Transmits reports whether a frame given out belongs to the transmission under
+// way.
+func (e *Engine) Transmits(number uint32) bool {
+	return e.Sending() && !e.isFlowControl(number) && after(number, e.tx.base)
 }
 
 // Handed is the number of the frame that PollTransmit gave out last.

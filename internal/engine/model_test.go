@@ -471,9 +471,11 @@ func (m *model) setReading(how Reading) {
 	m.reading = how
 	m.seen = nil
 	m.e.SetReading(m.now, how)
-	if c := m.current; c != nil && c.undecided && how == ReadStreams {
+	if c := m.current; c != nil && how == ReadStreams {
 		c.undecided = false
-		m.queue = append(m.queue, c)
+		if !c.opened && !slices.Contains(m.queue, c) { // opened and not there: skipped
+			m.queue = append(m.queue, c)
+		}
 	}
 	m.learn()
 }

@@ -10,18 +10,22 @@ func (e *Engine) SetReading(now Time, how Reading) {
 		return
 	}
 	rx.reading = how
-	if !rx.undecided {
-		return
-	}
-	if how == ReadStreams {
-		rx.undecided = false
-		rx.msg.streamed = true
-		e.enqueue(rx.msg)
+	switch {
+	case rx.state == receiveIdle:
+	case how == ReadStreams:
+		// A message that has begun is the next one, or behind those complete.
+		if rx.undecided {
+			rx.undecided = false
+			rx.msg.streamed = true
+		}
+		if !rx.msg.skipped {
+			e.enqueue(rx.msg)
+		}
 		e.roomMade()
-		return
+	case rx.undecided:
+		e.abortReceive(now, MessageTooLong)
+		e.queueFlowControl(wire.Overflow)
 	}
-	e.abortReceive(now, MessageTooLong)
-	e.queueFlowControl(wire.Overflow)
 }
 
 // Read copies the next bytes of the first message to p: of one that is streamed

@@ -243,10 +243,11 @@ func (ep *Endpoint) SetReadDeadline(t time.Time) error { return ep.setDeadline(&
 func (ep *Endpoint) SetWriteDeadline(t time.Time) error { return ep.setDeadline(&ep.writeDeadline, t) }
 
 func (ep *Endpoint) setDeadline(d *deadline.Deadline, t time.Time) error {
+	d.Set(t)
 	if ep.isClosed() {
+		d.Set(past) // Close may have done so before
 		return net.ErrClosed
 	}
-	d.Set(t)
 	return nil
 }
 
@@ -287,9 +288,10 @@ func (ep *Endpoint) fail(err error) {
 	ep.readable.set()
 }
 
-// failSend ends a transmission one of whose frames the bus has refused. Under mu.
-func (ep *Endpoint) failSend(now engine.Time, err error) {
-	if ep.engine.Sending() {
+// failSend ends the transmission that the frame of that number belongs to, if one
+// does: the bus has refused it. Under mu.
+func (ep *Endpoint) failSend(now engine.Time, number uint32, err error) {
+	if ep.engine.Transmits(number) {
 		ep.sendErr = err
 		ep.engine.Abort(now, engine.Aborted)
 	}
@@ -310,8 +312,9 @@ func (ep *Endpoint) Close() bool {
 	for _, rt := range ep.routes {
 		m.routes.remove(rt)
 	}
+	unrouted := len(ep.routes) > 0
 	if ep.listener != nil {
-		ep.listener.ended(ep)
+		unrouted = ep.listener.ended(ep)
 	}
 	m.forget(ep)
 	m.unlink(ep)
@@ -321,7 +324,7 @@ func (ep *Endpoint) Close() bool {
 	// Who waits for a turn is woken by the deadlines.
 	ep.readDeadline.Set(past)
 	ep.writeDeadline.Set(past)
-	if len(ep.routes) > 0 {
+	if unrouted {
 		m.applyFilters() // an error here harms nobody: more frames come than wanted
 	}
 	return true
@@ -397,6 +400,7 @@ func (ep *Endpoint) begin(format *wire.Format, size uint32, p []byte) error {
 		return os.ErrDeadlineExceeded
 	}
 	ep.sendErr = nil
+	ep.readySince = now // it may stand in line already, for nothing
 	ep.engine.Send(now, format, size, p)
 	m.touch(ep)
 	m.unlock(now)

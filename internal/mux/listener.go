@@ -74,14 +74,17 @@ func (l *Listener) endpoint(now engine.Time, f *canbus.Frame, rt route) *Endpoin
 	return l.current
 }
 
-// ended follows the closing of an endpoint. Under mu.
-func (l *Listener) ended(ep *Endpoint) {
-	if l.current == ep {
-		l.current = nil
-		if l.closed {
-			l.removeRoutes()
-		}
+// ended follows the closing of an endpoint. It reports whether routes went with
+// it. Under mu.
+func (l *Listener) ended(ep *Endpoint) bool {
+	if l.current != ep {
+		return false
 	}
+	l.current = nil
+	if l.closed {
+		l.removeRoutes()
+	}
+	return l.closed
 }
 
 // fail makes Accept fail. Under mu.
@@ -110,10 +113,11 @@ func (l *Listener) Accept() (*Endpoint, error) {
 
 // SetDeadline sets the deadline of Accept; net.ErrClosed.
 func (l *Listener) SetDeadline(t time.Time) error {
+	l.deadline.Set(t)
 	if l.isClosed() {
+		l.deadline.Set(past) // Close may have done so before
 		return net.ErrClosed
 	}
-	l.deadline.Set(t)
 	return nil
 }
 

@@ -38,7 +38,7 @@ type Mux struct {
 	props canbus.Properties
 	epoch time.Time
 	pacer *pacer.Pacer
-	onEnd func() // the reader has ended
+	onEnd func() // once: the reader has ended
 
 	mu        sync.Mutex
 	err       error          // why the bus is of no more use
@@ -50,7 +50,8 @@ type Mux struct {
 	writer    writer
 	reports   reports
 
-	filterMu sync.Mutex // held over computing and setting the bus's filters
+	filterMu   sync.Mutex // held over computing and setting the bus's filters
+	filtersOff bool       // everything is received; under filterMu
 }
 
 func newMux(bus canbus.Bus, onEnd func()) *Mux {
@@ -58,7 +59,7 @@ func newMux(bus canbus.Bus, onEnd func()) *Mux {
 		bus:   bus,
 		props: canbus.Properties{FD: true},
 		epoch: time.Now().Add(-1), // an engine.Time of 0 stands for none
-		onEnd: onEnd,
+		onEnd: sync.OnceFunc(onEnd),
 	}
 	if d, ok := bus.(canbus.Describer); ok {
 		m.props = d.Properties()
@@ -124,6 +125,9 @@ func (m *Mux) read() {
 	for {
 		n, err := m.bus.ReadFrames(frames)
 		now := m.now()
+		if err != nil && !temporary(err) {
+			m.onEnd() // first: whoever is told of the error may open the bus anew
+		}
 		m.mu.Lock()
 		for i := range frames[:n] {
 			f := &frames[i]
@@ -140,9 +144,7 @@ func (m *Mux) read() {
 		m.unlock(now)
 		switch {
 		case over:
-			if m.onEnd != nil {
-				m.onEnd()
-			}
+			m.onEnd()
 			m.writer.finish()
 			m.pacer.Close()
 			m.writer.stop()

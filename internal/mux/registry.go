@@ -79,7 +79,7 @@ func (b *named) remove(name string) {
 
 // On returns the Mux of a bus that the caller has opened and will close.
 func On(bus canbus.Bus) (*Mux, error) {
-	if !reflect.TypeOf(bus).Comparable() {
+	if !reflect.ValueOf(bus).Comparable() {
 		return nil, fmt.Errorf("a %T cannot be compared with other buses; use a pointer", bus)
 	}
 	registry.Lock()
@@ -98,5 +98,5 @@ func On(bus canbus.Bus) (*Mux, error) {
 
 // Own returns a new Mux for a bus that nobody else has. Release closes it.
 func Own(bus canbus.Bus) (m *Mux, release func()) {
-	return newMux(bus, nil), func() { bus.Close() }
+	return newMux(bus, func() {}), func() { bus.Close() }
 }

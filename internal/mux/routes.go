@@ -49,8 +49,7 @@ func keyOf(id uint32, extended bool) key {
 type routes struct {
 	exact       map[key][]route
 	anyPriority map[key][]route
-	listeners   int  // how many routes lead to one
-	filtersOff  bool // everything is received
+	listeners   int // how many routes lead to one
 
 	// The last identifier looked up: messages come in rows of frames.
 	last      key
@@ -210,11 +209,11 @@ func (m *Mux) applyFilters() error {
 	defer m.filterMu.Unlock()
 	m.mu.Lock()
 	filters, exact := m.routes.filters()
-	all := m.routes.filtersOff
-	m.routes.filtersOff = !exact
 	m.mu.Unlock()
-	if all && !exact {
+	if m.filtersOff && !exact {
 		return nil
 	}
-	return setter.SetFilters(filters)
+	err := setter.SetFilters(filters)
+	m.filtersOff = err == nil && !exact
+	return err
 }

@@ -23,6 +23,7 @@ type writer struct {
 	// Endpoints that may have something to send stand in ready; those that have
 	// a flow control to send stand in urgent too.
 	urgent, ready line
+	unwatched     bool // some may stand in ready that watch was not called for
 
 	// What was taken from the engines and not yet by the bus.
 	out       [batch]canbus.Frame
@@ -117,8 +118,29 @@ func (w *writer) enqueue(now engine.Time, ep *Endpoint) {
 		w.ready.push(ep)
 	}
 	if w.busy || w.full() {
-		// Nobody asks the engine for its time-outs before it is its turn.
-		w.m.schedule(ep, now.Add(ep.stallTimeout))
+		w.watch(ep)
+	} else {
+		w.unwatched = true
+	}
+}
+
+// watch has an endpoint in line called when it has stood there for N_As: nobody
+// asks the engine for its time-outs before it is its turn. Under mu.
+func (w *writer) watch(ep *Endpoint) {
+	w.m.schedule(ep, ep.readySince.Add(ep.stallTimeout))
+}
+
+// watchLine watches those who stand in line while the bus is being written to:
+// that may last. Under mu.
+func (w *writer) watchLine() {
+	if !w.unwatched {
+		return
+	}
+	w.unwatched = false
+	for ep := w.ready.first; ep != nil; ep = ep.nextReady {
+		if !ep.closed {
+			w.watch(ep)
+		}
 	}
 }
 
@@ -127,6 +149,7 @@ func (w *writer) enqueue(now engine.Time, ep *Endpoint) {
 func (w *writer) checkStalled(now engine.Time, ep *Endpoint) {
 	if ep.isReady && now >= ep.readySince.Add(ep.stallTimeout) {
 		ep.engine.HandleStalled(now)
+		ep.readySince = now
 	}
 }
 
@@ -192,6 +215,7 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 		if done = m.err != nil || !w.fill(now); done {
 			break
 		}
+		w.watchLine()
 		frames := w.out[w.head:w.end]
 		m.mu.Unlock()
 		n, err := write(frames)
@@ -284,7 +308,6 @@ func (w *writer) fill(now engine.Time) bool {
 			continue
 		}
 		ep.isReady = false
-		w.m.reschedule(ep)
 	}
 	return w.head < w.end
 }
@@ -306,6 +329,7 @@ func (w *writer) poll(now engine.Time, ep *Endpoint, n int) int {
 		}
 	}
 	ep.wake()
+	w.m.reschedule(ep) // the call that writes may last
 	return n
 }
 
@@ -339,7 +363,7 @@ func (w *writer) written(now engine.Time, n int, err error) {
 		o := w.owners[w.head]
 		w.head++
 		w.dropOnWay(o)
-		o.endpoint.failSend(now, err)
+		o.endpoint.failSend(now, o.number, err)
 		m.touch(o.endpoint)
 	}
 }

@@ -1,0 +1,546 @@
+package mux
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/virtual"
+	"example.com/isotp/internal/engine"
+)
+
+func inEndpointBubble(t *testing.T, f func(t *testing.T, bus *fakeBus, ep *Endpoint)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		f(t, bus, attach(t, own(t, bus), pair(0x7E0, 0x7E8)))
+	})
+}
+
+// Each of the calls that may wait, on an endpoint where none of them can end.
+var waitingCalls = map[string]func(ep *Endpoint) error{
+	"Send":     func(ep *Endpoint) error { return send(ep, message(20)) },
+	"SendFrom": func(ep *Endpoint) error { return ep.SendFrom(ep.Format(), bytes.NewReader(message(20)), 20) },
+	"Receive":  func(ep *Endpoint) error { _, err := receive(ep); return err },
+	"Open":     func(ep *Endpoint) error { _, err := ep.Open(); return err },
+}
+
+// forEachWaiting runs a test with three of a call: one at it, two in line.
+func forEachWaiting(t *testing.T, f func(t *testing.T, bus *fakeBus, ep *Endpoint, call func() error, results []<-chan error)) {
+	t.Helper()
+	for name, call := range waitingCalls {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bus := newFakeBus()
+				s := pair(0x7E0, 0x7E8)
+				s.Config.NBs = time.Hour
+				ep := attach(t, own(t, bus), s)
+				once := func() error { return call(ep) }
+				results := []<-chan error{start(once), start(once), start(once)}
+				wantWaiting(t, results...)
+				f(t, bus, ep, once, results)
+			})
+		})
+	}
+}
+
+func setDeadlines(ep *Endpoint, at time.Time) {
+	ep.SetReadDeadline(at)
+	ep.SetWriteDeadline(at)
+}
+
+func TestCloseEndsTheCallsThatWait(t *testing.T) {
+	forEachWaiting(t, func(t *testing.T, _ *fakeBus, ep *Endpoint, call func() error, results []<-chan error) {
+		if !ep.Close() {
+			t.Error("Close reports that it was closed")
+		}
+		for _, result := range results {
+			wantResult(t, result, net.ErrClosed)
+		}
+		if err := call(); err != net.ErrClosed {
+			t.Errorf("a call after Close: %v", err)
+		}
+		if err := ep.SetReadDeadline(time.Time{}); err != net.ErrClosed {
+			t.Errorf("SetReadDeadline: %v", err)
+		}
+		if err := ep.SetWriteDeadline(time.Now()); err != net.ErrClosed {
+			t.Errorf("SetWriteDeadline: %v", err)
+		}
+		if err := call(); err != net.ErrClosed {
+			t.Errorf("a call after SetDeadline after Close: %v", err)
+		}
+		if ep.Close() {
+			t.Error("the second Close reports that it was open")
+		}
+	})
+}
+
+func TestDeadlineEndsTheCallsThatWait(t *testing.T) {
+	forEachWaiting(t, func(t *testing.T, _ *fakeBus, ep *Endpoint, call func() error, results []<-chan error) {
+		begun := time.Now()
+		setDeadlines(ep, begun.Add(time.Minute))
+		for _, result := range results {
+			wantResult(t, result, os.ErrDeadlineExceeded)
+		}
+		if d := time.Since(begun); d != time.Minute {
+			t.Errorf("it took %v", d)
+		}
+		if err := call(); err != os.ErrDeadlineExceeded {
+			t.Errorf("a call past the deadline: %v", err)
+		}
+		setDeadlines(ep, time.Time{})
+		wantWaiting(t, start(call))
+		setDeadlines(ep, time.Now())
+	})
+}
+
+func TestPastDeadlineEndsTheCallsThatWait(t *testing.T) {
+	forEachWaiting(t, func(t *testing.T, _ *fakeBus, ep *Endpoint, call func() error, results []<-chan error) {
+		setDeadlines(ep, time.Now())
+		setDeadlines(ep, time.Time{}) // it has come all the same
+		for _, result := range results {
+			wantResult(t, result, os.ErrDeadlineExceeded)
+		}
+	})
+}
+
+func TestBusErrorEndsTheCallsThatWait(t *testing.T) {
+	forEachWaiting(t, func(t *testing.T, bus *fakeBus, ep *Endpoint, call func() error, results []<-chan error) {
+		bus.in <- input{err: errBroken}
+		for _, result := range results {
+			wantResult(t, result, errBroken)
+		}
+	})
+}
+
+func TestReadersTakeTurns(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		got := make(chan byte)
+		for range 5 {
+			go func() {
+				p, err := receive(ep)
+				if err != nil {
+					t.Error(err)
+					p = []byte{0}
+				}
+				got <- p[0]
+			}()
+		}
+		bus.put(t, "7E8#0101", "7E8#0102", "7E8#0103")
+		bus.put(t, "7E8#0104", "7E8#0105")
+		var all []byte
+		for range 5 {
+			all = append(all, <-got)
+		}
+		slices.Sort(all)
+		if !bytes.Equal(all, []byte{1, 2, 3, 4, 5}) {
+			t.Errorf("received % X", all)
+		}
+	})
+}
+
+func TestSendersTakeTurns(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		results := []<-chan error{
+			startSend(ep, message(20)), startSend(ep, message(20)), startSend(ep, message(20)),
+		}
+		for range 3 {
+			if got := bus.written(); len(got) != 1 || !strings.HasPrefix(got[0], "7E0#1014") {
+				t.Errorf("the bus took %q, want one First Frame", got)
+			}
+			bus.put(t, "7E8#300000")
+			bus.mu.Lock()
+			bus.taken = slices.Delete(bus.taken, 0, 2)
+			bus.mu.Unlock()
+		}
+		for _, result := range results {
+			wantResult(t, result, nil)
+		}
+	})
+}
+
+// Who gives up leaves the turn to the next.
+func TestTurnPassesOnWhenOneGivesUp(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		first, second := startSend(ep, message(20)), startSend(ep, []byte{2})
+		wantResult(t, first, ResultError(engine.TimeoutBs))
+		wantResult(t, second, nil)
+	})
+}
+
+func TestDeadlineWhileWaitingForTheTurnLeavesTheOtherAlone(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		// The one at it reads from a source that knows no deadline.
+		r, w := io.Pipe()
+		first := start(func() error { return ep.SendFrom(ep.Format(), r, 5) })
+		second := startSend(ep, []byte{1})
+		ep.SetWriteDeadline(time.Now().Add(time.Second))
+		wantResult(t, second, os.ErrDeadlineExceeded)
+		ep.SetWriteDeadline(time.Time{})
+		wantWaiting(t, first)
+		go w.Write(message(5))
+		wantResult(t, first, nil)
+		bus.want(t, "7E0#0500070E151C")
+	})
+}
+
+func TestDeadlineThatComesWhileTheSourceIsRead(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		r, w := io.Pipe()
+		first := start(func() error { return ep.SendFrom(ep.Format(), r, 5) })
+		ep.SetWriteDeadline(time.Now())
+		go w.Write(message(5))
+		wantResult(t, first, os.ErrDeadlineExceeded)
+		bus.want(t)
+	})
+}
+
+func TestDeadlineThatComesWhileALaterPartIsRead(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		r, w := io.Pipe()
+		result := start(func() error { return ep.SendFrom(ep.Format(), r, 3*chunkSize) })
+		w.Write(message(chunkSize))
+		synctest.Wait()
+		ep.SetWriteDeadline(time.Now())
+		w.Write(message(100))
+		wantResult(t, result, os.ErrDeadlineExceeded)
+		bus.written()
+		ep.SetWriteDeadline(time.Time{})
+		if err := send(ep, []byte{1}); err != nil {
+			t.Error("the next message:", err)
+		}
+		bus.want(t, "7E0#0101")
+	})
+}
+
+func TestAbortedSendLeavesNothingForTheNext(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		for range 3 {
+			result := startSend(ep, message(100))
+			ep.SetWriteDeadline(time.Now())
+			wantResult(t, result, os.ErrDeadlineExceeded)
+			ep.SetWriteDeadline(time.Time{})
+			bus.put(t, "7E8#300000") // for nobody any more
+			bus.written()
+			if err := send(ep, []byte{1}); err != nil {
+				t.Error(err)
+			}
+			bus.want(t, "7E0#0101")
+		}
+	})
+}
+
+func TestResultOfTheProtocol(t *testing.T) {
+	for flowControl, want := range map[string]engine.Code{
+		"7E8#320000": engine.BufferOverflow,
+		"7E8#330000": engine.InvalidFS,
+		"7E8#":       engine.TimeoutBs,
+	} {
+		inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+			result := startSend(ep, message(20))
+			bus.put(t, flowControl)
+			wantResult(t, result, ResultError(want))
+		})
+	}
+	if s := timeoutA.Error(); !strings.HasSuffix(s, " 1") {
+		t.Errorf("error %q does not name the code", s)
+	}
+}
+
+func TestPeersCloseIsNotOurs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		taps := virtualTaps(t, virtual.Options{HangUp: true}, 2)
+		ep := attach(t, own(t, taps[0]), pair(0x7E0, 0x7E8))
+		waiting := startSend(ep, message(20))
+		if _, err := taps[1].WriteFrames(frames(parse(t, "7E8#0101"))); err != nil {
+			t.Fatal(err)
+		}
+		taps[1].Close()
+		wantResult(t, waiting, ErrClosedByPeer)
+		if err := send(ep, []byte{1}); err != ErrClosedByPeer {
+			t.Errorf("Send: %v", err)
+		}
+		if got, err := receive(ep); err != nil || got[0] != 1 {
+			t.Errorf("received % X, %v", got, err)
+		}
+		if _, err := receive(ep); err != io.EOF {
+			t.Errorf("Receive: %v", err)
+		}
+	})
+}
+
+func TestSendFrom(t *testing.T) {
+	for name, reader := range map[string]func(io.Reader) io.Reader{
+		"at once":       func(r io.Reader) io.Reader { return r },
+		"byte by byte":  iotest.OneByteReader,
+		"half":          iotest.HalfReader,
+		"EOF with data": iotest.DataErrReader,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, size := range []int{1, 7, 8, 4096, chunkSize, chunkSize + 1, 3*chunkSize + 5} {
+				synctest.Test(t, func(t *testing.T) {
+					taps := virtualTaps(t, virtual.Options{}, 2)
+					from := attach(t, own(t, taps[0]), pair(0x7E0, 0x7E8))
+					to := attach(t, own(t, taps[1]), pair(0x7E8, 0x7E0))
+					p := message(size)
+					received := startReceive(to, p)
+					if err := from.SendFrom(from.Format(), reader(bytes.NewReader(p)), uint32(size)); err != nil {
+						t.Errorf("%d bytes: %v", size, err)
+					}
+					if err := <-received; err != nil {
+						t.Errorf("%d bytes: %v", size, err)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestSourceErrors(t *testing.T) {
+	const size = 3 * chunkSize
+	for name, c := range map[string]struct {
+		source io.Reader
+		want   error
+	}{
+		"at once":        {iotest.ErrReader(errBroken), errBroken},
+		"empty":          {strings.NewReader(""), io.ErrUnexpectedEOF},
+		"short":          {bytes.NewReader(message(100)), io.ErrUnexpectedEOF},
+		"one byte short": {bytes.NewReader(message(size - 1)), io.ErrUnexpectedEOF},
+		"later":          {io.MultiReader(bytes.NewReader(message(chunkSize+1)), iotest.ErrReader(errBroken)), errBroken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+				result := start(func() error { return ep.SendFrom(ep.Format(), c.source, size) })
+				bus.put(t, "7E8#300000")
+				err := <-result
+				if source, ok := errors.AsType[*SourceError](err); !ok || source.Err != c.want || !errors.Is(err, c.want) {
+					t.Errorf("SendFrom: %v", err)
+				} else if !strings.Contains(err.Error(), c.want.Error()) {
+					t.Errorf("error %q does not name the cause", err)
+				}
+				if err := send(ep, []byte{1}); err != nil {
+					t.Error("the next message:", err)
+				}
+			})
+		})
+	}
+}
+
+func TestStalledSourceEndsTheMessage(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		r, w := io.Pipe()
+		result := start(func() error { return ep.SendFrom(ep.Format(), r, 3*chunkSize) })
+		go func() {
+			w.Write(message(chunkSize))
+			time.Sleep(5 * time.Second)
+			w.Write(message(chunkSize))
+		}()
+		synctest.Wait()
+		bus.put(t, "7E8#300000")
+		wantResult(t, result, ResultError(engine.SourceStalled))
+	})
+}
+
+func TestMessageThatThePeerEndsWhileTheSourceIsRead(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		r, w := io.Pipe()
+		result := start(func() error { return ep.SendFrom(ep.Format(), r, 3*chunkSize) })
+		w.Write(message(chunkSize))
+		synctest.Wait()
+		bus.put(t, "7E8#320000")
+		go w.Write(message(chunkSize))
+		wantResult(t, result, ResultError(engine.BufferOverflow))
+		w.Close()
+	})
+}
+
+func TestCloseWhileTheSourceIsRead(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		r, w := io.Pipe()
+		result := start(func() error { return ep.SendFrom(ep.Format(), r, 5) })
+		ep.Close()
+		go w.Write(message(5))
+		wantResult(t, result, net.ErrClosed)
+		bus.want(t)
+	})
+}
+
+func TestReceiveInParts(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		bus.put(t, "7E8#0401020304", "7E8#0105")
+		p := make([]byte, 3)
+		for _, want := range []struct {
+			n, rest int
+			end     bool
+		}{{3, 1, false}, {1, 0, true}, {1, 0, true}} {
+			n, info, end, err := ep.Receive(p, engine.ReadMessages)
+			if n != want.n || info.Rest != want.rest || end != want.end || err != nil {
+				t.Errorf("Receive = %d, %+v, %v, %v; want %+v", n, info, end, err, want)
+			}
+		}
+	})
+}
+
+func TestOpenSeesAMessageBegin(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		opened := start(func() error {
+			info, err := ep.Open()
+			if err == nil && info.Size != 20 {
+				t.Errorf("Size is %d, want 20", info.Size)
+			}
+			return err
+		})
+		bus.put(t, "7E8#1014010203040506")
+		wantResult(t, opened, nil)
+		bus.want(t, "7E0#300000")
+		p := make([]byte, 100)
+		if n, _, end, err := ep.Receive(p, engine.ReadStreams); n != 6 || end || err != nil {
+			t.Errorf("Receive = %d, %v, %v", n, end, err)
+		}
+		bus.put(t, "7E8#2201020304050607") // not the next
+		if _, _, end, err := ep.Receive(p, engine.ReadStreams); !end || err != ResultError(engine.WrongSN) {
+			t.Errorf("Receive = %v, %v", end, err)
+		}
+	})
+}
+
+// The flow control that waits for room goes out when there is some.
+func TestReadingLetsThePeerGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		s := pair(0x7E0, 0x7E8)
+		s.Config.HighMark = 0
+		ep := attach(t, own(t, bus), s)
+		bus.put(t, "7E8#0101", "7E8#1014010203040506")
+		bus.want(t)
+		if _, err := receive(ep); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		bus.want(t, "7E0#300000")
+	})
+}
+
+func TestReportAbortedReachesWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		s := pair(0x7E0, 0x7E8)
+		s.Config.ReportAborted = true
+		ep := attach(t, own(t, bus), s)
+		result := startReceive(ep, nil)
+		bus.put(t, "7E8#1014010203040506")
+		wantResult(t, result, ResultError(engine.TimeoutCr))
+		// Who has stopped waiting is not told later.
+		ep.SetReadDeadline(time.Now())
+		if _, err := receive(ep); err != os.ErrDeadlineExceeded {
+			t.Error(err)
+		}
+		bus.put(t, "7E8#1014010203040506")
+		time.Sleep(2 * time.Second)
+		ep.SetReadDeadline(time.Time{})
+		wantWaiting(t, startReceive(ep, nil))
+		ep.Close()
+	})
+}
+
+func TestListenOnlyEndpointSendsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		ep := attach(t, own(t, bus), listenOnly(pair(0x7E0, 0x7E8)))
+		if err := send(ep, []byte{1}); err != ResultError(engine.Aborted) {
+			t.Errorf("Send: %v", err)
+		}
+		bus.put(t, "7E8#1014010203040506")
+		bus.want(t)
+	})
+}
+
+// Lost wake-ups show as a test that does not end.
+func TestTurnsUnderPressure(t *testing.T) {
+	taps := virtualTaps(t, virtual.Options{}, 2)
+	a, b := own(t, taps[0]), own(t, taps[1])
+	from, to := attach(t, a, pair(0x7E0, 0x7E8)), attach(t, b, pair(0x7E8, 0x7E0))
+	const users, each = 4, 100
+	sent, received := make(chan error), make(chan error)
+	for range users {
+		go func() {
+			for range each {
+				sent <- send(from, message(30))
+			}
+		}()
+		go func() {
+			for range each {
+				_, err := receive(to)
+				received <- err
+			}
+		}()
+	}
+	for range 2 * users * each {
+		select {
+		case err := <-sent:
+			if err != nil {
+				t.Error("Send:", err)
+			}
+		case err := <-received:
+			if err != nil {
+				t.Error("Receive:", err)
+			}
+		}
+	}
+}
+
+func TestDeadlinesAndClosesAtOnce(t *testing.T) {
+	for range 200 {
+		bus := newFakeBus()
+		m, release := Own(bus)
+		ep := attach(t, m, pair(0x7E0, 0x7E8))
+		results := make(chan error)
+		for range 3 {
+			go func() {
+				_, err := receive(ep)
+				results <- err
+			}()
+			go func() { results <- send(ep, message(20)) }()
+		}
+		go setDeadlines(ep, time.Time{})
+		go setDeadlines(ep, time.Now().Add(time.Hour))
+		go ep.Close()
+		for range 6 {
+			if err := <-results; err != net.ErrClosed {
+				t.Errorf("the result is %v", err)
+			}
+		}
+		release()
+	}
+}
+
+func TestInfoSaysWhenAMessageCame(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		begun := time.Now()
+		time.Sleep(time.Second)
+		bus.put(t, "7E8#1008010203040506")
+		time.Sleep(10 * time.Millisecond)
+		bus.put(t, "7E8#210708")
+		var p [8]byte
+		_, info, _, err := ep.Receive(p[:], engine.ReadMessages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, last := ep.Time(info.First).Sub(begun), ep.Time(info.Last).Sub(begun)
+		if first != time.Second || last != time.Second+10*time.Millisecond {
+			t.Errorf("first after %v, last after %v", first, last)
+		}
+		if f := ep.Format(); f.Address != *addr(0x7E0) || f.FrameSize != canbus.MaxClassicLen {
+			t.Errorf("Format() = %+v", f)
+		}
+	})
+}

@@ -1,0 +1,442 @@
+package mux
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/wire"
+)
+
+func listenOnly(s *Spec) *Spec {
+	s.Config.ListenOnly = true
+	return s
+}
+
+func functionally(s *Spec, groups ...*wire.Address) *Spec {
+	for _, a := range groups {
+		s.Functional = append(s.Functional, *a)
+	}
+	return s
+}
+
+func TestFramesReachThoseWhoListen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		m := own(t, bus)
+		var heard []string
+		for name, s := range map[string]*Spec{
+			"11":         pair(0x7E0, 0x7E8),
+			"29":         spec(addr(0x18DA10F1), addr(0x18DAF110)),
+			"29 as 11":   spec(addr(0x10007E0), &wire.Address{ID: 0x7E8, Extended: true}),
+			"fixed":      spec(addr(0x18DA20F1), anyPriority(0x18DAF120)),
+			"55":         spec(addrByte(0x641, 0x10), addrByte(0x642, 0x55)),
+			"F1":         spec(addrByte(0x641, 0x11), addrByte(0x642, 0xF1)),
+			"mixed":      spec(addrByte(0x18CE10F1, 0x99), &wire.Address{ID: 0x18CEF110, Extended: true, HasByte: true, Byte: 0x99, AnyPriority: true}),
+			"group":      functionally(pair(0x700, 0x708), addr(0x7DF), anyPriority(0x18DB33F1)),
+			"group too":  functionally(pair(0x701, 0x709), addr(0x7DF)),
+			"spy":        listenOnly(pair(0x7E0, 0x7E8)),
+			"half a spy": listenOnly(spec(nil, addr(0x7E8))),
+		} {
+			attachObserved(t, m, s, &observer{frame: func(*canbus.Frame, FrameEvent) { heard = append(heard, name) }})
+		}
+		for _, c := range []struct {
+			frame string
+			want  string
+		}{
+			{"7E8#0101", "11, half a spy, spy"},
+			{"7E0#0101", "spy"},
+			{"000007E8#0101", "29 as 11"},
+			{"18DAF110#0101", "29"},
+			{"10DAF110#0101", ""},
+			{"18DAF120#0101", "fixed"},
+			{"00DAF120#0101", "fixed"},
+			{"1CDAF120#0101", "fixed"},
+			{"18DAF121#0101", ""},
+			{"642#550101", "55"},
+			{"642#F10101", "F1"},
+			{"642#560101", ""},
+			{"642#", ""},
+			{"0CCEF110#990101", "mixed"},
+			{"0CCEF110#980101", ""},
+			{"7DF#0101", "group, group too"},
+			{"0CDB33F1#0101", "group"},
+			{"7E8#R", ""},
+		} {
+			heard = nil
+			bus.put(t, c.frame)
+			slices.Sort(heard)
+			if got := strings.Join(heard, ", "); got != c.want {
+				t.Errorf("%s was for %q, want %q", c.frame, got, c.want)
+			}
+		}
+		// An error frame's ID can be anything.
+		heard = nil
+		bus.in <- input{frames: frames(canbus.Frame{ID: 0x7E8, Flags: canbus.ErrorFrame, Len: 8})}
+		synctest.Wait()
+		if heard != nil {
+			t.Errorf("an error frame was for %q", heard)
+		}
+	})
+}
+
+func TestWhatCannotBeOpenAtOnce(t *testing.T) {
+	fixed := anyPriority(0x18DAF110)
+	mixed := func(b byte) *wire.Address {
+		a := anyPriority(0x18CEF110)
+		a.HasByte, a.Byte = true, b
+		return a
+	}
+	listens := func(a *wire.Address) *Spec { return spec(addr(0x100), a) }
+	for _, c := range []struct {
+		name          string
+		first, second *Spec
+		refused       bool
+	}{
+		{"the same pair", listens(addr(0x7E8)), listens(addr(0x7E8)), true},
+		{"another", listens(addr(0x7E8)), listens(addr(0x7E9)), false},
+		{"11 and 29 bits", listens(addr(0x7E8)), listens(&wire.Address{ID: 0x7E8, Extended: true}), false},
+		{"the same byte", listens(addrByte(0x642, 1)), listens(addrByte(0x642, 1)), true},
+		{"another byte", listens(addrByte(0x642, 1)), listens(addrByte(0x642, 2)), false},
+		{"a byte and none", listens(addrByte(0x642, 1)), listens(addr(0x642)), true},
+		{"none and a byte", listens(addr(0x642)), listens(addrByte(0x642, 1)), true},
+		{"fixed and fixed", listens(fixed), listens(fixed), true},
+		{"fixed and its identifier", listens(fixed), listens(addr(0x18DAF110)), true},
+		{"fixed and another priority", listens(fixed), listens(addr(0x0CDAF110)), true},
+		{"an identifier and fixed", listens(addr(0x18DAF110)), listens(fixed), true},
+		{"another priority and fixed", listens(addr(0x00DAF110)), listens(fixed), true},
+		{"fixed and another node", listens(fixed), listens(addr(0x18DAF111)), false},
+		{"fixed and 11 bits", listens(fixed), listens(addr(0x110)), false},
+		{"mixed, the same byte", listens(mixed(1)), listens(mixed(1)), true},
+		{"mixed, another byte", listens(mixed(1)), listens(mixed(2)), false},
+		{"mixed and its identifier", listens(mixed(1)), listens(addr(0x10CEF110)), true},
+		{"mixed and an identifier with another byte", listens(mixed(1)), listens(addrByte(0x10CEF110, 2)), false},
+		{"a spy", listens(addr(0x7E8)), listenOnly(listens(addr(0x7E8))), false},
+		{"beside a spy", listenOnly(listens(addr(0x7E8))), listens(addr(0x7E8)), false},
+		{"two that only send", spec(addr(0x7DF), nil), spec(addr(0x7DF), nil), false},
+		{"the same group", functionally(listens(addr(0x7E8)), addr(0x7DF)), functionally(listens(addr(0x7E9)), addr(0x7DF)), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := own(t, newFakeBus())
+				c.first.Name, c.second.Name = "first", "second"
+				first := attach(t, m, c.first)
+				_, err := m.Listen(c.second, func(*Endpoint) {})
+				_, err2 := m.Attach(c.second, func(*Endpoint) {})
+				if (err2 != nil) != c.refused {
+					// The listener, if it was not refused, stands in the way.
+					if err != nil || c.refused {
+						t.Errorf("Attach: %v", err2)
+					}
+				}
+				if err == nil {
+					if c.refused {
+						t.Error("Listen was not refused")
+					}
+					return
+				}
+				inUse, ok := errors.AsType[*InUseError](err)
+				if !c.refused || !ok || *inUse != (InUseError{"second", "first"}) || !errors.Is(err, syscall.EADDRINUSE) {
+					t.Errorf("Listen: %v", err)
+				}
+				if !strings.Contains(err.Error(), "first") || !strings.Contains(err.Error(), "second") {
+					t.Errorf("%q does not name both", err)
+				}
+				first.Close()
+				if ep, err := m.Attach(c.second, func(*Endpoint) {}); err != nil {
+					t.Errorf("when the first was closed: %v", err)
+				} else {
+					ep.Close()
+				}
+			})
+		})
+	}
+}
+
+func TestInUseErrorOfOneName(t *testing.T) {
+	err := &InUseError{Name: "x", Other: "x"}
+	if s := err.Error(); strings.Count(s, "x ") != 1 {
+		t.Errorf("error %q", s)
+	}
+	if errors.Is(err, syscall.EINVAL) {
+		t.Error("it is EINVAL")
+	}
+}
+
+// The tables and the entry kept of the last look-up against a plain search.
+func TestRoutesAgainstAPlainSearch(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var r routes
+	r.init()
+	var all []route
+	endpoints := make([]Endpoint, 4)
+	randomAddr := func() wire.Address {
+		ids := []uint32{0x7E8, 0x7E9, 0x18DAF110, 0x0CDAF110, 0x18DAF111}
+		a := *addr(ids[rng.IntN(len(ids))])
+		a.AnyPriority = a.Extended && rng.IntN(2) == 0
+		a.HasByte = rng.IntN(3) == 0
+		a.Byte = byte(rng.IntN(2))
+		if !a.HasByte {
+			a.Byte = 0
+		}
+		return a
+	}
+	for step := range 20000 {
+		switch rng.IntN(6) {
+		case 0:
+			rt := route{addr: randomAddr(), role: role(rng.IntN(3)), endpoint: &endpoints[rng.IntN(4)]}
+			if len(all) < 20 && !slices.Contains(all, rt) {
+				all = append(all, rt)
+				r.add(rt)
+			}
+		case 1:
+			if len(all) > 0 {
+				i := rng.IntN(len(all))
+				r.remove(all[i])
+				all = slices.Delete(all, i, i+1)
+			}
+		default:
+			a := randomAddr()
+			f := canbus.Frame{ID: a.ID, Len: 1}
+			if a.Extended {
+				f.Flags = canbus.Extended
+			}
+			a.HasByte = false
+			var want int
+			for _, rt := range all {
+				rt.addr.HasByte = false
+				if rt.addr.Match(&f) {
+					want++
+				}
+			}
+			got := r.find(&f)
+			for _, rt := range got {
+				if !slices.Contains(all, rt) {
+					t.Fatalf("step %d: found %+v, which was removed", step, rt)
+				}
+			}
+			if len(got) != want {
+				t.Fatalf("step %d: %d routes for %v, want %d", step, len(got), f, want)
+			}
+		}
+	}
+	for _, rt := range all {
+		r.remove(rt)
+	}
+	if len(r.exact)+len(r.anyPriority) > 0 {
+		t.Errorf("left in the tables: %v, %v", r.exact, r.anyPriority)
+	}
+}
+
+// deliver may be going through what find returned.
+func TestRemovalLeavesWhatWasFound(t *testing.T) {
+	var r routes
+	r.init()
+	endpoints := make([]Endpoint, 3)
+	for i := range endpoints {
+		r.add(route{addr: *addr(0x7E8), endpoint: &endpoints[i]})
+	}
+	found := r.find(&canbus.Frame{ID: 0x7E8})
+	want := slices.Clone(found)
+	r.remove(found[0])
+	r.remove(want[2])
+	if !slices.Equal(found, want) {
+		t.Error("what was found has changed")
+	}
+	if left := r.find(&canbus.Frame{ID: 0x7E8}); len(left) != 1 || left[0].endpoint != &endpoints[1] {
+		t.Errorf("left %+v", left)
+	}
+}
+
+func TestEndpointsComeAndGoWhileFramesAreDelivered(t *testing.T) {
+	bus := &filterBus{fakeBus: newFakeBus()}
+	m := own(t, bus)
+	stop := make(chan struct{})
+	var feeder, users sync.WaitGroup
+	feeder.Go(func() {
+		frames := make([]canbus.Frame, 8)
+		for i := range frames {
+			frames[i] = parse(t, "7E8#0101")
+			frames[i].ID += uint32(i % 4)
+		}
+		for {
+			select {
+			case bus.in <- input{frames: frames}:
+			case <-stop:
+				return
+			}
+		}
+	})
+	for i := range uint32(4) {
+		users.Go(func() {
+			for range 50 {
+				ep, err := m.Attach(pair(0x7E0+i, 0x7E8+i), func(*Endpoint) {})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if got, err := receive(ep); err != nil || !slices.Equal(got, []byte{1}) {
+					t.Errorf("received % X, %v", got, err)
+				}
+				ep.Close()
+			}
+		})
+	}
+	users.Wait()
+	close(stop)
+	feeder.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.routes.exact) > 0 || m.endpoints != nil {
+		t.Error("something is left of closed endpoints")
+	}
+}
+
+func wantFilters(t *testing.T, bus *filterBus, want ...canbus.Filter) {
+	t.Helper()
+	less := func(a, b canbus.Filter) int { return int(a.ID) - int(b.ID) }
+	got := slices.SortedFunc(slices.Values(bus.filters), less)
+	slices.SortFunc(want, less)
+	if !slices.Equal(got, want) {
+		t.Errorf("filters %+v, want %+v", got, want)
+	}
+}
+
+func TestFiltersAreExact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &filterBus{fakeBus: newFakeBus()}
+		m := own(t, bus)
+		a := attach(t, m, functionally(pair(0x7E0, 0x7E8), addr(0x7DF)))
+		b := attach(t, m, spec(addrByte(0x641, 1), addrByte(0x642, 1)))
+		attach(t, m, spec(addrByte(0x641, 2), addrByte(0x642, 2)))
+		attach(t, m, spec(addr(0x18DA10F1), anyPriority(0x18DAF110)))
+		attach(t, m, listenOnly(pair(0x7E0, 0x7E8)))
+		const std, ext = canbus.MaxStandardID, canbus.MaxExtendedID
+		rest := []canbus.Filter{
+			{ID: 0x642, Mask: std}, {ID: 0x18DAF110, Mask: ext &^ 0x1C000000, Extended: true},
+			{ID: 0x7E8, Mask: std}, {ID: 0x7E0, Mask: std},
+		}
+		wantFilters(t, bus, append([]canbus.Filter{{ID: 0x7DF, Mask: std}}, rest...)...)
+		b.Close()
+		a.Close()
+		wantFilters(t, bus, rest...)
+	})
+}
+
+func TestFiltersGoWithTheLastWhoWantsThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &filterBus{fakeBus: newFakeBus()}
+		m := own(t, bus)
+		l := listen(t, m, pair(0x7E8, 0x7E0))
+		wantFilters(t, bus, canbus.Filter{ID: 0x7E0, Mask: canbus.MaxStandardID})
+		bus.put(t, "7E0#0101")
+		ep, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		wantFilters(t, bus, canbus.Filter{ID: 0x7E0, Mask: canbus.MaxStandardID})
+		ep.Close()
+		wantFilters(t, bus)
+	})
+}
+
+func TestManyIdentifiersAreNotFiltered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &filterBus{fakeBus: newFakeBus()}
+		m := own(t, bus)
+		var eps []*Endpoint
+		more := func() {
+			i := uint32(len(eps))
+			eps = append(eps, attach(t, m, spec(addr(0x10000+i), addr(0x20000+i))))
+		}
+		for range maxFilters {
+			more()
+		}
+		if len(bus.filters) != maxFilters {
+			t.Errorf("%d filters, want %d", len(bus.filters), maxFilters)
+		}
+		everything := []canbus.Filter{{}, {Extended: true}}
+		more()
+		wantFilters(t, bus, everything...)
+		calls := bus.calls
+		more()
+		eps[0].Close()
+		if bus.calls != calls {
+			t.Errorf("filters were set %d times for nothing", bus.calls-calls)
+		}
+		eps[1].Close()
+		if len(bus.filters) != maxFilters {
+			t.Errorf("%d filters, want %d again", len(bus.filters), maxFilters)
+		}
+		for i := range uint32(maxFilters) {
+			if !slices.ContainsFunc(bus.filters, func(f canbus.Filter) bool { return f.ID == 0x20002+i }) {
+				t.Errorf("%X is filtered out", 0x20002+i)
+			}
+		}
+	})
+}
+
+func TestFailedFilterFailsTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &filterBus{fakeBus: newFakeBus(), filterErr: errBroken}
+		m := own(t, bus)
+		if _, err := m.Attach(pair(0x7E0, 0x7E8), func(*Endpoint) {}); err != errBroken {
+			t.Errorf("Attach: %v", err)
+		}
+		if _, err := m.Listen(pair(0x7E0, 0x7E8), func(*Endpoint) {}); err != errBroken {
+			t.Errorf("Listen: %v", err)
+		}
+		bus.filterErr = nil
+		attach(t, m, pair(0x7E0, 0x7E8)) // nothing is left in its way
+		wantFilters(t, bus, canbus.Filter{ID: 0x7E8, Mask: canbus.MaxStandardID})
+	})
+}
+
+// What could not be set is not taken as set by those who come at the same time.
+func TestFailedFilterIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &filterBus{fakeBus: newFakeBus(), filterErr: errBroken}
+		m := own(t, bus)
+		var others Endpoint // which are about to set filters too
+		m.mu.Lock()
+		for i := range uint32(maxFilters + 1) {
+			m.routes.add(route{addr: *addr(0x20000 + i), endpoint: &others})
+		}
+		m.mu.Unlock()
+		if _, err := m.Attach(pair(0x7E0, 0x7E8), func(*Endpoint) {}); err != errBroken {
+			t.Errorf("Attach: %v", err)
+		}
+		bus.filterErr = nil
+		attach(t, m, pair(0x7E0, 0x7E8))
+		wantFilters(t, bus, canbus.Filter{}, canbus.Filter{Extended: true})
+	})
+}
+
+func BenchmarkDeliver(b *testing.B) {
+	for _, n := range []int{1, 100, 10000} {
+		b.Run(fmt.Sprintf("%d endpoints", n), func(b *testing.B) {
+			var r routes
+			r.init()
+			endpoints := make([]Endpoint, n)
+			for i := range endpoints {
+				r.add(route{addr: *addr(0x10000 + uint32(i)), endpoint: &endpoints[i]})
+			}
+			frames := [2]canbus.Frame{{ID: 0x10000, Flags: canbus.Extended}, {ID: 0x10000 + uint32(n-1), Flags: canbus.Extended}}
+			i := 0
+			for b.Loop() {
+				if len(r.find(&frames[i&1])) != 1 {
+					b.Fatal("not found")
+				}
+				i++
+			}
+		})
+	}
+}
