@@ -1,0 +1,16 @@
+// Package socketcan is the CAN bus of Linux: a network interface such as can0 or
+// vcan0, used through a CAN_RAW socket. Importing it makes interfaces known to
+// canbus.Open, whose names have no colon:
+//
+//	import _ "example.com/isotp/canbus/socketcan"
+//
+//	bus, err := canbus.Open("can0")
+//
+// It needs no privileges. The interface must be up; the system's administrator
+// sets its bit rate and its queue:
+//
+//	ip link set can0 type can bitrate 500000
+//	ip link set can0 txqueuelen 100 up
+//
+// On other systems than Linux canbus.Open fails for such names.
+package socketcan

@@ -1,0 +1,262 @@
+//go:build linux
+
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+const qemu = "qemu-system-x86_64"
+
+// modules are loaded in this order. can-bcm, can-gw and tun are for can-utils;
+// sch_netem and sch_tbf make interfaces slow.
+var modules = []string{
+	"can", "can-raw", "can-bcm", "can-gw", "can-isotp", "can-dev", "vcan", "sch_netem", "sch_tbf", "tun",
+}
+
+// suites are where Debian has the kernels, by the kernel's name.
+var suites = map[string]string{"6.1": "bookworm", "6.12": "trixie", "7.2": "sid"}
+
+// packageSuite is where packages for -a come from: the oldest, as their programs
+// run with the C library of this system.
+const packageSuite = "bookworm"
+
+// A kernel is a directory that holds vmlinuz, modules, and the file release.
+type kernel struct{ name, dir string }
+
+func (k *kernel) release() string {
+	b, _ := os.ReadFile(filepath.Join(k.dir, "release"))
+	return string(b)
+}
+
+// A debianPackage is unpacked in own, what it depends on in deps.
+type debianPackage struct{ own, deps string }
+
+// A cache is a directory that holds what was downloaded. It is locked while it
+// may change, as go test starts many programs at once.
+type cache struct {
+	dir     string
+	lock    *os.File
+	busybox string
+}
+
+func openCache(ctx context.Context) (*cache, error) {
+	c := &cache{dir: os.Getenv("ISOTPNET_KERNELS")}
+	if c.dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("%w (or set ISOTPNET_KERNELS to a directory)", err)
+		}
+		c.dir = filepath.Join(user, "isotpnet-kernels")
+	}
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.lock, err = os.Create(filepath.Join(c.dir, "lock")); err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(c.lock.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, err
+	}
+	if err := install(ctx, map[string]string{
+		qemu: "qemu-system-x86", "busybox": "busybox-static", "xz": "xz-utils", "dpkg-deb": "dpkg",
+	}); err != nil {
+		return nil, err
+	}
+	c.busybox, err = exec.LookPath("busybox")
+	return c, err
+}
+
+func (c *cache) unlock() { c.lock.Close() }
+
+// kernel returns the kernel of that name, and downloads it if need be.
+func (c *cache) kernel(ctx context.Context, name string) (*kernel, error) {
+	suite := suites[name]
+	if suite == "" {
+		return nil, errors.New("unknown (want 6.1, 6.12 or 7.2)")
+	}
+	k := &kernel{name, filepath.Join(c.dir, name)}
+	if missingFile(k.dir) == "" {
+		return k, nil
+	}
+	apt, err := c.apt(ctx, suite)
+	if err != nil {
+		return nil, err
+	}
+	// linux-image-amd64 depends on the suite's newest, and that one on
+	// linux-binary and linux-modules where it is not all in one package.
+	image, err := apt.depends(ctx, "linux-image-amd64", `^linux-image-\d`)
+	if err != nil {
+		return nil, err
+	}
+	if len(image) != 1 {
+		return nil, fmt.Errorf("%s's linux-image-amd64 depends on %q, want one linux-image", suite, image)
+	}
+	if !strings.HasPrefix(image[0], "linux-image-"+name+".") {
+		fmt.Fprintf(os.Stderr, "kernel: %s has %s now, taken for %s\n", suite, image[0], name)
+	}
+	parts, err := apt.depends(ctx, image[0], `^linux-(binary|modules)-\d`)
+	if err != nil {
+		return nil, err
+	}
+	tmp, err := os.MkdirTemp(c.dir, name+"-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	fmt.Fprintf(os.Stderr, "kernel: downloading %s from %s\n", image[0], suite)
+	if err := apt.run(ctx, tmp, append([]string{"apt-get", "download", "-qq", image[0]}, parts...)...); err != nil {
+		return nil, err
+	}
+	debs, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
+	if err != nil {
+		return nil, err
+	}
+	for _, deb := range debs {
+		if err := unpackKernel(ctx, deb, tmp); err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Base(deb), err)
+		}
+		if err := os.Remove(deb); err != nil {
+			return nil, err
+		}
+	}
+	if file := missingFile(tmp); file != "" {
+		return nil, fmt.Errorf("%s has no %s", image[0], file)
+	}
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(k.dir); err != nil {
+		return nil, err
+	}
+	return k, os.Rename(tmp, k.dir)
+}
+
+// missingFile returns the first file that a kernel's directory lacks, "" if it is
+// complete.
+func missingFile(dir string) string {
+	files := []string{"vmlinuz", "release"}
+	for _, m := range modules {
+		files = append(files, m+".ko")
+	}
+	for _, file := range files {
+		if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+			return file
+		}
+	}
+	return ""
+}
+
+var kernelFile = regexp.MustCompile(`/(vmlinuz)[^/]*$|/kernel/.*/([^/]+\.ko)(\.xz)?$`)
+
+// unpackKernel takes the kernel, its modules and its exact version out of a
+// package.
+func unpackKernel(ctx context.Context, deb, to string) error {
+	version, err := exec.CommandContext(ctx, "dpkg-deb", "-f", deb, "Version").Output()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(to, "release"), bytes.TrimSpace(version), 0o644); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	for t := tar.NewReader(out); ; {
+		h, err := t.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		m := kernelFile.FindStringSubmatch(h.Name)
+		if m == nil || h.Typeflag != tar.TypeReg || m[2] != "" && !slices.Contains(modules, strings.TrimSuffix(m[2], ".ko")) {
+			continue
+		}
+		var r io.Reader = t
+		if m[3] != "" {
+			xz := exec.CommandContext(ctx, "xz", "-dc")
+			xz.Stdin = t
+			b, err := xz.Output()
+			if err != nil {
+				return fmt.Errorf("%s: %w", h.Name, err)
+			}
+			r = bytes.NewReader(b)
+		}
+		if err := writeFile(filepath.Join(to, m[1]+m[2]), r); err != nil {
+			return err
+		}
+	}
+	return cmd.Wait()
+}
+
+// debian returns an unpacked Debian package, and downloads it, with what it
+// depends on, if need be.
+func (c *cache) debian(ctx context.Context, name string) (*debianPackage, error) {
+	if ok, _ := regexp.MatchString(`^[a-z0-9][a-z0-9.+-]+$`, name); !ok {
+		return nil, errors.New("not the name of a Debian package")
+	}
+	dir := filepath.Join(c.dir, "packages", name)
+	p := &debianPackage{filepath.Join(dir, "own"), filepath.Join(dir, "deps")}
+	if _, err := os.Stat(dir); err == nil {
+		return p, nil
+	}
+	apt, err := c.apt(ctx, packageSuite)
+	if err != nil {
+		return nil, err
+	}
+	tmp, err := os.MkdirTemp(c.dir, "package-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	archives := filepath.Join(tmp, "archives")
+	if err := os.MkdirAll(filepath.Join(archives, "partial"), 0o755); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(os.Stderr, "kernel: downloading %s from %s\n", name, packageSuite)
+	if err := apt.run(ctx, tmp, "apt-get", "install", "-qq", "-y", "--no-install-recommends", "--download-only",
+		"-o", "Dir::Cache::archives="+archives, name); err != nil {
+		return nil, err
+	}
+	debs, err := filepath.Glob(filepath.Join(archives, "*.deb"))
+	if err != nil {
+		return nil, err
+	}
+	for _, deb := range debs {
+		to := "deps"
+		if strings.HasPrefix(filepath.Base(deb), name+"_") {
+			to = "own"
+		}
+		if err := command(ctx, "dpkg-deb", "-x", deb, filepath.Join(tmp, to)); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.RemoveAll(archives); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return nil, err
+	}
+	return p, os.Rename(tmp, dir)
+}

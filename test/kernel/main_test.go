@@ -1,0 +1,98 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// These tests boot machines, if the kernel is there already: test/kernel/run, or
+// exec -fetch, downloads it.
+
+// machine runs this program with a shell script for the machine to run.
+func machine(t *testing.T, flags []string, script string, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	dir := os.Getenv("ISOTPNET_KERNELS")
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			t.Skip(err)
+		}
+		dir = filepath.Join(user, "isotpnet-kernels")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "6.12")); err != nil {
+		t.Skip("no kernel is there: test/kernel/exec -fetch downloads it")
+	}
+	cmd := exec.Command("./exec", slices.Concat(flags, []string{"/bin/sh", "-c", script}, args)...)
+	var out, err bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &err
+	if e := cmd.Run(); cmd.ProcessState == nil {
+		t.Fatal(e)
+	}
+	return out.String(), err.String(), cmd.ProcessState.ExitCode()
+}
+
+func TestOutputAndStatusComeBack(t *testing.T) {
+	out, err, status := machine(t, nil, `printf 'a\nb'; echo c >&2; exit 7`)
+	if out != "a\nbc\n" || status != 7 {
+		t.Errorf("stdout %q, stderr %q, status %d", out, err, status)
+	}
+}
+
+func TestTheMachineIsSetUp(t *testing.T) {
+	out, err, status := machine(t, nil, `echo $ISOTPNET_KERNEL; pwd; cat /sys/class/net/vcan[0-3]/mtu /sys/class/net/vcan[0-3]/flags /sys/class/net/lo/flags; grep -c ^can_isotp /proc/modules; nproc`)
+	here, _ := os.Getwd()
+	want := "6.12\n" + here + "\n" + strings.Repeat("72\n", 4) + strings.Repeat("0x81\n", 4) + "0x9\n1\n1\n"
+	if out != want || status != 0 {
+		t.Errorf("got %q, want %q; %s status %d", out, want, err, status)
+	}
+}
+
+func TestADeadKernelIsAFailure(t *testing.T) {
+	out, err, status := machine(t, nil, `echo c >/proc/sysrq-trigger`)
+	if status == 0 || !strings.Contains(err, "sysrq triggered crash") || !strings.Contains(err, "stopped before") {
+		t.Errorf("stdout %q, stderr %q, status %d", out, err, status)
+	}
+}
+
+func TestTheTimeLimitEndsAMachine(t *testing.T) {
+	_, err, status := machine(t, []string{"-t", "10s"}, `kill -STOP $$`)
+	if status == 0 || !strings.Contains(err, "not done after 10s") {
+		t.Errorf("stderr %q, status %d", err, status)
+	}
+}
+
+func TestFilesAreAdded(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "hello")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho hello\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err, status := machine(t, []string{"-a", program}, "hello"); out != "hello\n" || status != 0 {
+		t.Errorf("stdout %q, stderr %q, status %d", out, err, status)
+	}
+}
+
+func TestProfilesComeBack(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "covdata"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, err, status := machine(t, nil, fmt.Sprintf("cd %s; echo 1 >c.out; echo 2 >covdata/x; echo 3 >other", dir),
+		"sh", "-test.outputdir="+dir, "-test.coverprofile=c.out", "-test.gocoverdir="+filepath.Join(dir, "covdata"))
+	if status != 0 {
+		t.Fatalf("stdout %q, stderr %q, status %d", out, err, status)
+	}
+	for file, want := range map[string]string{"c.out": "1\n", "covdata/x": "2\n", "other": ""} {
+		got, _ := os.ReadFile(filepath.Join(dir, file))
+		if string(got) != want {
+			t.Errorf("%s has %q, want %q", file, got, want)
+		}
+	}
+}
