@@ -1,17 +1,21 @@
-# make demo   a file crosses a CAN bus
-# make test   everything that .ci/run checks
-# make bench  the figures of README.md
-# make soak   the tests that CI repeats a few times, 200 times
+# make demo     a file crosses a CAN bus
+# make test     everything that .ci/run checks
+# make kernels  the tests of Linux's CAN sockets, inside three kernels
+# make bench    the figures of README.md
+# make soak     the tests that CI repeats a few times, 200 times
 #
 # All of them install what they need.
 
-.PHONY: demo test bench soak
+.PHONY: demo test kernels bench soak
 
 demo:
 	go run ./cmd/isotp demo
 
 test:
 	./test/run
+
+kernels:
+	./test/kernel/run -k all ./canbus/socketcan ./isotpnet
 
 bench:
 	./test/bench

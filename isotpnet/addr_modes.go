@@ -152,7 +152,9 @@ func checkID(w wire.Address) error {
 
 // overlap reports whether there are frames that carry both addresses.
 func overlap(v, w wire.Address) bool {
-	return v.ID == w.ID && v.Extended == w.Extended && !(v.HasByte && w.HasByte && v.Byte != w.Byte)
+	f, g := v.Filter(), w.Filter()
+	return f.Extended == g.Extended && (f.ID^g.ID)&f.Mask&g.Mask == 0 &&
+		!(v.HasByte && w.HasByte && v.Byte != w.Byte)
 }
 
 // fixedAddress is the identifier that holds N_TA and N_SA below its upper 16 bits.

@@ -80,12 +80,17 @@ type Config struct {
 
 	// MaxSendSize is the longest message, in bytes, that Write sends. It is
 	// also how much Conn.ReadFrom puts into one. 0: what the backend can send
-	// (user: 4 GiB - 1), for ReadFrom 4095.
+	// (user: 4 GiB - 1; kernel: the parameter max_pdu_size of its module), for
+	// ReadFrom 4095.
 	MaxSendSize int
 
 	// ReadBuffer is how many bytes of messages (each counted with 64 more) may
 	// wait to be read before a CTS is held back. 0: 65536. Single Frames are
-	// lost at four times as much: see ErrOverrun.
+	// lost at four times as much: see ErrOverrun. The kernel's backend holds no
+	// CTS back: it makes the socket's buffer (SO_RCVBUF) twice as large, and where
+	// that is full messages are lost. There 0 is 2 MiB, or without CAP_NET_ADMIN
+	// what the sysctl net.core.rmem_max allows, by default room for some 90
+	// messages of 1 kB or 220 Single Frames; more than is allowed is an error.
 	ReadBuffer int
 
 	// Padding says what short frames are filled up with. The zero Padding is
@@ -115,6 +120,10 @@ type Config struct {
 
 	// Pacing says how to wait for the moment to send a frame.
 	Pacing Pacing
+
+	// Kernel are options of Linux's ISO-TP sockets that no other backend has.
+	// Any of them rules the others out.
+	Kernel KernelOptions
 
 	// Logger is told, at level Warn, of messages given up and, at level Debug,
 	// of every other step. nil: nothing is logged. can-isotp: logger_name.
@@ -193,8 +202,15 @@ const (
 	defaultWriteChunk     = 4095
 	defaultRateWindow     = 200 * time.Millisecond
 
-	// hardFactor times ReadBuffer is where Single Frames are lost.
+	// longest is some 73 years. A longer time is cut to it, because a moment
+	// plus the longest Duration would lie in the past.
+	longest = time.Duration(1 << 61)
+
+	// hardFactor times ReadBuffer is where Single Frames are lost, but where
+	// nothing waits to be read there is room for the longest of them.
 	hardFactor = 4
+	// leastHardLimit has room for a Single Frame however small ReadBuffer is.
+	leastHardLimit = 256
 	// window is how much of a streamed message may wait to be read.
 	window = 32 << 10
 )
@@ -330,19 +346,19 @@ func (c *Config) engine() *engine.Config {
 		BRS:              c.BRS,
 		BlockSize:        uint8(c.BlockSize),
 		STmin:            wire.EncodeSTmin(c.STmin),
-		OverrideSTmin:    max(c.OverrideSTmin, 0),
+		OverrideSTmin:    min(max(c.OverrideSTmin, 0), longest),
 		FirstFlowControl: c.KeepFirstFlowControl,
-		NAs:              orDefault(c.TransmitTimeout, defaultTimeout),
-		NBs:              c.flowControlTimeout(),
-		NBr:              c.FlowControlHold,
+		NAs:              min(orDefault(c.TransmitTimeout, defaultTimeout), longest),
+		NBs:              min(c.flowControlTimeout(), longest),
+		NBr:              min(c.FlowControlHold, longest),
 		NeverHold:        c.FlowControlHold < 0,
-		NCr:              orDefault(c.ConsecutiveFrameTimeout, defaultTimeout),
+		NCr:              min(orDefault(c.ConsecutiveFrameTimeout, defaultTimeout), longest),
 		MaxWaits:         c.MaxWaitFrames,
 		MaxSendWaits:     max(orDefault(c.MaxSendWaitFrames, defaultSendWaits), 0),
 		MaxMessageSize:   uint32(orDefault(c.MaxMessageSize, defaultMaxMessageSize)),
 		HighMark:         orDefault(c.ReadBuffer, defaultReadBuffer),
 		Window:           window,
-		RateWindow:       c.rateWindow(),
+		RateWindow:       min(c.rateWindow(), longest),
 		ListenOnly:       c.ListenOnly,
 		ReportAborted:    c.ReportAborted,
 	}
@@ -353,9 +369,9 @@ func (c *Config) engine() *engine.Config {
 		e.OverrideSTmin = -1
 	}
 	if c.FlowControlHold <= 0 {
-		e.NBr = min(defaultHold, e.NBs*8/10)
+		e.NBr = min(defaultHold, e.NBs/10*8)
 	}
-	e.NCs = e.NCr * 9 / 10
+	e.NCs = e.NCr / 10 * 9
 	switch {
 	case c.MaxWaitFrames == 0:
 		e.MaxWaits = -1
@@ -365,7 +381,7 @@ func (c *Config) engine() *engine.Config {
 	if c.MaxMessageSize < 0 {
 		e.MaxMessageSize = wire.MaxLength
 	}
-	e.HardLimit = hardFactor * e.HighMark
+	e.HardLimit = max(hardFactor*e.HighMark, leastHardLimit)
 	if c.RateLimit.BitsPerSecond > 0 {
 		e.RateBits = c.rateBits()
 	}

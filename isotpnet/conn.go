@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -13,6 +14,7 @@ var (
 	_ net.Conn      = (*Conn)(nil)
 	_ io.ReaderFrom = (*Conn)(nil)
 	_ io.WriterTo   = (*Conn)(nil)
+	_ syscall.Conn  = (*Conn)(nil)
 )
 
 // A Conn is a connection on the network "isotp": messages to and from one pair
@@ -65,7 +67,8 @@ type MessageInfo struct {
 	// Functional: it was sent to a group, not to us alone.
 	Functional bool
 	// First and Last are when its first and its last frame came. Last is zero
-	// while the message is not complete.
+	// while the message is not complete. The kernel's backend knows First of
+	// Single Frames only, and it is zero for others.
 	First, Last time.Time
 }
 
@@ -148,9 +151,10 @@ func (r *messageReader) Read(p []byte) (int, error) {
 
 // Write sends p as one message. It returns len(p), nil when the message is sent,
 // and 0 and an error otherwise: ErrMessageTooLong (nothing was sent),
-// os.ErrDeadlineExceeded (the message was aborted), net.ErrClosed, ErrListenOnly,
-// a *ProtocolError, or what the bus failed with. An empty p sends nothing, and is
-// no error even after Close.
+// os.ErrDeadlineExceeded (the message was aborted; the kernel's backend cannot
+// recall one, so it may still arrive), net.ErrClosed, ErrListenOnly, a
+// *ProtocolError, or what the bus failed with. An empty p sends nothing, and is no
+// error even after Close.
 func (c *Conn) Write(p []byte) (int, error) { return c.write(p, false) }
 
 // WriteFunctional sends p as one Single Frame to the group of ECUs at
@@ -175,7 +179,8 @@ func (c *Conn) write(p []byte, functional bool) (int, error) {
 
 // SendFrom sends size bytes of r as one message, in constant memory. It reads up to
 // 16 KiB of r before the first frame, and the rest while it sends. If r fails, or ends too early, the message is aborted and
-// the error is a *ProtocolError with the Code SourceFailed. If r is slower than
+// the error is a *ProtocolError with the Code SourceFailed. The kernel's backend
+// reads all of r first, and sends nothing then. If r is slower than
 // nine tenths of Config.ConsecutiveFrameTimeout it has SourceStalled: the peer
 // would give up anyway. Other errors are those of Write. A Read of r that is under
 // way is not interrupted by a deadline; the message is. A size of 0 sends nothing.
@@ -264,9 +269,8 @@ func (c *Conn) LocalAddr() net.Addr { return c.local }
 // RemoteAddr returns the address that was dialled, an [Addr].
 func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-// SetDeadline sets the deadlines of reading and of writing; see [net.Conn]. A
-// Write that runs into its deadline aborts its message. On a closed connection
-// these methods return net.ErrClosed.
+// SetDeadline sets the deadlines of reading and of writing; see [net.Conn] and
+// [Conn.Write]. On a closed connection these methods return net.ErrClosed.
 func (c *Conn) SetDeadline(t time.Time) error {
 	err := c.backend.setReadDeadline(t)
 	if err == nil {
@@ -289,8 +293,25 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 func (c *Conn) Stats() Stats { return c.backend.stats() }
 
 // Backend returns what the connection runs on: "user", the engine of this
-// package over a CAN bus.
+// package over a CAN bus, or "kernel", Linux's ISO-TP socket.
 func (c *Conn) Backend() string { return c.backend.name() }
+
+// SyscallConn returns access to the socket of a connection that runs on the
+// kernel's, for options and counters: who reads or writes it takes messages and
+// errors away from the Conn. Others have none, which is errors.ErrUnsupported.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	s, ok := c.backend.(syscallConner)
+	if !ok {
+		return nil, c.error(opSet, unsupportedError("the "+c.Backend()+" backend has no socket of its own"))
+	}
+	raw, err := s.syscallConn()
+	return raw, c.error(opSet, err)
+}
+
+// A syscallConner is a backend with a socket.
+type syscallConner interface {
+	syscallConn() (syscall.RawConn, error)
+}
 
 func (c *Conn) error(op string, err error) error {
 	if err == nil {

@@ -20,7 +20,7 @@ type userConn struct {
 
 var _ backend = (*userConn)(nil)
 
-func (u *userConn) name() string { return "user" }
+func (u *userConn) name() string { return backendUser }
 
 func (u *userConn) send(p []byte, functional bool) error {
 	format, single := u.endpoint.Format(), u.sendOnly

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strings"
+	"slices"
+	"syscall"
 	"time"
 
 	"example.com/isotp/canbus"
@@ -38,6 +39,12 @@ type Dialer struct {
 
 	// Timeout is how long opening the bus may take. 0: as long as it takes.
 	Timeout time.Duration
+
+	// Control, if it is not nil, is called with the network and address as
+	// dialled and each socket of the kernel's ISO-TP, when its options are set
+	// and before it is bound. It rules the user backend out, which has none. See
+	// net.Dialer.Control.
+	Control func(network, address string, c syscall.RawConn) error
 }
 
 // Dial is DialContext without a context.
@@ -83,7 +90,19 @@ func (d *Dialer) dial(ctx context.Context, network string, addr Addr) (*Conn, er
 		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
 		defer cancel()
 	}
-	m, release, err := openBus(ctx, addr.Bus(), d.Bus)
+	c, why, err := open(ctx, network, d.kernelRefuses(addr), userRefuses(&d.Config, d.Control),
+		func() (*Conn, error) { return d.dialKernel(network, addr) },
+		func() (*Conn, error) { return d.dialUser(ctx, network, addr) })
+	if err != nil {
+		return nil, err
+	}
+	d.Config.logBackend(c.Backend(), addr, why)
+	return c, nil
+}
+
+// dialUser opens a connection over the engine.
+func (d *Dialer) dialUser(ctx context.Context, network string, addr Addr) (*Conn, error) {
+	m, release, err := openPair(ctx, addr, d.Bus, &d.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +111,21 @@ func (d *Dialer) dial(ctx context.Context, network string, addr Addr) (*Conn, er
 		release()
 	}
 	return c, err
+}
+
+// openPair returns the bus of a pair of addresses, which is ours until release is
+// called.
+func openPair(ctx context.Context, addr Addr, given canbus.Bus, c *Config) (m *mux.Mux, release func(), err error) {
+	unclaim, err := claimPair(addr, c.ListenOnly)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, releaseBus, err := openBus(ctx, addr.Bus(), given)
+	if err != nil {
+		unclaim()
+		return nil, nil, err
+	}
+	return m, func() { releaseBus(); unclaim() }, nil
 }
 
 // attach makes a connection on an open bus.
@@ -159,7 +193,7 @@ func (d *Dialer) checkAddr(addr Addr) error {
 	text := addr.String()
 	switch {
 	case !addr.IsValid():
-		return &net.AddrError{Err: "the zero Addr cannot be dialled", Addr: text}
+		return &net.AddrError{Err: "the zero Addr cannot be dialled; ParseAddr makes one that can"}
 	case addr.IsPattern():
 		return &net.AddrError{Err: "this is a pattern for listeners; to dial name both sides, as in can0/7E0:7E8 or can0/fixed:10:F1", Addr: text}
 	case addr.IsListenOnly() && !d.Config.ListenOnly:
@@ -182,17 +216,12 @@ func checkBus(addr Addr, bus canbus.Bus) error {
 	return nil
 }
 
-var errKernel = unsupportedError("the kernel backend is not there yet; isotp and isotp:user work on every system")
-
 // checkNetwork knows the networks that can be dialled.
 func checkNetwork(network string) error {
 	switch network {
-	case "isotp", "isotp:user":
+	case "isotp", "isotp:user", "isotp:kernel":
 		return nil
-	case "isotp:kernel":
-		return errKernel
-	}
-	if strings.HasPrefix(network, "isotp-stream") {
+	case "isotp-stream", "isotp-stream:kernel", "isotp-stream:user":
 		return unsupportedError("isotp-stream is not there yet; isotp sends and receives messages")
 	}
 	return net.UnknownNetworkError(network)
@@ -262,13 +291,17 @@ func wireAddresses(groups []Addr, addr Addr) ([]wire.Address, error) {
 		// heard, :7DF.
 		a, ok := g.send()
 		if !ok {
-			a, ok = g.listen()
+			a, _ = g.listen()
 		}
 		switch {
-		case !ok || g.IsPair():
+		case !g.IsFunctional() && !g.IsListenOnly():
 			return nil, &net.AddrError{Err: "ListenConfig.Functional must name functional addresses, as /7DF:", Addr: g.String()}
 		case a.Overhead() != physical.Overhead():
 			return nil, &net.AddrError{Err: "ListenConfig.Functional must have an address byte if, and only if, " + addr.String() + " listens with one", Addr: g.String()}
+		case overlap(a, physical):
+			return nil, &net.AddrError{Err: "ListenConfig.Functional must not name what " + addr.String() + " listens to anyway", Addr: g.String()}
+		case slices.ContainsFunc(heard, func(other wire.Address) bool { return overlap(a, other) }):
+			return nil, &net.AddrError{Err: "ListenConfig.Functional must name each address once, or its messages would come twice", Addr: g.String()}
 		}
 		heard = append(heard, a)
 	}

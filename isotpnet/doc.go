@@ -28,10 +28,16 @@
 //
 //	isotp         messages: one Write is one ISO-TP message
 //	isotp:user    the same, on the engine of this package, on every system
+//	isotp:kernel  the same, on Linux's ISO-TP socket (CAN_ISOTP)
 //
-// The networks isotp:kernel (Linux's own ISO-TP socket) and isotp-stream
-// (connections as TCP's) are known, and refused with errors.ErrUnsupported: they
-// come in later versions. Until the first of them has come isotp is isotp:user.
+// isotp takes the kernel's backend on a network interface of Linux, if the kernel
+// has it and can do what address, [Config] and [Dialer] ask for; else the engine.
+// [Conn.Backend] and [Config.Logger] say which was taken, and the Logger why. A
+// backend that is asked for and cannot says why, with errors.ErrUnsupported. Fields
+// that are zero never decide. See "Backends" below for the differences.
+//
+// The network isotp-stream (connections as TCP's) is known, and refused with
+// errors.ErrUnsupported: it comes in a later version.
 //
 // # Addresses
 //
@@ -40,8 +46,9 @@
 // standard have a form: see [Addr].
 //
 // Buses are found by [example.com/isotp/canbus.Open] among the drivers that the
-// program imports. This package brings "virtual:NAME" along, a bus within the
-// process. A bus of your own needs no name: put it into Dialer.Bus.
+// program imports. This package brings along Linux's network interfaces (can0,
+// vcan0) and "virtual:NAME", a bus within the process. A bus of your own needs no
+// name: put it into Dialer.Bus.
 //
 // # What a connection promises
 //
@@ -72,6 +79,49 @@
 // What a peer does wrong in a message that it sends does not concern Read, because
 // the next message is good again: it is in [Conn.Stats] and [Config.Trace], or with
 // Config.ReportAborted in Read after all.
+//
+// # Backends
+//
+// Both keep the same promises, with the same errors, where the kernel lets us. What
+// is different, from Linux 6.1 on:
+//
+//	                     user                     kernel
+//	system               every                    Linux 6.1 or newer
+//	bus                  every                    network interfaces
+//	fixed: and mixed:    any priority             name the identifiers (one priority)
+//	address bytes        each side as it likes    on both sides or on none
+//	ListenOnly           yes                      no: OVFLW is sent all the same
+//	groups to listen to  ListenConfig.Functional  no
+//	longest message      4 GiB - 1                max_pdu_size of the module can_isotp:
+//	                                              8300 (66000 before Linux 6.4)
+//	SendFrom, NextReader in constant memory       the whole message in memory
+//	slow readers         hold their peer up       lose messages, with ErrOverrun: see
+//	                                              Config.ReadBuffer
+//	a Write's deadline   aborts the message       the message may still go out; the
+//	                                              next Write waits for its end
+//	N_As, N_Bs, N_Cr     as in Config             2 s, 1 s, 1 s
+//	WAITs accepted       as in Config             any number
+//	MaxMessageSize,      yes                      no
+//	RateLimit, PaceSpin
+//	gap at STmin 0       none                     none, or KernelOptions.FrameTxTime
+//	BS and STmin of      every CTS, or the first  the same since Linux 6.9; before,
+//	                                              the first flow control, even a WAIT
+//	flow control of      is ignored               InvalidFS
+//	fewer than 3 bytes
+//	SF_DL 0              is ignored               ends a reception without a word
+//	last CF too short    is ignored               the same
+//	FF_DL 6 or 7         is ignored               is taken
+//	FF_DL 4 GiB - 1      OVFLW                    is ignored
+//	no echo of a frame   TimeoutA                 TimeoutA for a Single Frame, else
+//	                                              TimeoutBs
+//	classic frames to a  are heard                are ignored, and FD frames without
+//	Conn with FD                                  Config.FD
+//	ReportAborted        every reason             TimeoutCr and WrongSN
+//	Trace, Stats         frames and messages      messages: hooks for frames rule it
+//	                                              out, counts of frames are 0
+//	MessageInfo.First    yes                      of Single Frames
+//	SyscallConn, Control no                       yes
+//	Close                at once                  5 to 100 ms
 //
 // # Time
 //

@@ -22,7 +22,8 @@ var (
 
 	// ErrOverrun is the error of a Read where messages have been lost because
 	// earlier ones had not been read: Single Frames, which have no flow
-	// control. Reading can go on.
+	// control, and on the kernel's backend any. It comes where they are missing.
+	// Reading can go on.
 	ErrOverrun = errors.New("messages were lost because earlier ones had not been read")
 
 	// ErrSendOnly is the error of reading from a functional address.
@@ -41,8 +42,11 @@ type MessageTooLongError struct {
 }
 
 func (e *MessageTooLongError) Error() string {
-	if *e == (MessageTooLongError{}) {
+	switch {
+	case *e == (MessageTooLongError{}):
 		return "message too long"
+	case e.Size < 0:
+		return fmt.Sprintf("a message cannot have %d bytes: the size must be from 0 to %d", e.Size, e.Max)
 	}
 	return fmt.Sprintf("message too long: %d bytes, at most %d can be sent", e.Size, e.Max)
 }

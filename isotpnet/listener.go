@@ -4,10 +4,12 @@ import (
 	"context"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/internal/mux"
+	"example.com/isotp/internal/wire"
 )
 
 // Listen listens for messages from one peer: Listen("isotp", "vcan0/7E8:7E0")
@@ -28,6 +30,9 @@ type ListenConfig struct {
 	// Frames sent to these addresses, such as MustParseAddr("/7DF:"), too.
 	// Their bus part is not looked at.
 	Functional []Addr
+
+	// Control is called with the listener's socket: see Dialer.Control.
+	Control func(network, address string, c syscall.RawConn) error
 }
 
 // A Listener waits for a first message on one pair of addresses. ISO-TP has no
@@ -40,11 +45,19 @@ type ListenConfig struct {
 type Listener struct {
 	network string
 	addr    Addr
-	mux     *mux.Listener
-	bus     *busUsers
+	acceptor
 }
 
 var _ net.Listener = (*Listener)(nil)
+
+// An acceptor is what a Listener is made of. Its errors are those that users know,
+// not wrapped yet.
+type acceptor interface {
+	name() string
+	accept() (*Conn, error)
+	setDeadline(t time.Time) error
+	close() error
+}
 
 // Listen listens on an address. The context bounds the opening of the bus.
 func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
@@ -76,11 +89,28 @@ func (lc *ListenConfig) listen(ctx context.Context, network string, addr Addr) (
 	if err := checkBus(addr, lc.Bus); err != nil {
 		return nil, err
 	}
-	m, release, err := openBus(ctx, addr.Bus(), lc.Bus)
+	a, why, err := open(ctx, network, lc.kernelRefuses(addr), userRefuses(&lc.Config, lc.Control),
+		func() (acceptor, error) { return lc.listenKernel(network, addr) },
+		func() (acceptor, error) { return lc.listenUser(ctx, network, addr, functional) })
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{network: network, addr: addr, bus: &busUsers{count: 1, release: release}}
+	lc.Config.logBackend(a.name(), addr, why)
+	return &Listener{network: network, addr: addr, acceptor: a}, nil
+}
+
+// A userListener is an acceptor: a listener of the engines on a bus.
+type userListener struct {
+	mux *mux.Listener
+	bus *busUsers
+}
+
+func (lc *ListenConfig) listenUser(ctx context.Context, network string, addr Addr, functional []wire.Address) (acceptor, error) {
+	m, release, err := openPair(ctx, addr, lc.Bus, &lc.Config)
+	if err != nil {
+		return nil, err
+	}
+	l := &userListener{bus: &busUsers{count: 1, release: release}}
 	spec, err := lc.Config.spec(m, addr)
 	if err == nil {
 		spec.Functional = functional
@@ -108,16 +138,19 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // AcceptConn is Accept with the type that it returns.
 func (l *Listener) AcceptConn() (*Conn, error) {
-	ep, err := l.mux.Accept()
+	c, err := l.accept()
 	if err != nil {
 		return nil, &net.OpError{Op: opAccept, Net: l.network, Addr: l.addr, Err: err}
 	}
-	return ep.User.(*Conn), nil
+	return c, nil
 }
+
+// Backend returns what the listener runs on: see Conn.Backend.
+func (l *Listener) Backend() string { return l.name() }
 
 // SetDeadline sets the deadline of Accept.
 func (l *Listener) SetDeadline(t time.Time) error {
-	return opError(opSet, l.network, nil, l.addr, l.mux.SetDeadline(t))
+	return opError(opSet, l.network, nil, l.addr, l.setDeadline(t))
 }
 
 // Addr returns the address that is listened on, an [Addr].
@@ -125,7 +158,21 @@ func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Close ends the listener; connections that it has made but not yet accepted end
 // with it, the others live on. A second Close does nothing.
-func (l *Listener) Close() error {
+func (l *Listener) Close() error { return opError(opClose, l.network, nil, l.addr, l.close()) }
+
+func (l *userListener) name() string { return backendUser }
+
+func (l *userListener) accept() (*Conn, error) {
+	ep, err := l.mux.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return ep.User.(*Conn), nil
+}
+
+func (l *userListener) setDeadline(t time.Time) error { return l.mux.SetDeadline(t) }
+
+func (l *userListener) close() error {
 	waiting, ok := l.mux.Close()
 	for _, ep := range waiting {
 		ep.User.(*Conn).Close()

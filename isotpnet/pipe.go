@@ -20,6 +20,9 @@ func Pipe(c *Config) (*Conn, *Conn, error) {
 	if err := d.Config.check(); err != nil {
 		return nil, nil, opError(opDial, network, nil, addr, err)
 	}
+	if err := userRefuses(&d.Config, nil); err != nil {
+		return nil, nil, opError(opDial, network, nil, addr, err)
+	}
 	c1, c2, err := d.pipe(network, addr)
 	if err != nil {
 		return nil, nil, opError(opDial, network, nil, addr, err)

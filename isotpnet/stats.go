@@ -6,7 +6,8 @@ import (
 	"example.com/isotp/internal/engine"
 )
 
-// Stats count what a [Conn] has done since it was made.
+// Stats count what a [Conn] has done since it was made. The kernel's backend knows
+// nothing of frames; it counts messages, bytes and Errors.
 type Stats struct {
 	FramesSent, FramesReceived     uint64
 	MessagesSent, MessagesReceived uint64 // whole ones

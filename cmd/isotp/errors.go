@@ -97,6 +97,8 @@ func flagOf(field string) string {
 	switch field {
 	case "BitsPerSecond":
 		field = "RateLimit"
+	case "Flags":
+		field = "KernelFlags"
 	case "NoPadding":
 		return "--padding none"
 	}

@@ -34,6 +34,10 @@ type configFlags struct {
 	KeepFirstFlowControl    bool          `name:"keep-first-flow-control" group:"config" help:"Keep to a message's first BS and STmin."`
 	RateLimit               int           `name:"rate-limit" group:"config" placeholder:"BITS" help:"Most bits of frame data to send in a second."`
 	Window                  time.Duration `name:"rate-window" group:"config" placeholder:"TIME" help:"Time over which --rate-limit holds (0.2s)."`
+	KernelFlags             kernelFlags   `name:"kernel-flags" group:"config" placeholder:"HEX" help:"Flags of CAN_ISOTP_OPTS to set beside those that follow from the rest (kernel)."`
+	FrameTxTime             time.Duration `name:"frame-tx-time" group:"config" placeholder:"TIME" help:"Time to add before each Consecutive Frame (kernel)."`
+	RxSTmin                 time.Duration `name:"rx-stmin" group:"config" placeholder:"TIME" help:"Ignore Consecutive Frames that come sooner (kernel)."`
+	RxPadding               padding       `name:"rx-padding" group:"config" placeholder:"HEX" help:"What received frames must be filled with, if --kernel-flags has checks (kernel)."`
 	Pacing                  string        `name:"pacing" group:"config" enum:"exact,spin" default:"exact" help:"How to wait for the moment to send: exact, or spin, which keeps a processor busy."`
 	Logger                  string        `name:"log" group:"config" enum:"off,warn,debug" default:"off" help:"Log on standard error: off, warn (messages given up) or debug (every step)."`
 	Trace                   bool          `name:"trace" group:"config" help:"Write each frame on standard error, as candump -L does; T marks those sent."`
@@ -63,11 +67,30 @@ func (f *configFlags) config() isotpnet.Config {
 		ReportAborted:           f.ReportAborted,
 		KeepFirstFlowControl:    f.KeepFirstFlowControl,
 		RateLimit:               isotpnet.RateLimit{BitsPerSecond: f.RateLimit, Window: f.Window},
+		Kernel: isotpnet.KernelOptions{
+			Flags:       isotpnet.KernelFlags(f.KernelFlags),
+			FrameTxTime: f.FrameTxTime,
+			RxSTmin:     f.RxSTmin,
+			RxPadding:   f.RxPadding.Padding,
+		},
 	}
 	if f.Pacing == "spin" {
 		c.Pacing = isotpnet.PaceSpin
 	}
 	return c
+}
+
+// kernelFlags is the value of --kernel-flags.
+type kernelFlags isotpnet.KernelFlags
+
+// UnmarshalText takes hexadecimal digits, with or without 0x.
+func (k *kernelFlags) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(string(text)), "0x"), 16, 32)
+	if err != nil {
+		return fmt.Errorf("%q is not a number of 32 bits in hexadecimal, such as 40", text)
+	}
+	*k = kernelFlags(n)
+	return nil
 }
 
 // padding is the value of --padding.

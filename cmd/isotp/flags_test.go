@@ -12,7 +12,10 @@ import (
 )
 
 // flagsOf are the flags of a field of isotpnet.Config, by its name here.
-var flagsOf = map[string][]string{"RateLimit": {"RateLimit", "Window"}}
+var flagsOf = map[string][]string{
+	"RateLimit": {"RateLimit", "Window"},
+	"Kernel":    {"KernelFlags", "FrameTxTime", "RxSTmin", "RxPadding"},
+}
 
 func TestEveryFieldOfConfigIsAFlag(t *testing.T) {
 	config, flags := reflect.TypeFor[isotpnet.Config](), reflect.TypeFor[configFlags]()
@@ -41,7 +44,8 @@ func TestFlagsSetTheirFields(t *testing.T) {
 		--block-size 4 --frame-size 32 --min-frame-size 12 --max-wait-frames -1
 		--max-send-wait-frames 5 --max-message-size -1 --max-send-size 6 --read-buffer 7
 		--padding 0x5a --fd --brs --listen-only --report-aborted --keep-first-flow-control
-		--rate-limit 80000 --rate-window 9ms --pacing spin`)
+		--rate-limit 80000 --rate-window 9ms --pacing spin
+		--kernel-flags 0x70 --frame-tx-time 20us --rx-stmin 8ms --rx-padding AA`)
 	if _, err := kong.Must(&f, kong.WithHyphenPrefixedParameters(true)).Parse(args); err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +56,10 @@ func TestFlagsSetTheirFields(t *testing.T) {
 		MaxSendWaitFrames: 5, MaxMessageSize: -1, MaxSendSize: 6, ReadBuffer: 7,
 		Padding: isotpnet.PadWith(0x5A), FD: true, BRS: true, ListenOnly: true, ReportAborted: true, KeepFirstFlowControl: true,
 		RateLimit: isotpnet.RateLimit{BitsPerSecond: 80000, Window: 9 * time.Millisecond}, Pacing: isotpnet.PaceSpin,
+		Kernel: isotpnet.KernelOptions{
+			Flags:       isotpnet.KernelCheckPadLen | isotpnet.KernelCheckPadData | isotpnet.KernelHalfDuplex,
+			FrameTxTime: 20 * time.Microsecond, RxSTmin: 8 * time.Millisecond, RxPadding: isotpnet.PadWith(0xAA),
+		},
 	}
 	if got := f.config(); got != want {
 		t.Errorf("Config is\n%+v, want\n%+v", got, want)

@@ -1,0 +1,275 @@
+package isotpnet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/isotp/canbus/virtual"
+)
+
+func TestKernelHonoursWhatIsZeroOrItsOwn(t *testing.T) {
+	for _, c := range []Config{
+		{},
+		{STmin: time.Millisecond, BlockSize: 8, OverrideSTmin: -1},
+		{TransmitTimeout: 2 * time.Second, FlowControlTimeout: time.Second, ConsecutiveFrameTimeout: time.Second},
+		{FD: true, BRS: true, FrameSize: 32, MinFrameSize: 8},
+		{Padding: NoPadding, KeepFirstFlowControl: true, MaxSendWaitFrames: -1},
+		{ReportAborted: true, Trace: &Trace{MessageReceived: func(TraceEvent) {}}},
+		{MaxSendSize: 4095, ReadBuffer: 1 << 20},
+	} {
+		if err := c.kernelRefuses(MustParseAddr("can0/7E0:7E8")); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func TestKernelRefusesWhatItCannotHonour(t *testing.T) {
+	for _, test := range []struct {
+		field  string
+		config Config
+	}{
+		{"ListenOnly", Config{ListenOnly: true}},
+		{"TransmitTimeout", Config{TransmitTimeout: time.Second}},
+		{"FlowControlTimeout", Config{FlowControlTimeout: 2 * time.Second}},
+		{"ConsecutiveFrameTimeout", Config{ConsecutiveFrameTimeout: 150 * time.Millisecond}},
+		{"FlowControlHold", Config{FlowControlHold: 100 * time.Millisecond}},
+		{"OverrideSTmin", Config{OverrideSTmin: 5 * time.Second}},
+		{"MinFrameSize", Config{MinFrameSize: 4}},
+		{"MaxWaitFrames", Config{MaxWaitFrames: 1}},
+		{"MaxSendWaitFrames", Config{MaxSendWaitFrames: 3}},
+		{"MaxMessageSize", Config{MaxMessageSize: 4095}},
+		{"RateLimit", Config{RateLimit: RateLimit{BitsPerSecond: 1e6}}},
+		{"Pacing", Config{Pacing: PaceSpin}},
+		{"Trace", Config{Trace: &Trace{FrameSent: func(TraceEvent) {}}}},
+		{"Kernel.Flags", Config{Kernel: KernelOptions{Flags: flagWaitTxDone}}},
+		{"Kernel.Flags", Config{Kernel: KernelOptions{Flags: 1 << 31}}},
+		{"Kernel.Flags", Config{Kernel: KernelOptions{Flags: KernelBroadcast}}},
+		{"Kernel.FrameTxTime", Config{Kernel: KernelOptions{FrameTxTime: -1}}},
+		{"Kernel.RxSTmin", Config{Kernel: KernelOptions{RxSTmin: 5 * time.Second}}},
+	} {
+		t.Run(test.field, func(t *testing.T) {
+			err := test.config.kernelRefuses(MustParseAddr("can0/7E0:7E8"))
+			if e, ok := errors.AsType[*ConfigError](err); !ok || e.Field != test.field {
+				t.Errorf("%v, want a ConfigError about %s", err, test.field)
+			}
+		})
+	}
+}
+
+func TestKernelRefusesAddresses(t *testing.T) {
+	for _, test := range []struct {
+		addr string
+		want string // in the error; empty: the kernel takes it
+	}{
+		{"can0/7E0:7E8", ""},
+		{"can0/18DA10F1:18DAF110", ""},
+		{"can0/641#55:642#F1", ""},
+		{"can0/641#55:18DAF110#F1", ""},
+		{"can0/7DF:", ""},
+		{"can0/func:33:F1#99", ""},
+		{"virtual:x/7E0:7E8", "network interface"},
+		{"can0/fixed:10:F1", "18DA10F1:18DAF110"},
+		{"can0/641#55:642", "address byte"},
+		{"can0/641#55:641#F1", "two different identifiers"},
+		{"can0/:7E8", "both sides"},
+	} {
+		t.Run(test.addr, func(t *testing.T) {
+			err := new(Config).kernelRefuses(MustParseAddr(test.addr))
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("%v, want one with %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestBackendThatCannotSaysWhy(t *testing.T) {
+	control := func(string, string, syscall.RawConn) error { return nil }
+	bus, err := virtual.Open("why")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bus.Close()
+	for _, test := range []struct {
+		name, network, address string
+		d                      Dialer
+		want                   []string
+	}{
+		{"the kernel, a field", "isotp:kernel", "can0/7E0:7E8", Dialer{Config: Config{MaxWaitFrames: 3}}, []string{"kernel backend", "MaxWaitFrames"}},
+		{"the kernel, a bus", "isotp:kernel", "virtual:x/7E0:7E8", Dialer{}, []string{"kernel backend", "virtual:x"}},
+		{"the kernel, a given bus", "isotp:kernel", "/7E0:7E8", Dialer{Bus: bus}, []string{"kernel backend", "Bus in the Dialer"}},
+		{"the user, options", "isotp:user", "virtual:x/7E0:7E8", Dialer{Config: Config{Kernel: KernelOptions{Flags: KernelHalfDuplex}}}, []string{"user backend", "Config.Kernel"}},
+		{"the user, Control", "isotp:user", "virtual:x/7E0:7E8", Dialer{Control: control}, []string{"user backend", "Control"}},
+		{"neither", "isotp", "can0/7E0:7E8", Dialer{Config: Config{MaxWaitFrames: 3}, Control: control}, []string{"kernel backend", "MaxWaitFrames", "user backend", "Control"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := test.d.Dial(test.network, test.address)
+			if !errors.Is(err, errors.ErrUnsupported) {
+				t.Fatalf("%v is not errors.ErrUnsupported", err)
+			}
+			for _, text := range test.want {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("%v does not say %q", err, text)
+				}
+			}
+		})
+	}
+}
+
+func TestListenerOfGroupsIsNotTheKernels(t *testing.T) {
+	lc := ListenConfig{Functional: []Addr{MustParseAddr("/7DF:")}}
+	_, err := lc.Listen(t.Context(), "isotp:kernel", "can0/7E8:7E0")
+	if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "7DF") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestOpenChooses(t *testing.T) {
+	cannot := errors.New("cannot")
+	broken := errors.New("broken")
+	for _, test := range []struct {
+		name, network string
+		kernel, user  error // why they refuse
+		opening       error // what the kernel fails with
+		want, why     string
+		err           error
+	}{
+		{"both can", "isotp", nil, nil, nil, "kernel", "it can do what was asked for", nil},
+		{"the kernel cannot", "isotp", cannot, nil, nil, "user", "the kernel backend cannot: cannot", nil},
+		{"the user cannot", "isotp", nil, cannot, nil, "kernel", "the user backend cannot: cannot", nil},
+		{"neither can", "isotp", cannot, cannot, nil, "", "", cannot},
+		{"this machine has no CAN", "isotp", nil, nil, syscall.EAFNOSUPPORT, "user", syscall.EAFNOSUPPORT.Error(), nil},
+		{"there is no such interface", "isotp", nil, nil, syscall.ENODEV, "user", syscall.ENODEV.Error(), nil},
+		{"the interface is down", "isotp", nil, nil, syscall.ENETDOWN, "", "", syscall.ENETDOWN},
+		{"no CAN, and the user cannot", "isotp", nil, cannot, syscall.EAFNOSUPPORT, "", "", syscall.EAFNOSUPPORT},
+		{"kernel asked for", "isotp:kernel", nil, nil, nil, "kernel", "it was asked for", nil},
+		{"kernel asked for, no CAN", "isotp:kernel", nil, nil, syscall.EAFNOSUPPORT, "", "", syscall.EAFNOSUPPORT},
+		{"kernel asked for, cannot", "isotp:kernel", cannot, nil, broken, "", "", cannot},
+		{"user asked for", "isotp:user", cannot, nil, broken, "user", "it was asked for", nil},
+		{"user asked for, cannot", "isotp:user", nil, cannot, nil, "", "", cannot},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, why, err := open(t.Context(), test.network, test.kernel, test.user,
+				func() (string, error) {
+					if test.opening != nil {
+						return "", test.opening
+					}
+					return "kernel", nil
+				},
+				func() (string, error) { return "user", nil })
+			if got != test.want || !errors.Is(err, test.err) {
+				t.Errorf("%q, %v; want %q, %v", got, err, test.want, test.err)
+			}
+			if test.err == nil && why.Error() != test.why {
+				t.Errorf("why %q, want %q", why, test.why)
+			}
+		})
+	}
+}
+
+func TestOpenWithAContextThatIsOver(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	never := func() (string, error) { t.Error("opened"); return "", nil }
+	if _, _, err := open(ctx, "isotp", nil, nil, never, never); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestLoggerIsToldOfTheBackend(t *testing.T) {
+	var text bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	c, err := (&Dialer{Config: Config{Logger: logger}}).Dial("isotp", "virtual:logged/7E0:7E8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, want := range []string{"backend=user", "network interface", "7E0:7E8"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q does not say %q", text.String(), want)
+		}
+	}
+	if b := c.(*Conn).Backend(); b != "user" {
+		t.Errorf("Backend() = %q", b)
+	}
+	if _, err := c.(*Conn).SyscallConn(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("SyscallConn: %v", err)
+	}
+}
+
+func TestPipeHasNoKernelOptions(t *testing.T) {
+	_, _, err := Pipe(&Config{Kernel: KernelOptions{Flags: KernelHalfDuplex}})
+	if e, ok := errors.AsType[*ConfigError](err); !ok || e.Field != "Kernel" {
+		t.Errorf("%v, want a ConfigError about Kernel", err)
+	}
+}
+
+func TestKernelFlagsString(t *testing.T) {
+	for flags, want := range map[KernelFlags]string{
+		0: "0x0", KernelHalfDuplex: "HALF_DUPLEX", KernelListenMode | KernelBroadcast: "LISTEN_MODE|CF_BROADCAST",
+		KernelCheckPadLen | 1<<20: "CHK_PAD_LEN|0x100000",
+	} {
+		if got := flags.String(); got != want {
+			t.Errorf("%#x: %q, want %q", uint32(flags), got, want)
+		}
+	}
+}
+
+func TestClaimsOfPairs(t *testing.T) {
+	for _, test := range []struct {
+		name, first, second string
+		both                bool // can be open at once
+	}{
+		{"the same", "claim0/7E0:7E8", "claim0/7E0:7E8", false},
+		{"another identifier to send", "claim0/7E0:7E8", "claim0/7E1:7E8", false},
+		{"another identifier to hear", "claim0/7E0:7E8", "claim0/7E0:7E9", true},
+		{"another interface", "claim0/7E0:7E8", "claim1/7E0:7E8", true},
+		{"the other end", "claim0/7E0:7E8", "claim0/7E8:7E0", true},
+		{"29 bits", "claim0/100:200", "claim0/00000100:00000200", true},
+		{"another N_TA", "claim0/641#55:642#F1", "claim0/641#55:642#F2", true},
+		{"with N_TA and without", "claim0/641#55:642#F1", "claim0/641:642", false},
+		{"any priority", "claim0/fixed:10:F1", "claim0/18DA10F1:0CDAF110", false},
+		{"two priorities", "claim0/18DA10F1:18DAF110", "claim0/18DA10F1:0CDAF110", true},
+		{"functional", "claim0/7E0:7E8", "claim0/7E0:", true},
+		{"other buses are the mux's", "virtual:x/7E0:7E8", "virtual:x/7E0:7E8", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			first, second := MustParseAddr(test.first), MustParseAddr(test.second)
+			release, err := claimPair(first, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := claimPair(second, false)
+			if test.both {
+				if err != nil {
+					t.Fatal(err)
+				}
+				again()
+			} else if !errors.Is(err, syscall.EADDRINUSE) {
+				t.Errorf("%v, want EADDRINUSE", err)
+			}
+			if listening, err := claimPair(second, true); err != nil {
+				t.Errorf("listening only: %v", err)
+			} else {
+				listening()
+			}
+			release()
+			release()
+			if again, err = claimPair(second, false); err != nil {
+				t.Fatalf("after the release: %v", err)
+			}
+			again()
+			if n := len(claims.heard); n != 0 {
+				t.Errorf("%d claims are left", n)
+			}
+		})
+	}
+}

@@ -1,0 +1,403 @@
+//go:build linux
+
+package isotpnet
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"example.com/isotp/internal/engine"
+	"github.com/mdlayher/socket"
+	"golang.org/x/sys/unix"
+)
+
+// A kernelConn is a backend: a CAN_ISOTP socket. It waits on Go's netpoller.
+//
+// The socket has one slot for the errors of transmissions and of receptions, and
+// hands what is in there to whichever call comes first. So each call that may take
+// an error is made under mu, and what it takes goes by its number to whom it
+// concerns.
+//
+// The order of locks is readTurn, sendTurn, mu, those of deadlines. Trace and Logger
+// are called under none.
+type kernelConn struct {
+	sock       *socket.Conn
+	raw        syscall.RawConn
+	functional *kernelConn     // of Dialer.Functional; nil if there is none
+	listener   *kernelListener // which gets the socket back; nil for others
+	release    func()          // the pair of addresses
+
+	sendOnly bool
+	checks   bool  // of padding: EBADMSG may be about a reception
+	limit    int64 // of a message, in bytes
+	single   int   // the longest that fits in a Single Frame
+	observer *observer
+	began    time.Time
+
+	readDeadline, writeDeadline pollDeadline
+	closed                      atomic.Bool
+
+	readTurn sync.Mutex
+	read     kernelRead
+	tryRead  func(fd uintptr) bool // made once, as closures are allocated
+
+	sendTurn sync.Mutex
+	write    kernelWrite
+	tryWrite func(fd uintptr) bool
+	retry    *time.Timer
+
+	mu       sync.Mutex
+	sending  bool  // a message was handed over, and its end is waited for
+	sendErr  error // how it ended, as a reader has learned
+	reading  bool  // a Read waits
+	readErr  error // what it is to return
+	counts   engine.Stats
+	observed []engine.Observation // what observer has not been told yet
+	telling  bool
+	report   bool // Config.ReportAborted
+	gone     bool // the interface is
+	told     bool // readers know that the interface is down or gone
+}
+
+var _ backend = (*kernelConn)(nil)
+
+// retryInterval is after what time a Write asks again whether its message is
+// sent, in case a kernel does not tell: before 6.3 and 6.1.25 poll did not.
+const retryInterval = 250 * time.Millisecond
+
+// newKernelConn makes a connection of a socket that is bound.
+func newKernelConn(sock *socket.Conn, s *kernelSpec) (*kernelConn, error) {
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	const checks = KernelCheckPadLen | KernelCheckPadData
+	format := s.config.engine().Format(s.tx)
+	k := &kernelConn{
+		sock:     sock,
+		raw:      raw,
+		release:  func() {},
+		sendOnly: s.rx == nil,
+		checks:   s.config.Kernel.Flags&checks != 0,
+		limit:    kernelLimit(),
+		single:   format.MaxSingle(),
+		began:    time.Now(),
+		report:   s.config.ReportAborted,
+	}
+	if k.sendOnly && s.config.Kernel.Flags&KernelBroadcast == 0 {
+		k.limit = int64(k.single)
+	}
+	k.tryRead, k.tryWrite = k.tryReadOnce, k.tryWriteOnce
+	k.readDeadline.set = sock.SetReadDeadline
+	k.writeDeadline.set = sock.SetWriteDeadline
+	raw.Control(func(fd uintptr) { k.read.drops = dropped(int(fd)) })
+	return k, nil
+}
+
+func (k *kernelConn) name() string { return backendKernel }
+
+// took sends an error that a call has taken to whom it concerns. Under mu.
+func (k *kernelConn) took(fd int, errno unix.Errno) {
+	switch errno {
+	case 0, unix.EAGAIN, unix.EINTR:
+	case unix.ETIMEDOUT:
+		k.receptionAborted(TimeoutCr)
+	case unix.EILSEQ:
+		k.receptionAborted(WrongSN)
+	case unix.EBADMSG:
+		// A flow control that is too short or, with checks, any frame that is
+		// wrongly filled up. The former ends our message.
+		if k.checks && (!k.sending || !idle(fd)) {
+			k.receptionAborted(InvalidFrame)
+			return
+		}
+		k.sendEnded(&ProtocolError{Code: InvalidFS})
+	case unix.EMSGSIZE:
+		k.sendEnded(&ProtocolError{Code: BufferOverflow})
+	case unix.ECOMM:
+		// The kernel has waited for a flow control, or for an echo.
+		code := TimeoutBs
+		if k.sendOnly || k.write.size <= k.single {
+			code = TimeoutA
+		}
+		k.sendEnded(&ProtocolError{Code: code})
+	default:
+		// ENETDOWN, ENODEV: both directions.
+		errno = noDevice(errno)
+		k.told = true
+		k.gone = k.gone || errno == unix.ENODEV
+		k.wakeReader(os.NewSyscallError("read", errno))
+		k.sendEnded(os.NewSyscallError("write", errno))
+	}
+}
+
+// noDevice gives one name to an interface that is gone: what is not bound any
+// more was bound to it.
+func noDevice(errno unix.Errno) unix.Errno {
+	if errno == unix.EADDRNOTAVAIL || errno == unix.ENXIO {
+		return unix.ENODEV
+	}
+	return errno
+}
+
+// sendEnded keeps the error for the Write that waits. Without one it is about a
+// message whose Write has run into its deadline. Under mu.
+func (k *kernelConn) sendEnded(err error) {
+	if k.sending {
+		k.sendErr = err
+	}
+}
+
+// receptionAborted counts a message of the peer's that was given up. Under mu.
+func (k *kernelConn) receptionAborted(code Code) {
+	k.counts.ReceivesAborted++
+	k.counts.Errors[code]++
+	k.observe(engine.Observation{Kind: engine.ReceptionAborted, Code: engine.Code(code)})
+	if k.report && k.reading {
+		k.wakeReader(&ProtocolError{Code: code})
+	}
+}
+
+// wakeReader has a Read return an error. Under mu.
+func (k *kernelConn) wakeReader(err error) {
+	k.readErr = err
+	if k.reading {
+		// The reader may be asleep, and there is no more event for it.
+		k.readDeadline.wake()
+	}
+}
+
+// observe keeps what the observer is to be told. Under mu.
+func (k *kernelConn) observe(o engine.Observation) {
+	if k.observer == nil {
+		return
+	}
+	o.At = engine.Time(time.Since(k.began))
+	k.observed = append(k.observed, o)
+}
+
+// tell tells the observer. Only one goroutine does at a time, so that the order is
+// kept. Not under a lock.
+func (k *kernelConn) tell() {
+	if k.observer == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.telling {
+		return
+	}
+	k.telling = true
+	for len(k.observed) > 0 {
+		observed := k.observed
+		k.observed = nil
+		k.mu.Unlock()
+		for _, o := range observed {
+			k.observer.Step(o)
+		}
+		k.mu.Lock()
+	}
+	k.telling = false
+}
+
+// time is an engine's time on the wall clock.
+func (k *kernelConn) time(t engine.Time) time.Time { return k.began.Add(time.Duration(t)) }
+
+// wait calls the netpoller until try is done. It returns os.ErrDeadlineExceeded
+// or net.ErrClosed.
+func (k *kernelConn) wait(poll func(func(uintptr) bool) error, try func(uintptr) bool, d *pollDeadline) error {
+	for {
+		err := poll(try)
+		switch {
+		case k.closed.Load():
+			return net.ErrClosed
+		case err == nil:
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if !d.woken() {
+				return os.ErrDeadlineExceeded
+			}
+		default:
+			// The netpoller will not have the socket for reading while it is
+			// neither readable nor writable and has an error: an error that we
+			// take here, or have taken.
+			done := false
+			if k.raw.Control(func(fd uintptr) { done = try(fd) }) == nil && done {
+				return nil
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func (k *kernelConn) setReadDeadline(t time.Time) error {
+	if k.closed.Load() {
+		return net.ErrClosed
+	}
+	return k.deadlineError(k.readDeadline.Set(t))
+}
+
+func (k *kernelConn) setWriteDeadline(t time.Time) error {
+	if k.closed.Load() {
+		return net.ErrClosed
+	}
+	if k.functional != nil {
+		if err := k.functional.setWriteDeadline(t); err != nil {
+			return err
+		}
+	}
+	return k.deadlineError(k.writeDeadline.Set(t))
+}
+
+func (k *kernelConn) deadlineError(err error) error {
+	if err != nil && k.closed.Load() {
+		return net.ErrClosed
+	}
+	return err
+}
+
+// A pollDeadline is a deadline of the netpoller that can also be used to wake
+// who waits there.
+type pollDeadline struct {
+	set func(time.Time) error
+
+	mu     sync.Mutex
+	at     time.Time
+	waking bool
+	sealed bool
+}
+
+var longAgo = time.Unix(1, 0)
+
+// Set sets the deadline.
+func (d *pollDeadline) Set(t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sealed {
+		return net.ErrClosed
+	}
+	d.at, d.waking = t, false
+	return d.set(t)
+}
+
+// seal makes all calls fail from now on.
+func (d *pollDeadline) seal() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sealed, d.waking = true, false
+	d.set(longAgo)
+}
+
+// wake wakes who waits: it sees a deadline that is exceeded, and asks woken.
+func (d *pollDeadline) wake() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.sealed && !d.waking {
+		d.waking = true
+		d.set(longAgo)
+	}
+}
+
+// woken reports whether it was wake, and not the deadline, and if so puts the
+// deadline right again.
+func (d *pollDeadline) woken() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.waking {
+		return false
+	}
+	d.waking = false
+	d.set(d.at)
+	return true
+}
+
+func (k *kernelConn) stats() Stats {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return newStats(k.counts)
+}
+
+func (k *kernelConn) syscallConn() (syscall.RawConn, error) {
+	if k.closed.Load() {
+		return nil, net.ErrClosed
+	}
+	return k.raw, nil
+}
+
+func (k *kernelConn) close() error {
+	if k.closed.Swap(true) {
+		return nil
+	}
+	k.evict()
+	if k.functional != nil {
+		k.functional.close()
+	}
+	if k.listener != nil {
+		k.listener.takeBack(k)
+	} else {
+		destroy(k.sock)
+	}
+	k.release()
+	return nil
+}
+
+// evict makes the calls under way return, and waits until they have.
+func (k *kernelConn) evict() {
+	k.readDeadline.seal()
+	k.writeDeadline.seal()
+	k.readTurn.Lock()
+	defer k.readTurn.Unlock()
+	k.sendTurn.Lock()
+	defer k.sendTurn.Unlock()
+	k.read.drop()
+	if k.retry != nil {
+		k.retry.Stop()
+	}
+}
+
+// reset makes the socket of a closed connection fit for another one. It reports
+// false if that is not possible.
+func (k *kernelConn) reset() bool {
+	empty := false
+	k.raw.Control(func(fd uintptr) { empty = idle(int(fd)) && k.drain(int(fd)) })
+	return empty && k.sock.SetDeadline(time.Time{}) == nil
+}
+
+// drain takes out what nobody will read. It reports false if there is more to it
+// than messages and the error of one.
+func (k *kernelConn) drain(fd int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for errors := 0; errors < 2; {
+		switch errno := k.read.recv.recv(fd, nil, nil); errno {
+		case 0:
+		case unix.EAGAIN:
+			return !k.gone
+		default:
+			k.took(fd, errno)
+			errors++
+		}
+	}
+	return false
+}
+
+func (k *kernelConn) sendFrom(r io.Reader, size int64) error {
+	if size > k.limit {
+		return &MessageTooLongError{Size: size, Max: k.limit}
+	}
+	// A socket takes whole messages only.
+	p := make([]byte, size)
+	if _, err := io.ReadFull(r, p); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF // the message is not complete
+		}
+		return &ProtocolError{Code: SourceFailed, Err: err}
+	}
+	return k.send(p, false)
+}

@@ -1,0 +1,196 @@
+//go:build linux
+
+package isotpnet
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"example.com/isotp/internal/engine"
+	"golang.org/x/sys/unix"
+)
+
+// A kernelWrite is what a Write hands to tryWrite, and gets from it. Guarded by
+// sendTurn, but for size, which mu guards.
+type kernelWrite struct {
+	p     []byte
+	size  int // of the message being sent, or last sent
+	err   error
+	begun bool // the kernel has taken it
+	full  bool // the interface's queue was
+}
+
+const (
+	// fullPause is how long to wait for room in the interface's queue: poll
+	// does not tell when there is some.
+	fullPause = time.Millisecond
+	// fullTimeout is N_As.
+	fullTimeout = time.Second
+)
+
+func (k *kernelConn) send(p []byte, functional bool) error {
+	to := k
+	if functional && !k.sendOnly {
+		if to = k.functional; to == nil {
+			return ErrNoFunctional
+		}
+	}
+	begun, err := to.transmit(p)
+	k.sent(len(p), begun, err)
+	k.tell()
+	return err
+}
+
+// transmit sends a message and waits for its end. begun: the kernel has taken it.
+func (k *kernelConn) transmit(p []byte) (begun bool, err error) {
+	if int64(len(p)) > k.limit {
+		return false, &MessageTooLongError{Size: int64(len(p)), Max: k.limit}
+	}
+	k.sendTurn.Lock()
+	defer k.sendTurn.Unlock()
+	k.write = kernelWrite{p: p, size: k.write.size}
+	err = k.sendWait()
+	k.stopRetry()
+	k.write.p = nil
+	k.mu.Lock()
+	k.sending = false
+	k.mu.Unlock()
+	return k.write.begun, err
+}
+
+// sendWait sends the message and waits for its end.
+func (k *kernelConn) sendWait() error {
+	var fullSince time.Time
+	for {
+		err := k.wait(k.raw.Write, k.tryWrite, &k.writeDeadline)
+		switch {
+		case err == os.ErrDeadlineExceeded && k.endedMeanwhile():
+			return k.write.err
+		case err != nil:
+			return err
+		case !k.write.full:
+			return k.write.err
+		case fullSince.IsZero():
+			fullSince = time.Now()
+		case time.Since(fullSince) > fullTimeout:
+			return &ProtocolError{Code: TimeoutA}
+		}
+		time.Sleep(fullPause)
+	}
+}
+
+// endedMeanwhile reports whether the message has just ended by itself. If not,
+// it is the kernel's from now on: it cannot be recalled.
+func (k *kernelConn) endedMeanwhile() bool {
+	ended := false
+	if k.write.begun {
+		k.raw.Control(func(fd uintptr) { ended = k.tryWriteOnce(fd) })
+	}
+	return ended
+}
+
+// tryWriteOnce hands the message over if it is not yet, and reports whether it
+// has ended.
+func (k *kernelConn) tryWriteOnce(fd uintptr) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.write.full = false
+	if !k.sending {
+		if err := k.handOver(int(fd)); err != nil {
+			k.write.full = err == unix.ENOBUFS
+			k.write.err = writeError(err, len(k.write.p), k.limit)
+			if err == unix.EAGAIN {
+				k.armRetry()
+				return false
+			}
+			return true
+		}
+		k.sending, k.sendErr = true, nil
+		k.write.begun, k.write.size = true, len(k.write.p)
+	}
+	ended := idle(int(fd))
+	// The end comes after its error.
+	k.took(int(fd), socketError(int(fd)))
+	if !ended && k.sendErr == nil {
+		k.armRetry()
+		return false
+	}
+	k.sending = false
+	if k.write.err = k.sendErr; k.sendErr == nil {
+		k.told = false
+	}
+	return true
+}
+
+// handOver gives the message to the kernel. What the socket still has to say
+// about other messages is not ours. Under mu.
+func (k *kernelConn) handOver(fd int) error {
+	// Each round takes an error, and there is one slot.
+	for range 10 {
+		_, err := unix.Write(fd, k.write.p)
+		switch err {
+		case unix.EINTR:
+		case unix.ECOMM, unix.EMSGSIZE, unix.EBADMSG, unix.ETIMEDOUT, unix.EILSEQ:
+			k.took(fd, err.(unix.Errno))
+		case unix.ENETDOWN, unix.ENODEV, unix.EADDRNOTAVAIL, unix.ENXIO:
+			// Perhaps we have taken away what is a reader's too.
+			k.took(fd, socketError(fd))
+			if !k.told {
+				k.took(fd, err.(unix.Errno))
+			}
+			return err
+		default:
+			return err
+		}
+	}
+	return unix.EAGAIN
+}
+
+// writeError is the error of a message that the kernel did not take.
+func writeError(err error, size int, limit int64) error {
+	errno, ok := err.(unix.Errno)
+	switch {
+	case !ok:
+		return err
+	case errno == unix.EINVAL:
+		return &MessageTooLongError{Size: int64(size), Max: min(limit, int64(size)-1)}
+	}
+	return os.NewSyscallError("write", noDevice(errno))
+}
+
+// armRetry has the caller asked again after a while.
+func (k *kernelConn) armRetry() {
+	if k.retry == nil {
+		k.retry = time.AfterFunc(retryInterval, k.writeDeadline.wake)
+		return
+	}
+	k.retry.Reset(retryInterval)
+}
+
+func (k *kernelConn) stopRetry() {
+	if k.retry != nil {
+		k.retry.Stop()
+	}
+}
+
+// sent counts a message, however it ended.
+func (k *kernelConn) sent(size int, begun bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err == nil {
+		k.counts.MessagesSent++
+		k.counts.BytesSent += uint64(size)
+		k.observe(engine.Observation{Kind: engine.MessageSent, Size: uint32(size)})
+		return
+	}
+	code := Aborted
+	if e, ok := errors.AsType[*ProtocolError](err); ok {
+		code = e.Code
+	} else if !begun {
+		return // nothing was sent
+	}
+	k.counts.SendsAborted++
+	k.counts.Errors[code]++
+	k.observe(engine.Observation{Kind: engine.SendAborted, Code: engine.Code(code)})
+}

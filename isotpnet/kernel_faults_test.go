@@ -1,0 +1,260 @@
+//go:build linux
+
+package isotpnet
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand"
+	"net"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"example.com/isotp/test/kernel/cantest"
+	"golang.org/x/sys/unix"
+)
+
+func TestKernelFullQueueIsWaitedFor(t *testing.T) {
+	name := newInterface(t)
+	peer := newRawPeer(t, name)
+	c := new(Dialer).mustDial(t, "isotp:kernel", name+"/7E0:7E8")
+	// There is room for one frame, and each takes 100 ms.
+	must(t, cantest.SetQueue(name, 1, 100_000))
+	peer.fill()
+	if _, err := c.Write([]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestKernelQueueThatStaysFull(t *testing.T) {
+	name := newInterface(t)
+	peer := newRawPeer(t, name)
+	c := new(Dialer).mustDial(t, "isotp:kernel", name+"/7E0:7E8")
+	must(t, cantest.SetQueue(name, 1, 10_000_000))
+	peer.fill()
+	var err error
+	within(t, 2*time.Second, "Write", func() { _, err = c.Write([]byte{1}) })
+	wantCode(t, err, TimeoutA)
+	c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+	within(t, time.Second, "Write", func() { _, err = c.Write([]byte{1}) })
+	wantError(t, err, os.ErrDeadlineExceeded)
+	within(t, 500*time.Millisecond, "Close", func() { c.Close() })
+}
+
+// fill sends frames until the interface takes no more.
+func (p *rawPeer) fill() {
+	p.t.Helper()
+	frame := make([]byte, mtuClassic)
+	for {
+		switch _, err := unix.Write(p.fd, frame); err {
+		case nil:
+		case unix.ENOBUFS:
+			return
+		default:
+			p.t.Fatal(err)
+		}
+	}
+}
+
+func TestKernelPeerThatWaitsForEver(t *testing.T) {
+	c, peer := kernelAndPeer(t, &Dialer{})
+	c.SetWriteDeadline(time.Now().Add(1500 * time.Millisecond))
+	done := writing(c, twenty)
+	peer.next()
+	waits := time.NewTicker(300 * time.Millisecond)
+	defer waits.Stop()
+	for {
+		select {
+		case err := <-done:
+			wantError(t, err, os.ErrDeadlineExceeded)
+			return
+		case <-waits.C:
+			peer.send("7E8#310000")
+		}
+	}
+}
+
+// Linux sends as the second error what Go's netpoller has no name for: it has
+// an error and nothing to read while a message is being sent.
+func TestKernelReadWhileTheSocketIsNotPollable(t *testing.T) {
+	c, peer := kernelAndPeer(t, &Dialer{})
+	done := writing(c, twenty)
+	peer.next()
+	for range 5 {
+		peer.send("7E8#1014010203040506", "7E8#2301020304050607") // wrong SN
+		peer.next()
+		c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		_, err := c.Read(make([]byte, 10))
+		wantError(t, err, os.ErrDeadlineExceeded)
+	}
+	c.SetReadDeadline(time.Time{})
+	read := make(chan error, 1)
+	go func() { _, err := c.Read(make([]byte, 10)); read <- err }()
+	peer.send("7E8#0178")
+	if err := <-read; err != nil {
+		t.Error(err)
+	}
+	peer.send("7E8#300000")
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKernelErrorOfTheInterfaceWakesAReader(t *testing.T) {
+	for range 20 {
+		name := newInterface(t)
+		c := new(Dialer).mustDial(t, "isotp:kernel", name+"/7E0:7E8")
+		read := make(chan error, 1)
+		go func() { _, err := c.Read(make([]byte, 10)); read <- err }()
+		done := writing(c, twenty)
+		must(t, cantest.SetLink(name, false))
+		within(t, 3*time.Second, "Read", func() { wantError(t, <-read, unix.ENETDOWN) })
+		if err := <-done; err == nil {
+			t.Error("Write succeeds")
+		}
+		c.Close()
+	}
+}
+
+func TestKernelLeavesNothingBehind(t *testing.T) {
+	name := newInterface(t)
+	peer := newRawPeer(t, name)
+	round := func() {
+		c := new(Dialer).mustDial(t, "isotp:kernel", name+"/7E0:7E8")
+		read := make(chan error, 1)
+		go func() { _, err := c.Read(make([]byte, 10)); read <- err }()
+		done := writing(c, twenty)
+		peer.next()
+		c.Close()
+		<-read
+		<-done
+		l, err := Listen("isotp:kernel", name+"/7E8:7E0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		accept := make(chan error, 1)
+		go func() { _, err := l.Accept(); accept <- err }()
+		l.Close()
+		<-accept
+	}
+	round() // what is made once
+	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	for range 20 {
+		round()
+	}
+	if n := openFiles(t); n != files {
+		t.Errorf("%d descriptors are left", n-files)
+	}
+	for n := runtime.NumGoroutine(); n > goroutines; n = runtime.NumGoroutine() {
+		runtime.Gosched() // those that end; the test's time limit finds the others
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// A reader that pauses: the kernel does not hold its peer up, so messages may be
+// lost, but never without ErrOverrun.
+func TestKernelCopyToAReaderThatPauses(t *testing.T) {
+	const size = 8 << 20
+	for _, test := range []struct {
+		name, network string
+		readBuffer    int
+	}{
+		{"kernel to kernel", "isotp:kernel", 0},
+		{"kernel to kernel, small buffer", "isotp:kernel", 64 << 10},
+		{"user to kernel", "isotp:user", 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			name := newInterface(t)
+			// FD: as fast as can be here.
+			c1 := (&Dialer{Config: Config{FD: true}}).mustDial(t, test.network, name+"/7E0:7E8")
+			c2 := (&Dialer{Config: Config{FD: true, ReadBuffer: test.readBuffer}}).mustDial(t, "isotp:kernel", name+"/7E8:7E0")
+			want := make([]byte, size)
+			rand.New(rand.NewSource(1)).Read(want)
+			sent := make(chan error, 1)
+			go func() {
+				n, err := io.Copy(c1, struct{ io.Reader }{bytes.NewReader(want)}) // a bytes.Reader alone is one Write
+				if err == nil && n != size {
+					err = io.ErrShortWrite
+				}
+				if err != nil {
+					// Nothing more will come.
+					c2.SetReadDeadline(time.Now().Add(time.Second))
+				}
+				sent <- err
+			}()
+			got := make([]byte, 0, size)
+			paused := false
+			for len(got) < size {
+				n, err := c2.Read(got[len(got):min(len(got)+8192, size)])
+				if errors.Is(err, ErrOverrun) {
+					t.Logf("overrun after %d bytes: %d messages lost", len(got), c2.Stats().Errors[ReceiverFull])
+					c1.Close()
+					if err := <-sent; err != nil && !errors.Is(err, net.ErrClosed) {
+						t.Error(err)
+					}
+					if !bytes.Equal(got, want[:len(got)]) {
+						t.Error("what came before the overrun is not what was sent")
+					}
+					return
+				}
+				if err != nil {
+					t.Fatalf("%v after %d bytes; the sender: %v; stats %+v, %+v", err, len(got), <-sent, c1.Stats(), c2.Stats())
+				}
+				got = got[:len(got)+n]
+				if len(got) > size/2 && !paused {
+					paused = true
+					time.Sleep(300 * time.Millisecond)
+				}
+			}
+			if err := <-sent; err != nil {
+				t.Error(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Error("what came is not what was sent")
+			}
+		})
+	}
+}
+
+func TestKernelSignals(t *testing.T) {
+	c1, c2 := kernelPair(t, &Dialer{})
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				unix.Kill(unix.Getpid(), unix.SIGURG)
+				runtime.Gosched()
+			}
+		}
+	}()
+	buf := make([]byte, 200)
+	for i := range byte(200) {
+		if _, err := c1.Write(bytes.Repeat([]byte{i}, 100)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c2.Read(buf); n != 100 || buf[0] != i || err != nil {
+			t.Fatalf("message %d: %d bytes of %d, %v", i, n, buf[0], err)
+		}
+	}
+	close(stop)
+	<-stopped
+	c2.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+	_, err := c2.Read(buf)
+	wantError(t, err, os.ErrDeadlineExceeded) // none came twice
+	within(t, 500*time.Millisecond, "Close", func() { c1.Close() })
+}
