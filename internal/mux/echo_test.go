@@ -236,6 +236,20 @@ func TestRefusedFrameIsNotWaitedFor(t *testing.T) {
 	})
 }
 
+func TestRefusedFlowControlIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newEchoBus(1)
+		m := own(t, bus)
+		bus.setWrite(refuse(0x7E1))
+		attach(t, m, pair(0x7E1, 0x7E9))
+		bus.put(t, "7E9#1014010203040506")
+		result := startSend(attach(t, m, pair(0x7E0, 0x7E8)), []byte{1})
+		bus.want(t, "7E0#0101")
+		bus.echo(t, "7E0#0101")
+		wantResult(t, result, nil)
+	})
+}
+
 func TestSendIsDoneAtTheLastEcho(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newEchoBus(0)

@@ -194,7 +194,9 @@ func TestDeadlineWhileWaitingForTheTurnLeavesTheOtherAlone(t *testing.T) {
 }
 
 func TestDeadlineThatComesWhileTheSourceIsRead(t *testing.T) {
-	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := tryBus{newFakeBus()}
+		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
 		r, w := io.Pipe()
 		first := start(func() error { return ep.SendFrom(ep.Format(), r, 5) })
 		ep.SetWriteDeadline(time.Now())
@@ -440,7 +442,7 @@ func TestReportAbortedReachesWhoWaits(t *testing.T) {
 		bus.put(t, "7E8#1014010203040506")
 		wantResult(t, result, ResultError(engine.TimeoutCr))
 		// Who has stopped waiting is not told later.
-		ep.SetReadDeadline(time.Now())
+		ep.SetReadDeadline(time.Now().Add(time.Second))
 		if _, err := receive(ep); err != os.ErrDeadlineExceeded {
 			t.Error(err)
 		}

@@ -96,6 +96,12 @@ func TestOneNameIsOneBus(t *testing.T) {
 		if again == a || len(*buses) != 3 {
 			t.Error("a closed bus was found again")
 		}
+		synctest.Wait() // the readers have ended by now
+		if m, release := open(t, "muxtest:x"); m != again {
+			t.Error("the new one was not found")
+		} else {
+			release()
+		}
 		release()
 	})
 }
@@ -252,7 +258,7 @@ func TestSameBusIsOneMux(t *testing.T) {
 
 // incomparable buses would panic as map keys.
 type (
-	sliceBus  struct{ _ []*fakeBus }
+	sliceBus  []int
 	insideBus struct{ canbus.Bus }
 )
 

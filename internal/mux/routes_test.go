@@ -112,6 +112,7 @@ func TestWhatCannotBeOpenAtOnce(t *testing.T) {
 		{"fixed and another priority", listens(fixed), listens(addr(0x0CDAF110)), true},
 		{"an identifier and fixed", listens(addr(0x18DAF110)), listens(fixed), true},
 		{"another priority and fixed", listens(addr(0x00DAF110)), listens(fixed), true},
+		{"the lowest priority and fixed", listens(addr(0x1CDAF110)), listens(fixed), true},
 		{"fixed and another node", listens(fixed), listens(addr(0x18DAF111)), false},
 		{"fixed and 11 bits", listens(fixed), listens(addr(0x110)), false},
 		{"mixed, the same byte", listens(mixed(1)), listens(mixed(1)), true},
@@ -128,32 +129,40 @@ func TestWhatCannotBeOpenAtOnce(t *testing.T) {
 				m := own(t, newFakeBus())
 				c.first.Name, c.second.Name = "first", "second"
 				first := attach(t, m, c.first)
-				_, err := m.Listen(c.second, func(*Endpoint) {})
-				_, err2 := m.Attach(c.second, func(*Endpoint) {})
-				if (err2 != nil) != c.refused {
-					// The listener, if it was not refused, stands in the way.
-					if err != nil || c.refused {
-						t.Errorf("Attach: %v", err2)
+				open := map[string]func() error{
+					"Attach": func() error {
+						ep, err := m.Attach(c.second, func(*Endpoint) {})
+						if err == nil {
+							ep.Close()
+						}
+						return err
+					},
+					"Listen": func() error {
+						l, err := m.Listen(c.second, func(*Endpoint) {})
+						if err == nil {
+							l.Close()
+						}
+						return err
+					},
+				}
+				for name, open := range open {
+					err := open()
+					inUse, ok := errors.AsType[*InUseError](err)
+					switch {
+					case !c.refused && err != nil:
+						t.Errorf("%s: %v", name, err)
+					case !c.refused:
+					case !ok || *inUse != (InUseError{"second", "first"}) || !errors.Is(err, syscall.EADDRINUSE):
+						t.Errorf("%s: %v", name, err)
+					case !strings.Contains(err.Error(), "first") || !strings.Contains(err.Error(), "second"):
+						t.Errorf("%q does not name both", err)
 					}
-				}
-				if err == nil {
-					if c.refused {
-						t.Error("Listen was not refused")
-					}
-					return
-				}
-				inUse, ok := errors.AsType[*InUseError](err)
-				if !c.refused || !ok || *inUse != (InUseError{"second", "first"}) || !errors.Is(err, syscall.EADDRINUSE) {
-					t.Errorf("Listen: %v", err)
-				}
-				if !strings.Contains(err.Error(), "first") || !strings.Contains(err.Error(), "second") {
-					t.Errorf("%q does not name both", err)
 				}
 				first.Close()
-				if ep, err := m.Attach(c.second, func(*Endpoint) {}); err != nil {
-					t.Errorf("when the first was closed: %v", err)
-				} else {
-					ep.Close()
+				for name, open := range open {
+					if err := open(); err != nil {
+						t.Errorf("%s when the first was closed: %v", name, err)
+					}
 				}
 			})
 		})

@@ -169,6 +169,28 @@ func TestEndpointsAndBusCloseOnAStuckBus(t *testing.T) {
 	}
 }
 
+// Who stands in line for other reasons than to send loses no time by that.
+func TestEachSendHasItsNAs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		bus.onWrite = bus.never
+		m := own(t, bus)
+		first, second := attach(t, m, pair(0x7E0, 0x7E8)), attach(t, m, pair(0x7E1, 0x7E9))
+		startSend(first, []byte{1})
+		bus.put(t, "7E9#0101")
+		for range 3 {
+			time.Sleep(700 * time.Millisecond)
+			begun := time.Now()
+			if err := send(second, []byte{1}); err != timeoutA {
+				t.Errorf("Send: %v", err)
+			}
+			if d := time.Since(begun); d != time.Second {
+				t.Errorf("it took %v, want N_As", d)
+			}
+		}
+	})
+}
+
 // A flow control without echo gives the reception up, and its place in the queue.
 func TestLostFlowControlDoesNotBlockTheBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

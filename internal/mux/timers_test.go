@@ -147,18 +147,27 @@ func TestSeparationTimeTicksOncePerFrame(t *testing.T) {
 }
 
 func TestStuckBusTicksSeldom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		bus := newEchoBus(1)
-		m := own(t, bus)
-		ticks := countTicks(m)
-		a, b := attach(t, m, pair(0x7E0, 0x7E8)), attach(t, m, pair(0x7E1, 0x7E9))
-		results := []<-chan error{startSend(a, []byte{1}), startSend(b, []byte{1})}
-		wantResult(t, results[0], timeoutA)
-		wantResult(t, results[1], timeoutA)
-		wantTicks(t, ticks, 1, 6)
-		time.Sleep(time.Hour)
-		wantTicks(t, ticks, 0, 2)
-	})
+	for name, newBus := range stuckBuses {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bus, fake := newBus()
+				m := own(t, bus)
+				ticks := countTicks(m)
+				a, b := attach(t, m, pair(0x7E0, 0x7E8)), attach(t, m, pair(0x7E1, 0x7E9))
+				results := []<-chan error{startSend(a, []byte{1}), startSend(b, []byte{1})}
+				fake.put(t, "7E8#1014010203040506", "7E9#0101")
+				wantResult(t, results[0], timeoutA)
+				wantResult(t, results[1], timeoutA)
+				wantTicks(t, ticks, 1, 10)
+				time.Sleep(time.Minute)
+				wantTicks(t, ticks, 0, 2*60)
+				a.Close()
+				b.Close()
+				time.Sleep(time.Minute)
+				wantTicks(t, ticks, 0, 1)
+			})
+		})
+	}
 }
 
 func TestClosedEndpointIsForgotten(t *testing.T) {

@@ -157,6 +157,9 @@ func TestRefusedFrameFailsItsOwnerOnly(t *testing.T) {
 				fake.mu.Lock()
 				fake.onWrite, fake.onTry = nil, nil
 				fake.mu.Unlock()
+				if err := send(bad, message(20)); err != ResultError(engine.TimeoutBs) {
+					t.Error("a message that fails otherwise:", err)
+				}
 				if err := send(bad, []byte{3}); err != nil {
 					t.Error("the next message:", err)
 				}
@@ -191,8 +194,12 @@ func TestClosedBusEndsEverythingOnWriting(t *testing.T) {
 		m := own(t, bus)
 		a, b := attach(t, m, pair(0x7E0, 0x7E8)), attach(t, m, pair(0x7E1, 0x7E9))
 		reading := startReceive(b, nil)
+		begun := time.Now()
 		if err := send(a, []byte{1}); !errors.Is(err, net.ErrClosed) {
 			t.Error("Send:", err)
+		}
+		if d := time.Since(begun); d != 0 {
+			t.Errorf("it took %v", d)
 		}
 		wantResult(t, reading, net.ErrClosed)
 		if _, err := m.Attach(pair(0x7E2, 0x7EA), func(*Endpoint) {}); !errors.Is(err, net.ErrClosed) {
