@@ -1,0 +1,270 @@
+package stream
+
+import (
+	"errors"
+	"math"
+	"time"
+)
+
+// A Time is a moment on a monotonic clock, in nanoseconds since any one moment.
+type Time int64
+
+// never is later than every moment.
+const never Time = math.MaxInt64
+
+// Add returns the moment d later.
+func (t Time) Add(d time.Duration) Time { return t + Time(d) }
+
+// Config has the parameters of an Endpoint. Nothing in it has a default.
+type Config struct {
+	// MaxMessage is the longest message that is sent: from MinMessage to the
+	// constant MaxMessage.
+	MaxMessage int
+	// Window is how many bytes of a session may wait to be read, at most
+	// MaxWindow. It is rounded down to a multiple of 256.
+	Window int
+	// MaxSessions is how many there can be.
+	MaxSessions int
+	// Random gives random numbers for new sessions.
+	Random func() uint32
+}
+
+// Events are what the users of a session wait for.
+type Events uint8
+
+const (
+	Opened   Events = 1 << iota // Session.Opened has become true, or the session is over
+	Readable                    // there is something to read, or the end, or an error
+	Written                     // Session.Offered has become 0, or the session is over
+	Ended                       // our END was handed over, or the session is over
+)
+
+// An Endpoint is one end of one pair of addresses, with all its sessions. Its
+// methods, and those of its sessions, must not be called at the same time.
+type Endpoint struct {
+	cfg      Config
+	sessions map[key]*Session
+	list     []*Session // the same, in a reproducible order
+	next     Time       // nothing is due before
+	touched  []*Session // they have events
+
+	backlog int        // how many sessions may wait for Accept; 0: none is accepted
+	waiting []*Session // for Accept
+
+	// What is to be sent: RESETs without a session, and the sessions with control
+	// messages (urgent) and with DATA or END (ready).
+	strays        []stray
+	urgent, ready line
+	flight        flight
+
+	// The RESETs that unknown sessions may be answered with, and since when there
+	// are so many.
+	tokens     int
+	tokensFrom Time
+}
+
+const (
+	// maxStrays unknown sessions are answered at once, then one each
+	// strayInterval.
+	maxStrays     = 16
+	strayInterval = 10 * time.Millisecond
+)
+
+// ErrTooManySessions is the error of Dial.
+var ErrTooManySessions = errors.New("too many sessions on one pair of addresses")
+
+// Init makes an endpoint ready.
+func (e *Endpoint) Init(cfg Config) {
+	cfg.Window -= cfg.Window % windowUnit
+	*e = Endpoint{
+		cfg:      cfg,
+		sessions: make(map[key]*Session),
+		next:     never,
+		tokens:   maxStrays,
+	}
+}
+
+// Dial begins a session. The event Opened tells how that has ended; it may take
+// for ever, until Session.Close. ErrTooManySessions is the only error.
+func (e *Endpoint) Dial(now Time) (*Session, error) {
+	if !e.makeRoom() {
+		return nil, ErrTooManySessions
+	}
+	s := &Session{endpoint: e, state: opening}
+	s.name()
+	e.add(now, s)
+	s.sendOpen(now)
+	return s, nil
+}
+
+// Listen lets the peer open sessions, of which so many may wait for Accept.
+func (e *Endpoint) Listen(backlog int) { e.backlog = backlog }
+
+// StopListening ends that, and the sessions that wait for Accept.
+func (e *Endpoint) StopListening() {
+	e.backlog = 0
+	for _, s := range e.waiting {
+		s.reset(Aborted)
+	}
+	e.waiting = nil
+}
+
+// Accept returns a session that the peer has opened, nil if there is none.
+func (e *Endpoint) Accept() *Session {
+	for len(e.waiting) > 0 {
+		s := e.waiting[0]
+		e.waiting[0] = nil
+		e.waiting = e.waiting[1:]
+		if s.err == nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// Waiting is how many sessions wait for Accept.
+func (e *Endpoint) Waiting() int { return len(e.waiting) }
+
+// Sessions is how many there are, those included that are closed on this side but
+// not yet over.
+func (e *Endpoint) Sessions() int { return len(e.list) }
+
+// TakeEvents returns a session and what has happened to it since it was returned
+// last; nil if nothing has happened to any.
+func (e *Endpoint) TakeEvents() (*Session, Events) {
+	last := len(e.touched) - 1
+	if last < 0 {
+		return nil, 0
+	}
+	s := e.touched[last]
+	e.touched[last] = nil
+	e.touched = e.touched[:last]
+	ev := s.events
+	s.events = 0
+	return s, ev
+}
+
+// Fail ends all sessions with an error, that of the transport.
+func (e *Endpoint) Fail(err error) {
+	for len(e.list) > 0 {
+		e.list[0].fail(err)
+	}
+}
+
+// HandleMessage takes a message from the peer. It does not keep p.
+func (e *Endpoint) HandleMessage(now Time, p []byte) {
+	var m message
+	if !m.parse(p) {
+		return
+	}
+	s := e.sessions[m.key]
+	switch {
+	case m.kind == kindOpen:
+		e.handleOpen(now, s, &m)
+	case s != nil:
+		s.handle(now, &m)
+	case m.kind != kindReset:
+		e.refuse(now, &m, Unknown)
+	}
+}
+
+// handleOpen takes an OPEN, the first of a session or a repetition.
+func (e *Endpoint) handleOpen(now Time, s *Session, m *message) {
+	if s != nil {
+		if s.peerFirst == m.seq {
+			s.want(kindAccept)
+			return
+		}
+		s.fail(&Error{Reason: Restarted})
+	}
+	switch {
+	case m.payload[0] != version:
+		e.refuse(now, m, BadVersion)
+	case e.backlog == 0:
+		e.refuse(now, m, Refused)
+	case len(e.waiting) < e.backlog && e.makeRoom():
+		first := uint16(e.cfg.Random() >> 16)
+		s = &Session{
+			endpoint: e, state: open, opened: true, key: m.key,
+			first: first, seq: first,
+			peerFirst: m.seq, expect: m.seq,
+		}
+		s.limit = uint64(m.payload[1]) * windowUnit
+		e.add(now, s)
+		s.want(kindAccept)
+		e.waiting = append(e.waiting, s)
+	}
+}
+
+func (e *Endpoint) add(now Time, s *Session) {
+	s.heard, s.base = now, now
+	s.keep = DefaultKeepAlive
+	s.granted = uint64(e.cfg.Window)
+	s.index = len(e.list)
+	e.list = append(e.list, s)
+	e.sessions[s.key] = s
+	s.schedule()
+}
+
+func (e *Endpoint) remove(s *Session) {
+	last := len(e.list) - 1
+	e.list[last].index = s.index
+	e.list[s.index] = e.list[last]
+	e.list[last] = nil
+	e.list = e.list[:last]
+	delete(e.sessions, s.key)
+}
+
+// makeRoom reports whether there is room for one more session. If need be it
+// forgets one that nobody here uses any more.
+func (e *Endpoint) makeRoom() bool {
+	if len(e.list) < e.cfg.MaxSessions {
+		return true
+	}
+	for _, s := range e.list {
+		if s.closed {
+			s.drop()
+			return true
+		}
+	}
+	return false
+}
+
+// refuse answers a message with RESET, if that has not been done too often.
+func (e *Endpoint) refuse(now Time, m *message, why Reason) {
+	if more := (now - e.tokensFrom) / Time(strayInterval); more > 0 {
+		e.tokens = int(min(Time(e.tokens)+more, maxStrays))
+		e.tokensFrom += more * Time(strayInterval)
+	}
+	if e.tokens > 0 {
+		e.tokens--
+		e.queueReset(stray{m.key, m.seq, why})
+	}
+}
+
+// queueReset has a RESET sent, unless the transport has taken nothing for so long
+// that too many wait.
+func (e *Endpoint) queueReset(r stray) {
+	if len(e.strays) < e.cfg.MaxSessions+maxStrays {
+		e.strays = append(e.strays, r)
+	}
+}
+
+// PollTimeout returns when HandleTimeout wants to be called, or a moment before
+// that; false: never.
+func (e *Endpoint) PollTimeout() (Time, bool) { return e.next, e.next != never }
+
+// HandleTimeout does what is due at now. Called too early it does nothing.
+func (e *Endpoint) HandleTimeout(now Time) {
+	if now < e.next {
+		return
+	}
+	e.next = never
+	for i := len(e.list) - 1; i >= 0; i-- { // backwards, for a session may leave
+		s := e.list[i]
+		if s.due() <= now {
+			s.timeout(now)
+		}
+		s.schedule()
+	}
+}

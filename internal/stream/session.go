@@ -1,0 +1,305 @@
+package stream
+
+import (
+	"encoding/binary"
+	"io"
+)
+
+// A session's states, and what takes it from one to another:
+//
+//	opening  ACCEPT: open; RESET, Close: gone
+//	open     both directions ended, RESET, a loss, no answer: gone
+//	gone     the endpoint does not know it any more; what has arrived can be read
+//
+// Our direction, in open:
+//
+//	streaming  CloseWrite, Close: ending
+//	ending     all that was offered is sent, and then END: ended
+//	ended
+type state uint8
+
+const (
+	opening state = iota
+	open
+	gone
+)
+
+type direction uint8
+
+const (
+	streaming direction = iota
+	ending
+	ended
+)
+
+// A Session is a connection. See Endpoint for who may call its methods.
+type Session struct {
+	User any // the owner's
+
+	endpoint *Endpoint
+	index    int // in Endpoint.list
+	key      key
+	first    uint16 // our first SEQ
+	state    state
+	opened   bool  // it was open some time
+	closed   bool  // by us
+	err      error // why it is gone, if not by its end
+	events   Events
+
+	// Sending.
+	wanted      uint8 // control messages, a bit for each kind
+	inUrgent    bool
+	inReady     bool
+	inFlight    bool
+	own         direction
+	seq         uint16 // of the next DATA or END
+	numbered    uint64 // how many there were
+	sent, limit uint64 // bytes of the stream
+	offer       []byte
+	withdrawn   bool // the offer, while it is in flight
+
+	// Receiving.
+	buf       buffer
+	peerFirst uint16 // the SEQ of its OPEN or ACCEPT
+	expect    uint16 // that of its next DATA or END
+	received  uint64
+	granted   uint64
+	peerEnded bool
+
+	timing
+}
+
+// An Error says why a session is over.
+type Error struct {
+	Reason Reason
+	ByPeer bool // a RESET has told us
+}
+
+func (e *Error) Error() string {
+	if e.ByPeer {
+		return "reset by the peer: " + e.Reason.String()
+	}
+	return e.Reason.String()
+}
+
+// Opened reports whether the peer has accepted the session, or we have.
+func (s *Session) Opened() bool { return s.opened }
+
+// Ended reports whether our END was handed over, or will not be any more.
+func (s *Session) Ended() bool { return s.own == ended || s.state == gone }
+
+// Err returns why the session is over: nil if it is not, or both sides have ended
+// it; an *Error, or the error given to Endpoint.Fail or Endpoint.Sent.
+func (s *Session) Err() error { return s.err }
+
+// Read copies what has arrived to p. If there is nothing it returns 0 and, if there
+// will not be anything either, io.EOF or Err.
+func (s *Session) Read(p []byte) (int, error) {
+	n := s.buf.take(p)
+	switch {
+	case n > 0:
+		if !s.peerEnded && s.mayGrant()-s.granted >= uint64(s.endpoint.cfg.Window+1)/2 {
+			s.want(kindWindow)
+		}
+		return n, nil
+	case s.peerEnded:
+		return 0, io.EOF
+	}
+	return 0, s.err
+}
+
+// Readable reports whether Read has something to return.
+func (s *Session) Readable() bool { return s.buf.len() > 0 || s.peerEnded || s.err != nil }
+
+// mayGrant is up to which offset there is room for what the peer sends.
+func (s *Session) mayGrant() uint64 {
+	limit := s.received - uint64(s.buf.len()) + uint64(s.endpoint.cfg.Window)
+	return max(s.granted, limit-limit%windowUnit)
+}
+
+// Close ends the session on this side: our direction as CloseWrite does, after
+// what is being sent; and nobody reads any more. If there is unread data, or the
+// session is not open yet, it is reset. The session stays at the endpoint until the
+// peer has ended it too, or knows of our end, or lingers for too long.
+func (s *Session) Close(now Time) {
+	if s.closed {
+		return
+	}
+	s.closed = true
+	switch {
+	case s.state == gone:
+	case s.state == opening:
+		s.reset(Aborted)
+	case s.buf.len() > 0:
+		s.reset(Closed)
+	default:
+		s.Withdraw()
+		s.CloseWrite()
+		s.lingerUntil = now.Add(linger)
+		s.finish()
+		s.schedule()
+	}
+}
+
+// reset ends the session with a RESET.
+func (s *Session) reset(why Reason) {
+	if s.state == gone {
+		return
+	}
+	s.sendReset(why)
+	s.fail(&Error{Reason: why})
+}
+
+func (s *Session) sendReset(why Reason) {
+	seq := s.expect
+	if s.state == opening {
+		seq = s.first // we do not know the peer's
+	}
+	s.endpoint.queueReset(stray{s.key, seq, why})
+}
+
+// fail ends the session with an error.
+func (s *Session) fail(err error) {
+	if s.state != gone {
+		s.err = err
+		s.drop()
+	}
+}
+
+// drop takes the session out of the endpoint.
+func (s *Session) drop() {
+	s.endpoint.remove(s)
+	s.state = gone
+	s.wanted = 0
+	s.Withdraw()
+	s.touch(Opened | Readable | Written | Ended)
+}
+
+// finish drops a session that is over.
+func (s *Session) finish() {
+	if s.state == open && s.own == ended && (s.peerEnded || s.closed && !s.unconfirmed) {
+		s.drop()
+	}
+}
+
+func (s *Session) touch(ev Events) {
+	if s.events == 0 {
+		s.endpoint.touched = append(s.endpoint.touched, s)
+	}
+	s.events |= ev
+}
+
+// handle takes a message of the session, other than OPEN.
+func (s *Session) handle(now Time, m *message) {
+	switch {
+	case m.kind == kindReset:
+		s.handleReset(Reason(m.payload[0]), m.seq)
+		return
+	case s.state == opening:
+		if m.kind == kindAccept {
+			s.handleAccept(now, m)
+		}
+		return
+	}
+	if m.kind == kindAccept {
+		if m.seq != s.peerFirst { // the peer has lost the session, and made another
+			s.reset(Lost)
+		}
+		return
+	}
+	s.heard = now
+	s.unanswered = 0
+	if m.seq != s.expect {
+		if behind := s.expect - m.seq; behind > maxBehind {
+			s.reset(Lost)
+		}
+		return
+	}
+	switch m.kind {
+	case kindData:
+		s.handleData(m.payload)
+	case kindEnd:
+		if s.peerEnded {
+			s.reset(Violation)
+			return
+		}
+		s.expect++
+		s.peerEnded = true
+		s.wanted &^= 1 << kindWindow
+		s.touch(Readable)
+		s.finish()
+	case kindWindow:
+		s.handleLimit(now, m)
+	case kindPing:
+		s.handleLimit(now, m)
+		s.want(kindPong)
+	case kindPong:
+		s.handleLimit(now, m)
+		if s.pingSeq == s.seq {
+			s.unconfirmed = false
+		}
+		s.finish()
+	}
+}
+
+// maxBehind is how far the SEQ of a message that came twice can be behind.
+const maxBehind = 16
+
+func (s *Session) handleAccept(now Time, m *message) {
+	if m.payload[0] != version {
+		s.reset(BadVersion)
+		return
+	}
+	s.state, s.opened = open, true
+	s.wanted &^= 1 << kindOpen
+	s.peerFirst, s.expect = m.seq, m.seq
+	s.limit = uint64(m.payload[1]) * windowUnit
+	s.heard, s.base, s.backoff = now, now, 0
+	s.touch(Opened)
+	s.queue()
+	s.schedule()
+}
+
+// name gives a session a number of its own and a first SEQ.
+func (s *Session) name() {
+	r := s.endpoint.cfg.Random()
+	s.key = key(r & 0xFFFF)
+	for s.endpoint.sessions[s.key] != nil { // there are less than 65536
+		s.key = (s.key + 1) & 0xFFFF
+	}
+	s.first = uint16(r >> 16)
+	s.seq = s.first
+}
+
+// handleReset ends the session, unless the RESET is for another one that had the
+// same name.
+func (s *Session) handleReset(why Reason, seq uint16) {
+	if uint64(s.seq-seq) <= s.numbered || s.state == open && seq == s.peerFirst {
+		s.fail(&Error{Reason: why, ByPeer: true})
+	}
+}
+
+func (s *Session) handleData(p []byte) {
+	switch {
+	case s.peerEnded, s.received+uint64(len(p)) > s.granted:
+		s.reset(Violation)
+	case s.closed:
+		s.reset(Closed)
+	default:
+		s.expect++
+		s.received += uint64(len(p))
+		s.buf.write(p)
+		s.touch(Readable)
+	}
+}
+
+// handleLimit takes the LIMIT of a message.
+func (s *Session) handleLimit(now Time, m *message) {
+	units := binary.BigEndian.Uint16(m.payload)
+	if more := int16(units - uint16(s.limit/windowUnit)); more > 0 {
+		s.limit += uint64(more) * windowUnit
+		s.backoff = 0
+		s.base = now
+		s.queue()
+	}
+}
