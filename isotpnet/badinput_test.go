@@ -305,7 +305,7 @@ func TestExtremeConfigs(t *testing.T) {
 					sizes = []int{1, 7}
 				}
 				for _, n := range sizes {
-					go wantWrite(t, c1, payload(n))
+					beginWrite(t, c1, payload(n))
 					wantRead(t, c2, payload(n))
 				}
 			})

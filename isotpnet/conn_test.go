@@ -22,7 +22,7 @@ func TestWriteIsOneMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c1, c2 := newPipe(t, nil)
 		for _, n := range []int{1, 7, 8, 4095, 4096, 65535} {
-			go wantWrite(t, c1, payload(n))
+			beginWrite(t, c1, payload(n))
 			p := make([]byte, 70_000)
 			k, info, err := c2.ReadMessage(p)
 			if string(p[:k]) != payload(n) || info.Size != int64(n) || info.Rest != 0 || err != nil {
@@ -462,7 +462,7 @@ func TestListenOnlyHearsAndSendsNothing(t *testing.T) {
 					dialOn(t, tap, address, isotpnet.Config{ListenOnly: true}),
 					dialOn(t, tap, address, isotpnet.Config{ListenOnly: true, MaxMessageSize: 10}),
 				}
-				go wantRead(t, ecu, payload(100))
+				beginRead(t, ecu, payload(100))
 				wantWrite(t, tester, payload(100))
 				wantWrite(t, tester, "short")
 				wantRead(t, ecu, "short")
@@ -510,10 +510,10 @@ func TestListenOnlyBesideAConnOnOneBus(t *testing.T) {
 		tester, ecu := dialOn(t, tap, testerAddr, isotpnet.Config{}), dialOn(t, newTap(t, n), ecuAddr, isotpnet.Config{})
 		same := dialOn(t, tap, testerAddr, isotpnet.Config{ListenOnly: true})
 		other := dialOn(t, tap, ecuAddr, isotpnet.Config{ListenOnly: true})
-		go wantRead(t, ecu, payload(100))
+		beginRead(t, ecu, payload(100))
 		wantWrite(t, tester, payload(100))
 		wantRead(t, other, payload(100))
-		go wantWrite(t, ecu, payload(200))
+		beginWrite(t, ecu, payload(200))
 		wantRead(t, tester, payload(200))
 		wantRead(t, same, payload(200))
 	})

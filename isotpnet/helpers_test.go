@@ -279,6 +279,22 @@ func wantWrite(t testing.TB, c net.Conn, p string) {
 	}
 }
 
+// beginWrite writes once, beside the test, which ends only after it: a Write
+// returns some time after the message was read, and must not find the Conn closed.
+func beginWrite(t testing.TB, c net.Conn, p string) { beside(t, func() { wantWrite(t, c, p) }) }
+
+// beginRead reads once, beside the test, which ends only after it.
+func beginRead(t testing.TB, c net.Conn, want string) { beside(t, func() { wantRead(t, c, want) }) }
+
+// beside runs f beside the test. What the test has opened before is closed after f
+// has returned.
+func beside(t testing.TB, f func()) {
+	t.Helper()
+	var wg sync.WaitGroup
+	wg.Go(f)
+	t.Cleanup(wg.Wait)
+}
+
 // wantSince checks how late it is in the bubble.
 func wantSince(t testing.TB, start time.Time, want time.Duration) {
 	t.Helper()

@@ -131,9 +131,9 @@ func TestListenerCloseLeavesAcceptedConnsAlive(t *testing.T) {
 			}
 		}
 		wantRead(t, ecu, "hello")
-		go wantWrite(t, ecu, payload(1000))
+		beginWrite(t, ecu, payload(1000))
 		wantRead(t, tester, payload(1000))
-		go wantWrite(t, tester, payload(2000))
+		beginWrite(t, tester, payload(2000))
 		wantRead(t, ecu, payload(2000))
 
 		// The pair is taken until the conn is closed too.
@@ -282,15 +282,15 @@ func TestListenerAndDialOnOneNamedBus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer tester.Close()
-		go wantWrite(t, tester, payload(500))
+		t.Cleanup(func() { tester.Close() })
+		beginWrite(t, tester, payload(500))
 		ecu, err := ln.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer ecu.Close()
+		t.Cleanup(func() { ecu.Close() })
 		wantRead(t, ecu, payload(500))
-		go wantWrite(t, ecu, payload(600))
+		beginWrite(t, ecu, payload(600))
 		wantRead(t, tester, payload(600))
 	})
 }

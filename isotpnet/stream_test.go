@@ -203,11 +203,11 @@ func (w *writes) Write(p []byte) (int, error) {
 func TestWriteToStopsWhenTheWriterFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c1, c2 := newPipe(t, nil)
-		go wantWrite(t, c1, "hello")
+		beginWrite(t, c1, "hello")
 		if n, err := c2.WriteTo(writerFunc(func(p []byte) (int, error) { return 2, nil })); n != 2 || err != io.ErrShortWrite {
 			t.Errorf("WriteTo: %d, %v; want 2, %v", n, err, io.ErrShortWrite)
 		}
-		go wantWrite(t, c1, "hello")
+		beginWrite(t, c1, "hello")
 		if n, err := c2.WriteTo(writerFunc(func(p []byte) (int, error) { return 3, io.ErrNoProgress })); n != 3 || err != io.ErrNoProgress {
 			t.Errorf("WriteTo: %d, %v; want 3, %v", n, err, io.ErrNoProgress)
 		}
@@ -405,7 +405,7 @@ func TestNextReaderSkipsWhatWasNotRead(t *testing.T) {
 func TestNextReaderGoesOnWhereReadStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c1, c2 := newPipe(t, nil)
-		go wantWrite(t, c1, "0123456789")
+		beginWrite(t, c1, "0123456789")
 		p := make([]byte, 4)
 		if n, err := c2.Read(p); n != 4 || err != nil {
 			t.Fatal(n, err)
