@@ -481,6 +481,15 @@ func TestDialerTimeout(t *testing.T) {
 	}
 }
 
+func TestNegativeDialerTimeoutHasPassed(t *testing.T) {
+	d := isotpnet.Dialer{Timeout: -1}
+	_, err := d.Dial("isotp:user", "virtual:negative/7E0:7E8")
+	wantErr(t, err, "dial", nil, context.DeadlineExceeded)
+	if err == nil || !err.(net.Error).Timeout() {
+		t.Errorf("error is %v, want a time-out", err)
+	}
+}
+
 func TestDriversErrorIsDialsError(t *testing.T) {
 	for range 2 { // a failure is not remembered
 		slowBuses <- func() (canbus.Bus, error) { return nil, syscall.ENODEV }

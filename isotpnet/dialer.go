@@ -38,6 +38,7 @@ type Dialer struct {
 	Functional Addr
 
 	// Timeout is how long opening the bus may take. 0: as long as it takes.
+	// Negative: it has passed already, as in net.Dialer.
 	Timeout time.Duration
 
 	// Control, if it is not nil, is called with the network and address as
@@ -85,7 +86,7 @@ func (d *Dialer) dial(ctx context.Context, network string, addr Addr) (*Conn, er
 	if err := d.checkAddr(addr); err != nil {
 		return nil, err
 	}
-	if d.Timeout > 0 {
+	if d.Timeout != 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
 		defer cancel()
