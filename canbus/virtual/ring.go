@@ -17,7 +17,7 @@ type ring struct {
 	slots []slot
 	// more are the data bytes from the ninth on, nil until there is a frame
 	// that has them.
-	more [][canbus.MaxLen - canbus.MaxClassicLen]byte
+	more []moreData
 	// stamps are the frames' timestamps, nil on a bus that has none.
 	stamps []int64
 
@@ -35,6 +35,9 @@ type ring struct {
 	// awaited is set by a writer that waits for room.
 	awaited atomic.Bool
 }
+
+// moreData are a frame's data bytes from the ninth on.
+type moreData [canbus.MaxLen - canbus.MaxClassicLen]byte
 
 // A slot is a frame's header and its first 8 data bytes.
 type slot struct {
@@ -82,9 +85,9 @@ func (r *ring) put(b []canbus.Frame, add canbus.Flags) {
 
 func (r *ring) putMore(i uint64, f *canbus.Frame) {
 	if r.more == nil {
-		r.more = make([][canbus.MaxLen - canbus.MaxClassicLen]byte, len(r.slots))
+		r.more = make([]moreData, len(r.slots))
 	}
-	copy(r.more[i][:], f.Data[canbus.MaxClassicLen:f.Len])
+	r.more[i] = moreData(f.Data[canbus.MaxClassicLen:]) // all of it: a copy of fixed size is faster
 }
 
 // take moves what is there into b, as far as it fits, and returns how many.
@@ -102,7 +105,7 @@ func (r *ring) take(b []canbus.Frame) int {
 		f.ID, f.Flags, f.Len = s.id, s.flags, s.len
 		binary.NativeEndian.PutUint64(f.Data[:8], s.data)
 		if s.len > canbus.MaxClassicLen {
-			copy(f.Data[canbus.MaxClassicLen:], r.more[out&mask][:s.len-canbus.MaxClassicLen])
+			*(*moreData)(f.Data[canbus.MaxClassicLen:]) = r.more[out&mask]
 		}
 		f.Timestamp = 0
 		if r.stamps != nil {
