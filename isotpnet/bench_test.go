@@ -4,85 +4,91 @@ import (
 	"fmt"
 	"testing"
 
+	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
 )
 
-// BenchmarkMessage sends messages of 4095 bytes from end to end in memory: two
-// engines, two muxes and a virtual bus between them.
+// benchmarkPairs are the two ways in which both ends can be in one process: each
+// with a bus of its own, as in two programs, where frames pass from goroutine to
+// goroutine; and both on one, which hands them over by itself.
+var benchmarkPairs = []struct {
+	name string
+	make func(b *testing.B, c isotpnet.Config) (c1, c2 *isotpnet.Conn)
+}{
+	{"Pipe", func(b *testing.B, c isotpnet.Config) (c1, c2 *isotpnet.Conn) { return newPipe(b, &c) }},
+	{"OneBus", func(b *testing.B, c isotpnet.Config) (c1, c2 *isotpnet.Conn) {
+		tap := newTap(b, newNetwork(b, virtual.Options{}))
+		return dialOn(b, tap, testerAddr, c), dialOn(b, tap, ecuAddr, c)
+	}},
+}
+
+// BenchmarkMessage sends messages of 4095 bytes from end to end in memory.
 func BenchmarkMessage(b *testing.B) {
-	for _, bc := range []struct {
-		name   string
-		config isotpnet.Config
-		frames int
-	}{
-		{"classic/BS=0", isotpnet.Config{}, 586},
-		{"classic/BS=8", isotpnet.Config{BlockSize: 8}, 586 + 73},
-		{"FD/BS=0", isotpnet.Config{FD: true}, 66},
-		{"FD/BS=8", isotpnet.Config{FD: true, BlockSize: 8}, 66 + 8},
-	} {
-		b.Run(bc.name, func(b *testing.B) {
-			c1, c2, err := isotpnet.Pipe(&bc.config)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer c1.Close()
-			defer c2.Close()
-			done := make(chan error, 1)
-			go func() {
-				buf := make([]byte, 4095)
-				for {
-					if _, _, err := c2.ReadMessage(buf); err != nil {
-						done <- err
-						return
+	for _, pair := range benchmarkPairs {
+		for _, bc := range []struct {
+			name   string
+			config isotpnet.Config
+			frames int
+		}{
+			{"classic/BS=0", isotpnet.Config{}, 586},
+			{"classic/BS=8", isotpnet.Config{BlockSize: 8}, 586 + 73},
+			{"FD/BS=0", isotpnet.Config{FD: true}, 66},
+			{"FD/BS=8", isotpnet.Config{FD: true, BlockSize: 8}, 66 + 8},
+		} {
+			b.Run(pair.name+"/"+bc.name, func(b *testing.B) {
+				c1, c2 := pair.make(b, bc.config)
+				go func() {
+					buf := make([]byte, 4095)
+					for {
+						if _, _, err := c2.ReadMessage(buf); err != nil {
+							return
+						}
+					}
+				}()
+				p := make([]byte, 4095)
+				b.SetBytes(4095)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := c1.Write(p); err != nil {
+						b.Fatal(err)
 					}
 				}
-			}()
-			p := make([]byte, 4095)
-			b.SetBytes(4095)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := c1.Write(p); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(bc.frames), "ns/frame")
-		})
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(bc.frames), "ns/frame")
+			})
+		}
 	}
 }
 
 // BenchmarkRoundTrip sends a Single Frame there and another back.
 func BenchmarkRoundTrip(b *testing.B) {
-	for _, fd := range []bool{false, true} {
-		b.Run(fmt.Sprintf("FD=%v", fd), func(b *testing.B) {
-			c1, c2, err := isotpnet.Pipe(&isotpnet.Config{FD: fd})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer c1.Close()
-			defer c2.Close()
-			go func() {
+	for _, pair := range benchmarkPairs {
+		for _, fd := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/FD=%v", pair.name, fd), func(b *testing.B) {
+				c1, c2 := pair.make(b, isotpnet.Config{FD: fd})
+				go func() {
+					buf := make([]byte, 64)
+					for {
+						n, err := c2.Read(buf)
+						if err != nil {
+							return
+						}
+						if _, err := c2.Write(buf[:n]); err != nil {
+							return
+						}
+					}
+				}()
+				p := []byte{0x22, 0xF1, 0x90}
 				buf := make([]byte, 64)
-				for {
-					n, err := c2.Read(buf)
-					if err != nil {
-						return
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := c1.Write(p); err != nil {
+						b.Fatal(err)
 					}
-					if _, err := c2.Write(buf[:n]); err != nil {
-						return
+					if _, err := c1.Read(buf); err != nil {
+						b.Fatal(err)
 					}
 				}
-			}()
-			p := []byte{0x22, 0xF1, 0x90}
-			buf := make([]byte, 64)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := c1.Write(p); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := c1.Read(buf); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+			})
+		}
 	}
 }
