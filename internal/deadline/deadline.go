@@ -4,6 +4,7 @@ package deadline
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ import (
 // It takes a channel when somebody waits, and a timer when somebody waits for a
 // moment to come. Connections that are open and idle can be many.
 type Deadline struct {
+	isSet atomic.Bool // to tell without mu that there is none
 	mu    sync.Mutex
 	at    time.Time     // zero: no deadline
 	timer *time.Timer   // calls expire; armed if passed is open and at is set
@@ -37,6 +39,7 @@ func (d *Deadline) Set(t time.Time) {
 	if d.c == passed {
 		d.c = nil // those who have the closed channel keep it
 	}
+	d.isSet.Store(!t.IsZero())
 	if t.IsZero() {
 		d.at = t
 		d.stop()
@@ -74,6 +77,9 @@ func (d *Deadline) Wait() <-chan struct{} {
 // does not wait for a timer that is late; if it is true the channel of Wait is
 // closed.
 func (d *Deadline) Exceeded() bool {
+	if !d.isSet.Load() {
+		return false
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.check()

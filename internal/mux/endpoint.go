@@ -74,56 +74,72 @@ type turn struct {
 	free  signal
 }
 
-// take waits for the turn, for the deadline, or until the endpoint is closed.
-func (ep *Endpoint) take(t *turn, d *deadline.Deadline) error {
-	if d.Exceeded() && !ep.isClosed() {
+// enter waits for the turn, for the deadline, or until the endpoint is closed.
+// Without an error it returns with mu locked.
+func (ep *Endpoint) enter(t *turn, d *deadline.Deadline) error {
+	m := ep.m
+	m.mu.Lock()
+	if !ep.closed && d.Exceeded() {
+		m.mu.Unlock()
 		return os.ErrDeadlineExceeded
 	}
-	for {
-		ep.m.mu.Lock()
-		closed, taken := ep.closed, t.taken
-		if !closed {
-			t.taken = true
+	for t.taken && !ep.closed {
+		t.free.make()
+		m.mu.Unlock()
+		if !t.free.wait(d) {
+			return ep.exceeded()
 		}
-		free := t.free.made(taken)
-		ep.m.mu.Unlock()
-		switch {
-		case closed:
-			return net.ErrClosed
-		case !taken:
-			return nil
-		}
-		select {
-		case <-free:
-		case <-d.Wait():
-			if ep.isClosed() {
-				return net.ErrClosed
-			}
-			return os.ErrDeadlineExceeded
-		}
+		m.mu.Lock()
 	}
+	if ep.closed {
+		m.mu.Unlock()
+		return net.ErrClosed
+	}
+	t.taken = true
+	return nil
 }
 
-func (ep *Endpoint) leave(t *turn) {
-	ep.m.mu.Lock()
-	defer ep.m.mu.Unlock()
+// leave ends the turn. Under mu.
+func (t *turn) leave() {
 	t.taken = false
 	t.free.set()
 }
 
-// A signal wakes the one who waits for it, also when it came first. It takes a
-// channel when somebody waits: connections that are open and idle can be many.
-// Guarded by mu.
-type signal struct{ c chan struct{} }
-
-// made returns the channel to wait on; nil if nobody is going to.
-func (s *signal) made(wait bool) <-chan struct{} {
-	if wait && s.c == nil {
-		s.c = make(chan struct{}, 1)
+// exceeded is what a call returns whose deadline has come. At Close they all come.
+func (ep *Endpoint) exceeded() error {
+	if ep.isClosed() {
+		return net.ErrClosed
 	}
-	return s.c
+	return os.ErrDeadlineExceeded
 }
 
+// A signal wakes the one who waits for it, also when it came first. It takes a
+// channel when somebody waits: connections that are open and idle can be many.
+type signal struct{ c chan struct{} }
+
+// make is called before wait. Under mu.
+func (s *signal) make() {
+	if s.c == nil {
+		s.c = make(chan struct{}, 1)
+	}
+}
+
+// wait waits for the signal. It reports false if the deadline comes first.
+func (s *signal) wait(d *deadline.Deadline) bool {
+	select {
+	case <-s.c:
+		return true
+	default:
+	}
+	select {
+	case <-s.c:
+		return true
+	case <-d.Wait():
+		return false
+	}
+}
+
+// set wakes. Under mu.
 func (s *signal) set() {
 	if s.c == nil {
 		return
@@ -366,82 +382,84 @@ func (e ResultError) Error() string { return fmt.Sprintf("ISO-TP result %d", uin
 // Send sends a message and waits until it is sent. It returns a ResultError,
 // os.ErrDeadlineExceeded, net.ErrClosed, ErrClosedByPeer, or the bus's error.
 func (ep *Endpoint) Send(format *wire.Format, p []byte) error {
-	if err := ep.take(&ep.sendTurn, &ep.writeDeadline); err != nil {
+	m := ep.m
+	err := ep.enter(&ep.sendTurn, &ep.writeDeadline)
+	if err != nil {
 		return err
 	}
-	defer ep.leave(&ep.sendTurn)
-	if err := ep.begin(format, uint32(len(p)), p); err != nil {
-		return err
+	now := m.now()
+	if err = ep.begin(now, format, uint32(len(p)), p); err == nil {
+		m.unlock(now)
+		err = ep.finish()
 	}
-	for {
-		if done, err := ep.result(); done {
-			return err
-		}
-		if err := ep.waitSent(); err != nil {
-			return err
-		}
-	}
+	ep.sendTurn.leave()
+	m.mu.Unlock()
+	return err
 }
 
-// begin starts a transmission and sends what can be sent at once.
-func (ep *Endpoint) begin(format *wire.Format, size uint32, p []byte) error {
-	m := ep.m
-	now := m.now()
-	m.mu.Lock()
+// begin starts a transmission. Under mu, whose release with Mux.unlock sends what
+// can be sent at once.
+func (ep *Endpoint) begin(now engine.Time, format *wire.Format, size uint32, p []byte) error {
 	if err := ep.broken(); err != nil {
-		m.mu.Unlock()
-		if errors.Is(err, io.EOF) {
-			return ErrClosedByPeer
-		}
-		return err
+		return sendError(err)
 	}
 	if ep.writeDeadline.Exceeded() { // the turn or the source took too long
-		m.mu.Unlock()
 		return os.ErrDeadlineExceeded
 	}
 	ep.sendErr = nil
 	ep.readySince = now // it may stand in line already, for nothing
 	ep.engine.Send(now, format, size, p)
-	m.touch(ep)
-	m.unlock(now)
+	ep.m.touch(ep)
 	return nil
 }
 
+// finish waits for the end of a transmission, and returns how that was, with mu
+// locked.
+func (ep *Endpoint) finish() error {
+	for {
+		ep.m.mu.Lock()
+		if done, err := ep.result(); done {
+			return err
+		}
+		ep.m.mu.Unlock()
+		if err := ep.waitSent(); err != nil {
+			ep.m.mu.Lock()
+			return err
+		}
+	}
+}
+
 // result returns how the transmission has ended, if it has. If not, waitSent can
-// wait for what comes after this call.
+// wait for what comes after this call. Under mu.
 func (ep *Endpoint) result() (done bool, err error) {
-	ep.m.mu.Lock()
-	defer ep.m.mu.Unlock()
 	switch {
 	case ep.engine.Sending():
-		ep.sent.made(true)
+		ep.sent.make()
 		return false, nil
 	case ep.engine.SendResult() == engine.OK:
 		return true, nil
 	case ep.sendErr != nil:
 		return true, ep.sendErr
 	case ep.broken() != nil:
-		if err = ep.broken(); errors.Is(err, io.EOF) {
-			err = ErrClosedByPeer
-		}
-		return true, err
+		return true, sendError(ep.broken())
 	}
 	return true, ResultError(ep.engine.SendResult())
 }
 
+// sendError is what sending fails with where reading fails with err.
+func sendError(err error) error {
+	if errors.Is(err, io.EOF) {
+		return ErrClosedByPeer
+	}
+	return err
+}
+
 // waitSent waits for a change in the transmission. At the deadline it ends it.
 func (ep *Endpoint) waitSent() error {
-	select {
-	case <-ep.sent.c:
+	if ep.sent.wait(&ep.writeDeadline) {
 		return nil
-	default:
 	}
-	select {
-	case <-ep.sent.c:
-		return nil
-	case <-ep.writeDeadline.Wait():
-		return ep.expire()
-	}
+	return ep.expire()
 }
 
 // expire ends a transmission at its deadline.
@@ -468,10 +486,16 @@ var chunks = sync.Pool{New: func() any { return new([2][chunkSize]byte) }}
 // SendFrom sends a message of that size read from r, in constant memory. Errors
 // are those of Send, and a *SourceError for r's.
 func (ep *Endpoint) SendFrom(format *wire.Format, r io.Reader, size uint32) error {
-	if err := ep.take(&ep.sendTurn, &ep.writeDeadline); err != nil {
+	m := ep.m
+	if err := ep.enter(&ep.sendTurn, &ep.writeDeadline); err != nil {
 		return err
 	}
-	defer ep.leave(&ep.sendTurn)
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		ep.sendTurn.leave()
+	}()
 	buffers := chunks.Get().(*[2][chunkSize]byte)
 	defer chunks.Put(buffers)
 
@@ -495,7 +519,11 @@ func (ep *Endpoint) SendFrom(format *wire.Format, r io.Reader, size uint32) erro
 			}
 			return &SourceError{readErr}
 		case left == size:
-			if err := ep.begin(format, size, p); err != nil {
+			now := m.now()
+			m.mu.Lock()
+			err := ep.begin(now, format, size, p)
+			m.unlock(now)
+			if err != nil {
 				return err
 			}
 		default:
@@ -517,20 +545,22 @@ func (ep *Endpoint) supply(p []byte) (done bool, err error) {
 	m := ep.m
 	now := m.now()
 	m.mu.Lock()
-	if ep.engine.Sending() {
+	if done, err = ep.result(); !done {
 		ep.engine.Supply(p)
 		m.touch(ep)
-		m.unlock(now)
-		return false, nil
 	}
 	m.unlock(now)
-	return ep.result()
+	return done, err
 }
 
 // waitSupplied waits until a buffer is free, or until all is sent.
 func (ep *Endpoint) waitSupplied(all bool) (done bool, err error) {
 	for {
-		if done, err := ep.result(); done {
+		ep.m.mu.Lock()
+		done, err := ep.result()
+		free := ep.engine.Supplied() < 2
+		ep.m.mu.Unlock()
+		if done {
 			return true, err
 		}
 		if ep.writeDeadline.Exceeded() {
@@ -539,9 +569,6 @@ func (ep *Endpoint) waitSupplied(all bool) (done bool, err error) {
 			}
 			continue
 		}
-		ep.m.mu.Lock()
-		free := ep.engine.Supplied() < 2
-		ep.m.mu.Unlock()
 		if free && !all {
 			return false, nil
 		}

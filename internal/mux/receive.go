@@ -2,7 +2,6 @@ package mux
 
 import (
 	"net"
-	"os"
 
 	"example.com/isotp/internal/engine"
 )
@@ -12,107 +11,80 @@ import (
 // Errors: a ResultError, os.ErrDeadlineExceeded, net.ErrClosed, and when all is
 // read io.EOF (the other end has gone) or the bus's error.
 func (ep *Endpoint) Receive(p []byte, how engine.Reading) (n int, info engine.Info, end bool, err error) {
-	if err = ep.take(&ep.readTurn, &ep.readDeadline); err != nil {
-		return 0, engine.Info{}, false, err
-	}
-	defer ep.leave(&ep.readTurn)
-	for {
-		var ok bool
-		if n, info, end, ok, err = ep.receive(p, how); ok || err != nil {
-			return n, info, end, err
-		}
-		if err = ep.waitReadable(); err != nil {
-			return 0, engine.Info{}, false, err
-		}
-	}
+	err = ep.read(how, func() (why engine.Code, ok bool) {
+		n, info, end, why, ok = ep.engine.Read(p)
+		return why, ok
+	})
+	return n, info, end, err
 }
 
 // Open waits for the next message to begin; Receive then gives its bytes as they
 // come. See engine.Open.
 func (ep *Endpoint) Open() (info engine.Info, err error) {
-	if err = ep.take(&ep.readTurn, &ep.readDeadline); err != nil {
-		return engine.Info{}, err
+	err = ep.read(engine.ReadStreams, func() (why engine.Code, ok bool) {
+		info, why, ok = ep.engine.Open()
+		return why, ok
+	})
+	return info, err
+}
+
+// read calls take, under mu, until there is something.
+func (ep *Endpoint) read(how engine.Reading, take func() (why engine.Code, ok bool)) error {
+	m := ep.m
+	if err := ep.enter(&ep.readTurn, &ep.readDeadline); err != nil {
+		return err
 	}
-	defer ep.leave(&ep.readTurn)
 	for {
-		var ok bool
-		if info, ok, err = ep.open(); ok || err != nil {
-			return info, err
+		done, err := ep.tryRead(how, take)
+		if done {
+			ep.readTurn.leave()
+		} else {
+			ep.readable.make()
 		}
-		if err = ep.waitReadable(); err != nil {
-			return engine.Info{}, err
+		ep.unlockAfterRead()
+		if done {
+			return err
+		}
+		inTime := ep.readable.wait(&ep.readDeadline)
+		m.mu.Lock()
+		if !inTime {
+			ep.engine.ReadWaiting = false
+			ep.readTurn.leave()
+			m.mu.Unlock()
+			return ep.exceeded()
 		}
 	}
 }
 
-func (ep *Endpoint) receive(p []byte, how engine.Reading) (n int, info engine.Info, end, ok bool, err error) {
-	ep.m.mu.Lock()
+// tryRead calls take, and reports whether there was something, or is an error
+// instead. Under mu.
+func (ep *Endpoint) tryRead(how engine.Reading, take func() (why engine.Code, ok bool)) (done bool, err error) {
 	if ep.closed {
-		ep.m.mu.Unlock()
-		return 0, engine.Info{}, false, false, net.ErrClosed
+		return true, net.ErrClosed
 	}
-	ep.setReading(how)
-	n, info, end, why, ok := ep.engine.Read(p)
-	return n, info, end, ok, ep.afterRead(ok, why)
-}
-
-func (ep *Endpoint) open() (info engine.Info, ok bool, err error) {
-	ep.m.mu.Lock()
-	if ep.closed {
-		ep.m.mu.Unlock()
-		return engine.Info{}, false, net.ErrClosed
-	}
-	ep.setReading(engine.ReadStreams)
-	info, why, ok := ep.engine.Open()
-	return info, ok, ep.afterRead(ok, why)
-}
-
-// setReading is engine.SetReading, which seldom changes anything. Under mu.
-func (ep *Endpoint) setReading(how engine.Reading) {
-	if how != ep.reading {
+	if how != ep.reading { // seldom
 		ep.reading = how
 		ep.engine.SetReading(ep.m.now(), how)
 	}
-}
-
-// afterRead returns the error of a read, releases mu, and sends the flow control
-// that was held back for lack of room.
-func (ep *Endpoint) afterRead(ok bool, why engine.Code) (err error) {
+	why, ok := take()
+	ep.engine.ReadWaiting = !ok
 	switch {
 	case why != engine.OK:
-		err = ResultError(why)
+		return true, ResultError(why)
 	case !ok:
-		err = ep.err
+		return ep.err != nil, ep.err
 	}
-	ep.engine.ReadWaiting = !ok
-	ep.readable.made(!ok)
-	if !ep.engine.FlowControlPending() {
-		ep.m.mu.Unlock()
-		return err
-	}
-	now := ep.m.now()
-	ep.m.touch(ep)
-	ep.m.unlock(now)
-	return err
+	return true, nil
 }
 
-// waitReadable waits for something to read.
-func (ep *Endpoint) waitReadable() error {
-	select {
-	case <-ep.readable.c:
-		return nil
-	default:
+// unlockAfterRead releases mu, and sends the flow control that was held back for
+// lack of room.
+func (ep *Endpoint) unlockAfterRead() {
+	m := ep.m
+	if !ep.engine.FlowControlPending() {
+		m.mu.Unlock()
+		return
 	}
-	select {
-	case <-ep.readable.c:
-		return nil
-	case <-ep.readDeadline.Wait():
-	}
-	ep.m.mu.Lock()
-	defer ep.m.mu.Unlock()
-	ep.engine.ReadWaiting = false
-	if ep.closed {
-		return net.ErrClosed
-	}
-	return os.ErrDeadlineExceeded
+	m.touch(ep)
+	m.unlock(m.now())
 }
