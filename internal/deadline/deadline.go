@@ -1,5 +1,6 @@
 // Package deadline has read and write deadlines for connections that wait on
-// channels, with the meaning that net.Conn gives them.
+// channels, with the meaning that net.Conn gives them, and what such connections
+// wait for: signals and turns.
 package deadline
 
 import (

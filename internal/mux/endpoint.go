@@ -46,8 +46,8 @@ type Endpoint struct {
 	routes   []route
 
 	readDeadline, writeDeadline deadline.Deadline
-	readTurn, sendTurn          turn
-	readable, sent              signal
+	readTurn, sendTurn          deadline.Turn
+	readable, sent              deadline.Signal
 
 	next, previous *Endpoint // in Mux.endpoints
 
@@ -67,26 +67,19 @@ type Endpoint struct {
 	stallTimeout          time.Duration
 }
 
-// A turn lets one goroutine in at a time. It is not a sync.Mutex because those
-// who wait have deadlines. Guarded by mu.
-type turn struct {
-	taken bool
-	free  signal
-}
-
 // enter waits for the turn, for the deadline, or until the endpoint is closed.
 // Without an error it returns with mu locked.
-func (ep *Endpoint) enter(t *turn, d *deadline.Deadline) error {
+func (ep *Endpoint) enter(t *deadline.Turn, d *deadline.Deadline) error {
 	m := ep.m
 	m.mu.Lock()
 	if !ep.closed && d.Exceeded() {
 		m.mu.Unlock()
 		return os.ErrDeadlineExceeded
 	}
-	for t.taken && !ep.closed {
-		t.free.make()
+	for t.Taken && !ep.closed {
+		t.Free.Make()
 		m.mu.Unlock()
-		if !t.free.wait(d) {
+		if !t.Free.Wait(d) {
 			return ep.exceeded()
 		}
 		m.mu.Lock()
@@ -95,14 +88,8 @@ func (ep *Endpoint) enter(t *turn, d *deadline.Deadline) error {
 		m.mu.Unlock()
 		return net.ErrClosed
 	}
-	t.taken = true
+	t.Taken = true
 	return nil
-}
-
-// leave ends the turn. Under mu.
-func (t *turn) leave() {
-	t.taken = false
-	t.free.set()
 }
 
 // exceeded is what a call returns whose deadline has come. At Close they all come.
@@ -111,43 +98,6 @@ func (ep *Endpoint) exceeded() error {
 		return net.ErrClosed
 	}
 	return os.ErrDeadlineExceeded
-}
-
-// A signal wakes the one who waits for it, also when it came first. It takes a
-// channel when somebody waits: connections that are open and idle can be many.
-type signal struct{ c chan struct{} }
-
-// make is called before wait. Under mu.
-func (s *signal) make() {
-	if s.c == nil {
-		s.c = make(chan struct{}, 1)
-	}
-}
-
-// wait waits for the signal. It reports false if the deadline comes first.
-func (s *signal) wait(d *deadline.Deadline) bool {
-	select {
-	case <-s.c:
-		return true
-	default:
-	}
-	select {
-	case <-s.c:
-		return true
-	case <-d.Wait():
-		return false
-	}
-}
-
-// set wakes. Under mu.
-func (s *signal) set() {
-	if s.c == nil {
-		return
-	}
-	select {
-	case s.c <- struct{}{}:
-	default:
-	}
 }
 
 // ErrClosedByPeer is what sending fails with when the other end has gone.
@@ -290,10 +240,10 @@ func (ep *Endpoint) Stats() engine.Stats {
 func (ep *Endpoint) wake() {
 	ev := ep.engine.TakeEvents()
 	if ev&engine.Readable != 0 {
-		ep.readable.set()
+		ep.readable.Set()
 	}
 	if ev&(engine.SendDone|engine.SendSpace) != 0 {
-		ep.sent.set()
+		ep.sent.Set()
 	}
 }
 
@@ -301,7 +251,7 @@ func (ep *Endpoint) wake() {
 // being sent is left to Mux.abortSends. Under mu.
 func (ep *Endpoint) fail(err error) {
 	ep.err = err
-	ep.readable.set()
+	ep.readable.Set()
 }
 
 // failSend ends the transmission that the frame of that number belongs to, if one
@@ -334,8 +284,8 @@ func (ep *Endpoint) Close() bool {
 	}
 	m.forget(ep)
 	m.unlink(ep)
-	ep.readable.set()
-	ep.sent.set()
+	ep.readable.Set()
+	ep.sent.Set()
 	m.unlock(now)
 	// Who waits for a turn is woken by the deadlines.
 	ep.readDeadline.Set(past)
@@ -392,7 +342,7 @@ func (ep *Endpoint) Send(format *wire.Format, p []byte) error {
 		m.unlock(now)
 		err = ep.finish()
 	}
-	ep.sendTurn.leave()
+	ep.sendTurn.Leave()
 	m.mu.Unlock()
 	return err
 }
@@ -434,7 +384,7 @@ func (ep *Endpoint) finish() error {
 func (ep *Endpoint) result() (done bool, err error) {
 	switch {
 	case ep.engine.Sending():
-		ep.sent.make()
+		ep.sent.Make()
 		return false, nil
 	case ep.engine.SendResult() == engine.OK:
 		return true, nil
@@ -456,7 +406,7 @@ func sendError(err error) error {
 
 // waitSent waits for a change in the transmission. At the deadline it ends it.
 func (ep *Endpoint) waitSent() error {
-	if ep.sent.wait(&ep.writeDeadline) {
+	if ep.sent.Wait(&ep.writeDeadline) {
 		return nil
 	}
 	return ep.expire()
@@ -494,7 +444,7 @@ func (ep *Endpoint) SendFrom(format *wire.Format, r io.Reader, size uint32) erro
 	defer func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		ep.sendTurn.leave()
+		ep.sendTurn.Leave()
 	}()
 	buffers := chunks.Get().(*[2][chunkSize]byte)
 	defer chunks.Put(buffers)

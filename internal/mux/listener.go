@@ -20,8 +20,8 @@ type Listener struct {
 	made   func(*Endpoint)
 
 	current  *Endpoint
-	backlog  []*Endpoint // not accepted yet
-	accepted signal      // there is one, or the end
+	backlog  []*Endpoint     // not accepted yet
+	accepted deadline.Signal // there is one, or the end
 	deadline deadline.Deadline
 	closed   bool
 	err      error
@@ -31,7 +31,8 @@ type Listener struct {
 // given to made before anything happens to it; made must not call it, but may set
 // its User and Observer.
 func (m *Mux) Listen(s *Spec, made func(*Endpoint)) (*Listener, error) {
-	l := &Listener{m: m, spec: *s, made: made, accepted: signal{make(chan struct{}, 1)}}
+	l := &Listener{m: m, spec: *s, made: made}
+	l.accepted.Make()
 	m.mu.Lock()
 	if m.err != nil {
 		defer m.mu.Unlock()
@@ -70,7 +71,7 @@ func (l *Listener) endpoint(now engine.Time, f *canbus.Frame, rt route) *Endpoin
 	l.current = l.m.newEndpoint(&l.spec, l.made)
 	l.current.listener = l
 	l.backlog = append(l.backlog, l.current)
-	l.accepted.set()
+	l.accepted.Set()
 	return l.current
 }
 
@@ -90,7 +91,7 @@ func (l *Listener) ended(ep *Endpoint) bool {
 // fail makes Accept fail. Under mu.
 func (l *Listener) fail(err error) {
 	l.err = err
-	l.accepted.set()
+	l.accepted.Set()
 }
 
 // Accept waits for an endpoint that a message has made.
@@ -100,14 +101,13 @@ func (l *Listener) Accept() (*Endpoint, error) {
 		if ep, err := l.next(); ep != nil || err != nil {
 			return ep, err
 		}
-		select {
-		case <-l.accepted.c:
-		case <-l.deadline.Wait():
-			if l.isClosed() {
-				return nil, net.ErrClosed
-			}
-			return nil, os.ErrDeadlineExceeded
+		if l.accepted.Wait(&l.deadline) {
+			continue
 		}
+		if l.isClosed() {
+			return nil, net.ErrClosed
+		}
+		return nil, os.ErrDeadlineExceeded
 	}
 }
 
@@ -141,7 +141,7 @@ func (l *Listener) next() (ep *Endpoint, err error) {
 		err = l.err
 	}
 	if len(l.backlog) > 0 || err != nil {
-		l.accepted.set()
+		l.accepted.Set()
 	}
 	return ep, err
 }
@@ -160,7 +160,7 @@ func (l *Listener) Close() (waiting []*Endpoint, ok bool) {
 	if l.current == nil {
 		l.removeRoutes()
 	}
-	l.accepted.set()
+	l.accepted.Set()
 	l.m.mu.Unlock()
 	l.deadline.Set(past)
 	l.m.applyFilters() // see Endpoint.Close

@@ -37,19 +37,19 @@ func (ep *Endpoint) read(how engine.Reading, take func() (why engine.Code, ok bo
 	for {
 		done, err := ep.tryRead(how, take)
 		if done {
-			ep.readTurn.leave()
+			ep.readTurn.Leave()
 		} else {
-			ep.readable.make()
+			ep.readable.Make()
 		}
 		ep.unlockAfterRead()
 		if done {
 			return err
 		}
-		inTime := ep.readable.wait(&ep.readDeadline)
+		inTime := ep.readable.Wait(&ep.readDeadline)
 		m.mu.Lock()
 		if !inTime {
 			ep.engine.ReadWaiting = false
-			ep.readTurn.leave()
+			ep.readTurn.Leave()
 			m.mu.Unlock()
 			return ep.exceeded()
 		}
