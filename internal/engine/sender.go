@@ -149,6 +149,10 @@ func (e *Engine) Sending() bool { return e.tx.state != sendIdle }
 // SendResult is how the last transmission ended.
 func (e *Engine) SendResult() Code { return e.tx.result }
 
+// GivenOut reports whether PollTransmit has given out the last frame of the last
+// transmission, however that ended: then the peer may have the whole message.
+func (e *Engine) GivenOut() bool { return e.tx.taken == e.tx.size }
+
 // Abort ends the transmission, if there is one. Frames that PollTransmit gave out
 // before may still reach the bus; see Withdrawn.
 func (e *Engine) Abort(now Time, why Code) {
