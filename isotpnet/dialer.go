@@ -18,6 +18,9 @@ import (
 // addresses. ISO-TP has no handshake: nothing is sent, and that the peer exists is
 // not known until it answers. A pair that is open already in this process is
 // refused with syscall.EADDRINUSE. The net.Conn is a [*Conn].
+//
+// Dial("isotp-stream", "vcan0/7E0:7E8") opens one of many connections over a pair,
+// to a peer that listens there: see [StreamConn], which the net.Conn then is.
 func Dial(network, address string) (net.Conn, error) {
 	return new(Dialer).Dial(network, address)
 }
@@ -38,8 +41,15 @@ type Dialer struct {
 	Functional Addr
 
 	// Timeout is how long opening the bus may take. 0: as long as it takes.
-	// Negative: it has passed already, as in net.Dialer.
+	// Negative: it has passed already, as in net.Dialer. On "isotp-stream" the
+	// peer's answer is in it, and 0 stands for 3 s.
 	Timeout time.Duration
+
+	// KeepAlive and KeepAliveConfig say when a peer that is silent is asked for a
+	// sign of life on "isotp-stream": as in [net.Dialer], by default after 15 s.
+	// Nothing of it concerns "isotp".
+	KeepAlive       time.Duration
+	KeepAliveConfig net.KeepAliveConfig
 
 	// Control, if it is not nil, is called with the network and address as
 	// dialled and each socket of the kernel's ISO-TP, when its options are set
@@ -53,12 +63,20 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, address)
 }
 
-// DialContext opens a connection. The context bounds the opening of the bus, not
-// the connection's life. Its signature is that of http.Transport.DialContext.
+// DialContext opens a connection. The context bounds the opening of the bus, and
+// on "isotp-stream" of the connection, not the connection's life. Its signature is
+// that of http.Transport.DialContext.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	addr, err := ParseAddr(address)
 	if err != nil {
 		return nil, opError(opDial, network, nil, nil, err)
+	}
+	if isStream(network) {
+		c, err := d.DialStream(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
 	}
 	c, err := d.DialAddr(ctx, network, addr)
 	if err != nil {
@@ -67,7 +85,8 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	return c, nil
 }
 
-// DialAddr is DialContext for an address that is parsed already.
+// DialAddr is DialContext on one of the networks "isotp", for an address that is
+// parsed already. See [Dialer.DialStream] for "isotp-stream".
 func (d *Dialer) DialAddr(ctx context.Context, network string, addr Addr) (*Conn, error) {
 	c, err := d.dial(ctx, network, addr)
 	if err != nil {
@@ -91,6 +110,11 @@ func (d *Dialer) dial(ctx context.Context, network string, addr Addr) (*Conn, er
 		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
 		defer cancel()
 	}
+	return d.dialMessages(ctx, network, addr)
+}
+
+// dialMessages is dial once everything is checked.
+func (d *Dialer) dialMessages(ctx context.Context, network string, addr Addr) (*Conn, error) {
 	c, why, err := open(ctx, network, d.kernelRefuses(addr), userRefuses(&d.Config, d.Control),
 		func() (*Conn, error) { return d.dialKernel(network, addr) },
 		func() (*Conn, error) { return d.dialUser(ctx, network, addr) })
@@ -223,7 +247,7 @@ func checkNetwork(network string) error {
 	case "isotp", "isotp:user", "isotp:kernel":
 		return nil
 	case "isotp-stream", "isotp-stream:kernel", "isotp-stream:user":
-		return unsupportedError("isotp-stream is not there yet; isotp sends and receives messages")
+		return &net.AddrError{Err: "this network carries connections as TCP's: use Dial, or DialStream and ListenStream", Addr: network}
 	}
 	return net.UnknownNetworkError(network)
 }

@@ -29,6 +29,8 @@
 //	isotp         messages: one Write is one ISO-TP message
 //	isotp:user    the same, on the engine of this package, on every system
 //	isotp:kernel  the same, on Linux's ISO-TP socket (CAN_ISOTP)
+//	isotp-stream  connections as TCP's, many over one pair of addresses; also
+//	              isotp-stream:user and isotp-stream:kernel
 //
 // isotp takes the kernel's backend on a network interface of Linux, if the kernel
 // has it and can do what address, [Config] and [Dialer] ask for; else the engine.
@@ -36,8 +38,36 @@
 // backend that is asked for and cannot says why, with errors.ErrUnsupported. Fields
 // that are zero never decide. See "Backends" below for the differences.
 //
-// The network isotp-stream (connections as TCP's) is known, and refused with
-// errors.ErrUnsupported: it comes in a later version.
+// # Streams
+//
+// On isotp-stream a [StreamConn] is for code that expects TCP: net/http, crypto/tls,
+// encoding/gob, ssh, gateways. Both ends must be this package's. A dialler asks, a
+// listener accepts, either side may speak first, and [StreamConn.CloseWrite] ends
+// one direction. Any number of connections share a pair of addresses, which to them
+// is what an IP address is to TCP, and each has a window: one that nobody reads
+// does not hold up the others, on the kernel's backend neither.
+//
+//	ln, err := isotpnet.Listen("isotp-stream", "can0/7E8:7E0")
+//	http.Serve(ln, handler)
+//
+//	d := isotpnet.Dialer{}
+//	client := http.Client{Transport: &http.Transport{
+//		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+//			return d.DialContext(ctx, "isotp-stream", "can0/7E0:7E8")
+//		},
+//	}}
+//
+// What the bus loses is not sent again: ISO-TP sees to it on a bus that works. But
+// no loss goes unnoticed: both ends then get syscall.ECONNRESET, and what was read
+// is what was written. Dial fails with syscall.ECONNREFUSED where nobody listens,
+// and with a time-out where nobody answers. A peer that was restarted is
+// syscall.ECONNRESET as soon as anything is sent, one that is silent
+// syscall.ETIMEDOUT (see Dialer.KeepAlive); a message that nobody takes is a
+// [*ProtocolError] with TimeoutBs after a second.
+//
+// All connections over one pair in a process, and its listener, share one Config.
+// While one of them is open, and up to three seconds after its Close if the peer
+// does not answer that, "isotp" cannot have the pair.
 //
 // # Addresses
 //

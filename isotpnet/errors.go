@@ -13,7 +13,8 @@ import (
 
 // Errors inside a *net.OpError, to be found with errors.Is, beside net.ErrClosed
 // and os.ErrDeadlineExceeded. A pair of addresses that is open already is
-// syscall.EADDRINUSE, what there is not yet errors.ErrUnsupported.
+// syscall.EADDRINUSE, what cannot be had here errors.ErrUnsupported. Connections on
+// "isotp-stream" have a [*StreamError] of their own.
 var (
 	// ErrMessageTooLong is the error of a Write longer than
 	// Config.MaxSendSize, or than a Single Frame where only such can be sent.

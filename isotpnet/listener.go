@@ -13,7 +13,8 @@ import (
 )
 
 // Listen listens for messages from one peer: Listen("isotp", "vcan0/7E8:7E0")
-// hears 7E0 and answers on 7E8. See [Listener]. The net.Listener is a [*Listener].
+// hears 7E0 and answers on 7E8. See [Listener]. The net.Listener is a [*Listener],
+// and on "isotp-stream" a [*StreamListener].
 func Listen(network, address string) (net.Listener, error) {
 	return new(ListenConfig).Listen(context.Background(), network, address)
 }
@@ -33,6 +34,11 @@ type ListenConfig struct {
 
 	// Control is called with the listener's socket: see Dialer.Control.
 	Control func(network, address string, c syscall.RawConn) error
+
+	// KeepAlive and KeepAliveConfig are those of the connections accepted on
+	// "isotp-stream": see Dialer.KeepAlive.
+	KeepAlive       time.Duration
+	KeepAliveConfig net.KeepAliveConfig
 }
 
 // A Listener waits for a first message on one pair of addresses. ISO-TP has no
@@ -64,6 +70,13 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 	addr, err := ParseAddr(address)
 	if err != nil {
 		return nil, opError(opListen, network, nil, nil, err)
+	}
+	if isStream(network) {
+		l, err := lc.ListenStream(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return l, nil
 	}
 	l, err := lc.listen(ctx, network, addr)
 	if err != nil {

@@ -377,7 +377,7 @@ func TestWindowIsSentWhenHalfOfItIsFree(t *testing.T) {
 	sc := newScript(t)
 	s := sc.dial()
 	fill := func(n int) {
-		p := make([]byte, n+longHeader)
+		p := make([]byte, n+LongHeader)
 		n += put(p, kindData, s.key|acceptedKey, s.expect, n)
 		sc.e.HandleMessage(sc.now, p[:n])
 	}

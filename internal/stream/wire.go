@@ -16,10 +16,11 @@ const (
 	MinMessage = 7
 
 	shortHeader = 5
-	longHeader  = 7
-	maxShort    = 14           // the longest message with a short header
-	minLong     = maxShort + 3 // the shortest with a long one
-	escape      = 15
+	// LongHeader is how much of a long message is no payload.
+	LongHeader = 7
+	maxShort   = 14           // the longest message with a short header
+	minLong    = maxShort + 3 // the shortest with a long one
+	escape     = 15
 
 	fromAcceptor = 0x80
 
@@ -124,7 +125,7 @@ func (m *message) parse(p []byte) bool {
 	}
 	header := shortHeader
 	if n := int(p[0] & 0x0F); n == escape {
-		header = longHeader
+		header = LongHeader
 		if len(p) < minLong || int(binary.BigEndian.Uint16(p[5:])) != len(p) {
 			return false
 		}
@@ -159,8 +160,8 @@ func put(b []byte, kind kind, k key, seq uint16, n int) int {
 		return shortHeader
 	}
 	b[0] |= escape
-	binary.BigEndian.PutUint16(b[5:], uint16(n+longHeader))
-	return longHeader
+	binary.BigEndian.PutUint16(b[5:], uint16(n+LongHeader))
+	return LongHeader
 }
 
 // room is how much of a stream a message of at most that length carries.
@@ -168,5 +169,5 @@ func room(length int) int {
 	if length < minLong {
 		return min(length, maxShort) - shortHeader
 	}
-	return length - longHeader
+	return length - LongHeader
 }

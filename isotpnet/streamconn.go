@@ -1,0 +1,430 @@
+package isotpnet
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"example.com/isotp/internal/deadline"
+	"example.com/isotp/internal/stream"
+)
+
+var (
+	_ net.Conn      = (*StreamConn)(nil)
+	_ io.ReaderFrom = (*StreamConn)(nil)
+)
+
+// A StreamConn is a connection on the network "isotp-stream": bytes in both
+// directions, as TCP's, over ISO-TP messages. It is safe for concurrent use; Writes
+// take turns, and so do Reads.
+//
+// Any number of them, up to 1024, share one pair of addresses; each has a window of
+// 65280 bytes, so that one that is not read does not hold up the others. What is
+// read is what was written, up to an error. There is no repetition of messages
+// that the bus has lost: then both ends get syscall.ECONNRESET.
+//
+// Errors are *net.OpError, but for io.EOF, and for those of the other side in
+// ReadFrom. Those that end a connection are returned by every later call: a
+// [*StreamError], which is syscall.ECONNRESET or ETIMEDOUT, a *ProtocolError of
+// the message that could not be sent, or what the bus failed with.
+type StreamConn struct {
+	pair          *streamPair
+	network       string
+	local, remote Addr
+	session       *stream.Session // under pair.mu
+
+	readDeadline, writeDeadline deadline.Deadline
+
+	// Under pair.mu.
+	closed             bool
+	writeAt            time.Time // the write deadline
+	ending             bool      // CloseWrite was called
+	reading, writing   turn
+	readable, writable signal
+	ended              signal // END was handed over, or will not be
+}
+
+// closeWait is how long Close and CloseWrite wait for END to be handed over: so a
+// program may end after them. With a bus that takes nothing they do not wait for
+// ever.
+const closeWait = time.Second
+
+func newStreamConn(p *streamPair, s *stream.Session, network string, keep stream.KeepAlive) *StreamConn {
+	c := &StreamConn{pair: p, session: s, network: network, remote: p.key.addr, local: p.key.addr.Mirror()}
+	s.User = c
+	s.SetKeepAlive(keep)
+	return c
+}
+
+// Read reads what has arrived, and waits if there is nothing. After the peer's
+// CloseWrite or Close, and when all is read, it returns io.EOF. With an empty p it
+// returns 0, nil at once.
+func (c *StreamConn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := c.read(p)
+	return n, c.error(opRead, err)
+}
+
+func (c *StreamConn) read(p []byte) (int, error) {
+	c.pair.mu.Lock()
+	defer c.pair.unlock()
+	if err := c.take(&c.reading, &c.readDeadline); err != nil {
+		return 0, err
+	}
+	defer c.reading.leave()
+	for {
+		if n, err := c.session.Read(p); n > 0 || err != nil {
+			return n, streamError(err)
+		}
+		if err := c.wait(&c.readable, &c.readDeadline); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Write sends p, cut into messages, and returns when the last of them is handed
+// over to the bus, as [Conn.Write] does; the peer's Read may not have got it yet.
+// With an error n is how many bytes were handed over in whole messages. After a
+// deadline writing can go on with the rest; on the kernel's backend a message whose
+// deadline came may still be on its way, and counts. After CloseWrite the error is
+// syscall.EPIPE.
+func (c *StreamConn) Write(p []byte) (int, error) {
+	n, err := c.write(p)
+	return n, c.error(opWrite, err)
+}
+
+func (c *StreamConn) write(p []byte) (n int, err error) {
+	pair, s := c.pair, c.session
+	pair.mu.Lock()
+	defer pair.unlock()
+	if err := c.take(&c.writing, &c.writeDeadline); err != nil {
+		return 0, err
+	}
+	defer c.writing.leave()
+	if err := c.unwritable(); err != nil || len(p) == 0 {
+		return 0, err
+	}
+	before := s.SentBytes()
+	s.Offer(pair.now(), p)
+	for err == nil && s.Offered() > 0 {
+		if next, _ := pair.proto.Pending(); next == s && !pair.sending {
+			pair.sending = true
+			err = pair.transmit(c)
+			pair.sending = false
+			continue
+		}
+		err = c.wait(&c.writable, &c.writeDeadline)
+	}
+	s.Withdraw()
+	n = int(s.SentBytes() - before)
+	if n == len(p) {
+		return n, nil
+	}
+	if broken := c.unwritable(); broken != nil {
+		err = broken // it tells more, and later calls will return it
+	}
+	return n, err
+}
+
+// unwritable returns why nothing can be written any more. Under pair.mu.
+func (c *StreamConn) unwritable() error {
+	switch {
+	case c.closed:
+		return net.ErrClosed
+	case c.session.Err() != nil:
+		return streamError(c.session.Err())
+	case c.ending:
+		return os.NewSyscallError("write", syscall.EPIPE)
+	}
+	return nil
+}
+
+// take waits for the turn to read or to write. Under pair.mu.
+func (c *StreamConn) take(t *turn, d *deadline.Deadline) error {
+	for {
+		switch {
+		case c.closed:
+			return net.ErrClosed
+		case d.Exceeded():
+			return os.ErrDeadlineExceeded
+		case !t.taken:
+			t.taken = true
+			return nil
+		}
+		if err := c.wait(&t.free, d); err != nil {
+			return err
+		}
+	}
+}
+
+// wait releases pair.mu and waits for a signal, the deadline, or Close.
+func (c *StreamConn) wait(s *signal, d *deadline.Deadline) error {
+	made := s.made()
+	c.pair.unlock()
+	late := false
+	select {
+	case <-made:
+	default:
+		select {
+		case <-made:
+		case <-d.Wait():
+			late = true
+		}
+	}
+	c.pair.mu.Lock()
+	switch {
+	case c.closed:
+		return net.ErrClosed
+	case late:
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// streamChunks are for ReadFrom.
+var streamChunks = sync.Pool{New: func() any { return new([streamChunk]byte) }}
+
+// streamChunk is how much ReadFrom reads at once: a number of full messages.
+const streamChunk = 8 * (stream.MaxMessage - stream.LongHeader)
+
+// ReadFrom writes what it reads from r until r ends. [io.Copy] uses it.
+func (c *StreamConn) ReadFrom(r io.Reader) (n int64, err error) {
+	buf := streamChunks.Get().(*[streamChunk]byte)
+	defer streamChunks.Put(buf)
+	for {
+		k, readErr := r.Read(buf[:])
+		if k > 0 {
+			k, err := c.Write(buf[:k])
+			n += int64(k)
+			if err != nil {
+				return n, err
+			}
+		}
+		switch {
+		case readErr == io.EOF:
+			return n, nil
+		case readErr != nil:
+			return n, readErr
+		}
+	}
+}
+
+// Close ends the connection in both directions. Calls that wait return
+// net.ErrClosed; what was written reaches the peer, whose Read then returns io.EOF.
+// But if something was not read, which is lost then, the peer gets
+// syscall.ECONNRESET, as it does when it goes on writing. A second Close does
+// nothing.
+func (c *StreamConn) Close() error {
+	p := c.pair
+	p.mu.Lock()
+	if c.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	p.users--
+	c.session.Close(p.now())
+	if p.sender == c {
+		p.limit(past) // for its Write to return
+	}
+	c.readDeadline.Set(past)
+	c.writeDeadline.Set(past)
+	c.awaitEnd()
+	p.unlock()
+	return nil
+}
+
+// CloseWrite ends our direction: the peer's Read returns io.EOF after what was
+// written. Reading goes on. It waits for a Write that is under way.
+func (c *StreamConn) CloseWrite() error {
+	p := c.pair
+	p.mu.Lock()
+	defer p.unlock()
+	switch {
+	case c.ending && !c.closed:
+		return nil
+	case c.unwritable() != nil:
+		return c.error(opClose, c.unwritable())
+	}
+	c.ending = true
+	c.session.CloseWrite()
+	c.awaitEnd()
+	return nil
+}
+
+// awaitEnd waits, but not for long, until our END is handed over. Under pair.mu.
+func (c *StreamConn) awaitEnd() {
+	if c.session.Ended() {
+		return
+	}
+	timer := time.NewTimer(closeWait)
+	defer timer.Stop()
+	for late := false; !late && !c.session.Ended(); {
+		made := c.ended.made()
+		c.pair.unlock()
+		select {
+		case <-made:
+		case <-timer.C:
+			late = true
+		}
+		c.pair.mu.Lock()
+	}
+}
+
+// LocalAddr returns the address that the peer would dial, an [Addr]. All
+// connections over one pair of addresses have the same.
+func (c *StreamConn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr returns the address that was dialled or listened on, an [Addr].
+func (c *StreamConn) RemoteAddr() net.Addr { return c.remote }
+
+// SetDeadline sets the deadlines of reading and of writing; see [net.Conn]. On a
+// closed connection these methods return net.ErrClosed.
+func (c *StreamConn) SetDeadline(t time.Time) error {
+	err := c.setDeadline(&c.readDeadline, t)
+	if err == nil {
+		err = c.setDeadline(&c.writeDeadline, t)
+	}
+	return c.error(opSet, err)
+}
+
+// SetReadDeadline sets the deadline of reading.
+func (c *StreamConn) SetReadDeadline(t time.Time) error {
+	return c.error(opSet, c.setDeadline(&c.readDeadline, t))
+}
+
+// SetWriteDeadline sets the deadline of writing. See Write for what a deadline
+// does to the message being sent.
+func (c *StreamConn) SetWriteDeadline(t time.Time) error {
+	return c.error(opSet, c.setDeadline(&c.writeDeadline, t))
+}
+
+func (c *StreamConn) setDeadline(d *deadline.Deadline, t time.Time) error {
+	p := c.pair
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	d.Set(t)
+	if d == &c.writeDeadline {
+		c.writeAt = t
+		if p.sender == c {
+			p.limit(t)
+		}
+	}
+	return nil
+}
+
+// SetKeepAlive says whether the peer is asked for a sign of life while nothing
+// happens. It is, unless Dialer.KeepAlive or ListenConfig.KeepAlive says otherwise.
+func (c *StreamConn) SetKeepAlive(on bool) error {
+	return c.setKeepAlive(func(k *stream.KeepAlive) { k.Off = !on })
+}
+
+// SetKeepAlivePeriod sets after what time without a message from the peer it is
+// asked, and in what intervals then. See [net.TCPConn.SetKeepAlivePeriod].
+func (c *StreamConn) SetKeepAlivePeriod(d time.Duration) error {
+	return c.setKeepAlive(func(k *stream.KeepAlive) { k.Idle, k.Interval = d, d })
+}
+
+// SetKeepAliveConfig sets all of it. In config 0 stands for the default of
+// [net.KeepAliveConfig], and what is negative is left as it is.
+func (c *StreamConn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
+	return c.setKeepAlive(func(k *stream.KeepAlive) { applyKeepAlive(k, config) })
+}
+
+func (c *StreamConn) setKeepAlive(change func(*stream.KeepAlive)) error {
+	c.pair.mu.Lock()
+	defer c.pair.unlock()
+	if c.closed {
+		return c.error(opSet, net.ErrClosed)
+	}
+	k := c.session.KeepAlive()
+	change(&k)
+	c.session.SetKeepAlive(k)
+	return nil
+}
+
+func applyKeepAlive(k *stream.KeepAlive, config net.KeepAliveConfig) {
+	k.Off = !config.Enable
+	set := func(to *time.Duration, d, otherwise time.Duration) {
+		if d >= 0 {
+			*to = orDefault(d, otherwise)
+		}
+	}
+	set(&k.Idle, config.Idle, stream.DefaultKeepAlive.Idle)
+	set(&k.Interval, config.Interval, stream.DefaultKeepAlive.Interval)
+	if config.Count >= 0 {
+		k.Count = orDefault(config.Count, stream.DefaultKeepAlive.Count)
+	}
+}
+
+// newKeepAlive is what a Dialer or ListenConfig says, in the manner of net.Dialer.
+func newKeepAlive(d time.Duration, config net.KeepAliveConfig) stream.KeepAlive {
+	k := stream.DefaultKeepAlive
+	switch {
+	case config.Enable:
+		applyKeepAlive(&k, config)
+	case d < 0:
+		k.Off = true
+	case d > 0:
+		k.Idle, k.Interval = d, d
+	}
+	return k
+}
+
+// Backend returns what the messages are sent by: see [Conn.Backend].
+func (c *StreamConn) Backend() string { return c.pair.backend.name() }
+
+// Stats returns what has been counted so far of the messages of all connections
+// over the pair of addresses.
+func (c *StreamConn) Stats() Stats { return c.pair.backend.stats() }
+
+func (c *StreamConn) error(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return opError(op, c.network, c.local, c.remote, err)
+}
+
+// past is a deadline that has come.
+var past = time.Unix(1, 0)
+
+// A turn lets one goroutine in at a time; those who wait have deadlines. Under
+// streamPair.mu.
+type turn struct {
+	taken bool
+	free  signal
+}
+
+func (t *turn) leave() {
+	t.taken = false
+	t.free.set()
+}
+
+// A signal wakes one who waits for it, also when it came first. It takes a channel
+// when somebody waits. Under streamPair.mu.
+type signal struct{ c chan struct{} }
+
+func (s *signal) made() <-chan struct{} {
+	if s.c == nil {
+		s.c = make(chan struct{}, 1)
+	}
+	return s.c
+}
+
+func (s *signal) set() {
+	if s.c == nil {
+		return
+	}
+	select {
+	case s.c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,142 @@
+package isotpnet
+
+import (
+	"context"
+	"net"
+	"strings"
+	"time"
+
+	"example.com/isotp/internal/stream"
+)
+
+// defaultStreamTimeout is how long an OPEN is repeated.
+const defaultStreamTimeout = 3 * time.Second
+
+const streamNetwork = "isotp-stream"
+
+// isStream reports whether a network is one of connections as TCP's.
+func isStream(network string) bool {
+	name, _, _ := strings.Cut(network, ":")
+	return name == streamNetwork
+}
+
+// backendOf is the backend that a network names, or "".
+func backendOf(network string) string {
+	_, backend, _ := strings.Cut(network, ":")
+	return backend
+}
+
+// DialStream is DialContext on one of the networks "isotp-stream", for an address
+// that is parsed already. Context and Timeout bound the opening of the connection
+// too: until the peer answers it is asked again and again.
+//
+// Errors: syscall.ECONNREFUSED where nobody listens, a time-out where nobody
+// answers, those of DialAddr.
+func (d *Dialer) DialStream(ctx context.Context, network string, addr Addr) (*StreamConn, error) {
+	c, err := d.dialStream(ctx, network, addr)
+	if err != nil {
+		return nil, opError(opDial, network, nil, addr, err)
+	}
+	return c, nil
+}
+
+func (d *Dialer) dialStream(ctx context.Context, network string, addr Addr) (*StreamConn, error) {
+	if err := checkStreamNetwork(network); err != nil {
+		return nil, err
+	}
+	if err := checkStreamConfig(&d.Config, addr, d.Functional); err != nil {
+		return nil, err
+	}
+	if err := d.checkAddr(addr); err != nil {
+		return nil, err
+	}
+	timeout := d.Timeout
+	if timeout == 0 {
+		timeout = defaultStreamTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	p, err := joinPair(ctx, network, pairKey{d.Bus, addr}, &d.Config, func() (*Conn, error) {
+		plain := *d
+		plain.Timeout = 0 // it is in the context
+		return plain.dialMessages(ctx, messageNetwork(network), addr)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.dial(ctx, network, newKeepAlive(d.KeepAlive, d.KeepAliveConfig))
+}
+
+// dial opens a stream. The caller has joined the pair, which the stream now is for.
+func (p *streamPair) dial(ctx context.Context, network string, keep stream.KeepAlive) (*StreamConn, error) {
+	p.mu.Lock()
+	defer p.unlock()
+	if p.err != nil {
+		p.users--
+		return nil, p.err
+	}
+	s, err := p.proto.Dial(p.now())
+	if err != nil {
+		p.users--
+		return nil, dialError(err)
+	}
+	c := newStreamConn(p, s, network, keep)
+	for !s.Opened() {
+		made := c.readable.made()
+		p.unlock()
+		select {
+		case <-made:
+			err = nil
+		case <-ctx.Done():
+			err = contextError(ctx.Err())
+		}
+		p.mu.Lock()
+		if s.Opened() {
+			break
+		}
+		if s.Err() != nil {
+			err = dialError(s.Err())
+		} else if _, late := err.(timeoutError); late && p.controlErr != nil {
+			err = unansweredError{cause: p.controlErr}
+		}
+		if err != nil {
+			p.users--
+			c.closed = true
+			s.Close(p.now())
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// messageNetwork is the network of the messages below a stream.
+func messageNetwork(network string) string {
+	return "isotp" + strings.TrimPrefix(network, streamNetwork)
+}
+
+func checkStreamNetwork(network string) error {
+	switch network {
+	case streamNetwork, streamNetwork + ":" + backendUser, streamNetwork + ":" + backendKernel:
+		return nil
+	case "isotp", "isotp:user", "isotp:kernel":
+		return &net.AddrError{Err: "this network carries messages; connections as TCP's are on " + streamNetwork, Addr: network}
+	}
+	return net.UnknownNetworkError(network)
+}
+
+// checkStreamConfig refuses what streams cannot be made of.
+func checkStreamConfig(c *Config, addr, functional Addr) error {
+	switch {
+	case c.check() != nil:
+		return c.check()
+	case !addr.IsPair():
+		return &net.AddrError{Err: "a stream needs both sides of a pair, as in can0/7E0:7E8", Addr: addr.String()}
+	case functional.IsValid():
+		return &net.AddrError{Err: "a stream has two ends, so there is no functional address for it", Addr: functional.String()}
+	case c.ListenOnly:
+		return &ConfigError{Field: "ListenOnly", Value: true, Want: "a stream cannot be made without sending"}
+	case c.MaxSendSize != 0 && c.MaxSendSize < stream.MinMessage:
+		return &ConfigError{Field: "MaxSendSize", Value: c.MaxSendSize, Want: "a stream needs at least 7"}
+	}
+	return nil
+}

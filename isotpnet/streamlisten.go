@@ -1,0 +1,258 @@
+package isotpnet
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"example.com/isotp/internal/deadline"
+	"example.com/isotp/internal/mux"
+	"example.com/isotp/internal/stream"
+)
+
+// streamBacklog is how many connections may wait for Accept. More are not answered:
+// their dialers go on asking.
+const streamBacklog = 128
+
+// A StreamListener accepts connections on the network "isotp-stream". A dialer has
+// its connection before Accept has returned it, and either side may speak first.
+//
+// When the bus fails Accept returns an error that is Temporary, unless the bus was
+// closed, and the next Accept opens the bus again: [net/http.Server] goes on in
+// this way.
+type StreamListener struct {
+	network  string
+	addr     Addr
+	join     func() (*streamPair, error)
+	keep     stream.KeepAlive
+	deadline deadline.Deadline
+
+	waiting signal // a connection waits, or the pair has failed
+
+	mu      sync.Mutex
+	pair    *streamPair // nil if it has to be opened anew
+	backend string
+	closed  bool
+}
+
+var _ net.Listener = (*StreamListener)(nil)
+
+// ListenStream is Listen on one of the networks "isotp-stream", for an address that
+// is parsed already.
+func (lc *ListenConfig) ListenStream(ctx context.Context, network string, addr Addr) (*StreamListener, error) {
+	l, err := lc.listenStream(ctx, network, addr)
+	if err != nil {
+		return nil, opError(opListen, network, nil, addr, err)
+	}
+	return l, nil
+}
+
+func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr Addr) (*StreamListener, error) {
+	if err := checkStreamNetwork(network); err != nil {
+		return nil, err
+	}
+	functional := Addr{}
+	if len(lc.Functional) > 0 {
+		functional = lc.Functional[0]
+	}
+	if err := checkStreamConfig(&lc.Config, addr, functional); err != nil {
+		return nil, err
+	}
+	if err := checkBus(addr, lc.Bus); err != nil {
+		return nil, err
+	}
+	d := &Dialer{Config: lc.Config, Bus: lc.Bus, Control: lc.Control}
+	join := func(ctx context.Context) (*streamPair, error) {
+		return joinPair(ctx, network, pairKey{d.Bus, addr}, &d.Config, func() (*Conn, error) {
+			return d.dialMessages(ctx, messageNetwork(network), addr)
+		})
+	}
+	l := &StreamListener{
+		network: network,
+		addr:    addr,
+		join:    func() (*streamPair, error) { return join(context.Background()) },
+		keep:    newKeepAlive(lc.KeepAlive, lc.KeepAliveConfig),
+		waiting: signal{make(chan struct{}, 1)},
+	}
+	p, err := join(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.listen(p); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// listen makes l the listener of a pair that was joined.
+func (l *StreamListener) listen(p *streamPair) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p.mu.Lock()
+	defer p.unlock()
+	var err error
+	switch {
+	case l.closed:
+		err = net.ErrClosed
+	case p.err != nil:
+		err = p.err
+	case p.listener != nil:
+		err = &mux.InUseError{Name: l.addr.String(), Other: l.addr.String()}
+	}
+	if err != nil {
+		p.users--
+		return err
+	}
+	p.listener = l
+	p.proto.Listen(streamBacklog)
+	l.pair, l.backend = p, p.backend.name()
+	return nil
+}
+
+// Accept waits for a connection, a [*StreamConn].
+func (l *StreamListener) Accept() (net.Conn, error) {
+	c, err := l.AcceptStream()
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// AcceptStream is Accept with the type that it returns.
+func (l *StreamListener) AcceptStream() (*StreamConn, error) {
+	c, err := l.accept()
+	if err != nil {
+		return nil, &net.OpError{Op: opAccept, Net: l.network, Addr: l.addr, Err: err}
+	}
+	return c, nil
+}
+
+func (l *StreamListener) accept() (*StreamConn, error) {
+	p, err := l.open()
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	for {
+		switch {
+		case p.err != nil:
+			p.unlock()
+			return nil, l.lose(p)
+		case p.listener != l:
+			p.unlock()
+			return nil, net.ErrClosed
+		case l.deadline.Exceeded():
+			p.unlock()
+			return nil, os.ErrDeadlineExceeded
+		}
+		if s := p.proto.Accept(); s != nil {
+			p.users++
+			c := newStreamConn(p, s, l.network, l.keep)
+			p.unlock()
+			return c, nil
+		}
+		p.unlock()
+		select {
+		case <-l.waiting.c:
+		case <-l.deadline.Wait():
+		}
+		p.mu.Lock()
+	}
+}
+
+// open returns the pair, which it opens again after it has failed.
+func (l *StreamListener) open() (*streamPair, error) {
+	l.mu.Lock()
+	closed, p := l.closed, l.pair
+	l.mu.Unlock()
+	switch {
+	case closed:
+		return nil, net.ErrClosed
+	case p != nil:
+		return p, nil
+	}
+	p, err := l.join()
+	if err == nil {
+		err = l.listen(p)
+	}
+	switch {
+	case err == net.ErrClosed:
+		return nil, err
+	case err != nil:
+		return nil, passing(err)
+	}
+	return p, nil
+}
+
+// lose gives up the pair, which has failed, and returns why.
+func (l *StreamListener) lose(p *streamPair) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return net.ErrClosed
+	}
+	if l.pair == p {
+		l.pair = nil
+		l.stop(p)
+	}
+	l.waiting.set() // for the next Accept that waits
+	return passing(p.err)
+}
+
+// stop ends listening on a pair. Under mu.
+func (l *StreamListener) stop(p *streamPair) {
+	p.mu.Lock()
+	defer p.unlock()
+	p.listener = nil
+	p.users--
+	p.proto.StopListening()
+}
+
+// passing makes an error of the bus one that may pass, unless somebody has closed
+// the bus.
+func passing(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return acceptError{err}
+}
+
+// SetDeadline sets the deadline of Accept.
+func (l *StreamListener) SetDeadline(t time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return opError(opSet, l.network, nil, l.addr, net.ErrClosed)
+	}
+	l.deadline.Set(t)
+	return nil
+}
+
+// Backend returns what the listener runs on: see [Conn.Backend].
+func (l *StreamListener) Backend() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.backend
+}
+
+// Addr returns the address that is listened on, an [Addr].
+func (l *StreamListener) Addr() net.Addr { return l.addr }
+
+// Close ends the listener; connections that wait for Accept are reset, the others
+// live on. A second Close does nothing.
+func (l *StreamListener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	if l.pair != nil {
+		l.stop(l.pair)
+	}
+	l.deadline.Set(past)
+	return nil
+}

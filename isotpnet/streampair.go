@@ -1,0 +1,403 @@
+package isotpnet
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"reflect"
+	"sync"
+	"syscall"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/mux"
+	"example.com/isotp/internal/stream"
+)
+
+// A streamPair is one pair of addresses with all its streams: those of a listener,
+// of any number of dials, and those that are closed but not yet over. It sends and
+// receives by a backend, like a Conn.
+//
+// One goroutine reads the messages, and hands them to the streams. A Write sends
+// its own data from the goroutine that called it; what nobody waits for (answers,
+// windows, ends) is sent by a goroutine that lives as long as there is some. Only
+// one of them sends at a time: the one that found sending false. So a stream's
+// deadline concerns the stream's own messages only.
+//
+// The order of locks is streamPairs, StreamListener.mu, streamPair.mu, those of the
+// backend. No message is sent or received under any.
+type streamPair struct {
+	key     pairKey
+	config  Config
+	network string        // as first dialled or listened on
+	opened  chan struct{} // closed when the fields below are set
+	ended   chan struct{} // closed when the pair may be opened anew
+
+	conn    *Conn // err is set if there is none
+	backend streamBackend
+	began   time.Time
+
+	mu       sync.Mutex
+	proto    stream.Endpoint
+	listener *StreamListener
+	users    int   // the listener, and the streams that are not closed
+	err      error // why there is no transport any more
+	over     bool  // nobody can join any more
+
+	sending    bool        // a goroutine is at it
+	sender     *StreamConn // whose message is under way; nil if none or for no stream
+	limited    bool        // the backend has a write deadline
+	controlErr error       // of the last message without a stream
+	out        [stream.MaxMessage]byte
+
+	timer   *time.Timer // for timerAt, 0 if that is not set
+	timerAt stream.Time
+}
+
+// A streamBackend is a backend that streams can be made of.
+type streamBackend interface {
+	backend
+	// sendTracked sends a message as send does. handed: the peer may have got it,
+	// whatever the error is.
+	sendTracked(p []byte) (handed bool, err error)
+}
+
+var _ streamBackend = (*userConn)(nil)
+
+func (u *userConn) sendTracked(p []byte) (handed bool, err error) {
+	handed, err = u.endpoint.HandOver(u.endpoint.Format(), p)
+	return handed, protocolError(err)
+}
+
+const (
+	// maxStreams is how many there can be over one pair of addresses.
+	maxStreams = 1024
+	// streamWindow is how many bytes of each may wait to be read.
+	streamWindow = stream.MaxWindow
+	// maxFailures of reading in a row, while nothing comes, are the end.
+	maxFailures = 3
+)
+
+// streamPairs are those of this process.
+var streamPairs = struct {
+	sync.Mutex
+	open map[pairKey]*streamPair
+}{open: make(map[pairKey]*streamPair)}
+
+// A pairKey says which pair of addresses, on which bus.
+type pairKey struct {
+	bus  canbus.Bus // nil if addr names it
+	addr Addr
+}
+
+// joinPair returns the pair of addresses, which it opens if it is not there. leave
+// must be called when it is no longer needed.
+func joinPair(ctx context.Context, network string, key pairKey, config *Config, open func() (*Conn, error)) (*streamPair, error) {
+	if key.bus != nil && !reflect.ValueOf(key.bus).Comparable() {
+		_, err := mux.On(key.bus)
+		return nil, err
+	}
+	for {
+		streamPairs.Lock()
+		p := streamPairs.open[key]
+		if p == nil {
+			p = &streamPair{
+				key: key, config: *config, network: network, users: 1,
+				opened: make(chan struct{}), ended: make(chan struct{}),
+			}
+			streamPairs.open[key] = p
+			streamPairs.Unlock()
+			return p, p.open(open)
+		}
+		streamPairs.Unlock()
+		switch joined, err := p.join(ctx, network, config); {
+		case err != nil:
+			return nil, err
+		case joined:
+			return p, nil
+		}
+	}
+}
+
+// join makes the caller one of its users. It reports false when the pair is no
+// more, after waiting for that.
+func (p *streamPair) join(ctx context.Context, network string, config *Config) (bool, error) {
+	select {
+	case <-p.opened:
+	case <-ctx.Done():
+		return false, contextError(ctx.Err())
+	}
+	p.mu.Lock()
+	switch {
+	case p.over:
+	case p.config != *config:
+		p.mu.Unlock()
+		return false, &streamsDifferError{p.key.addr, "another Config"}
+	case backendOf(network) != "" && backendOf(network) != p.backend.name():
+		p.mu.Unlock()
+		return false, &streamsDifferError{p.key.addr, "the " + p.backend.name() + " backend"}
+	default:
+		p.users++
+		p.mu.Unlock()
+		return true, nil
+	}
+	p.mu.Unlock()
+	select {
+	case <-p.ended:
+		return false, nil
+	case <-ctx.Done():
+		return false, contextError(ctx.Err())
+	}
+}
+
+// A streamsDifferError says that a pair is open already, but not as asked for.
+type streamsDifferError struct {
+	addr Addr
+	with string
+}
+
+func (e *streamsDifferError) Error() string {
+	return e.addr.String() + " is already open in this process with " + e.with + "; all streams over one pair of addresses share both"
+}
+
+// Is makes it the error of an address in use.
+func (e *streamsDifferError) Is(target error) bool { return target == syscall.EADDRINUSE }
+
+// open opens the pair for its first user.
+func (p *streamPair) open(open func() (*Conn, error)) error {
+	conn, err := open()
+	if err != nil {
+		p.over = true
+		close(p.opened)
+		p.forget()
+		return err
+	}
+	p.conn, p.backend, p.began = conn, conn.backend.(streamBackend), time.Now()
+	p.proto.Init(stream.Config{
+		MaxMessage:  int(min(conn.maxSend, stream.MaxMessage)),
+		Window:      streamWindow,
+		MaxSessions: maxStreams,
+		Random:      rand.Uint32,
+	})
+	close(p.opened)
+	go p.read()
+	return nil
+}
+
+// forget lets the pair be opened anew.
+func (p *streamPair) forget() {
+	streamPairs.Lock()
+	delete(streamPairs.open, p.key)
+	streamPairs.Unlock()
+	close(p.ended)
+}
+
+func (p *streamPair) now() stream.Time { return stream.Time(time.Since(p.began)) }
+
+// unlock does what is due after something has happened: it wakes, has messages
+// sent and sets the timer. Then it releases mu.
+func (p *streamPair) unlock() {
+	p.wake()
+	p.startSending()
+	p.setTimer()
+	unused := p.users == 0 && p.proto.Sessions() == 0 && !p.sending && !p.over
+	p.over = p.over || unused
+	p.mu.Unlock()
+	if unused {
+		p.shut()
+	}
+}
+
+// wake wakes those who wait for what has happened. Under mu.
+func (p *streamPair) wake() {
+	for {
+		s, ev := p.proto.TakeEvents()
+		if s == nil {
+			break
+		}
+		c, ok := s.User.(*StreamConn)
+		if !ok {
+			continue // nobody has accepted it yet
+		}
+		if ev&(stream.Readable|stream.Opened) != 0 {
+			c.readable.set()
+		}
+		if ev&stream.Written != 0 {
+			c.writable.set()
+		}
+		if ev&stream.Ended != 0 {
+			c.ended.set()
+		}
+	}
+	if p.listener != nil && p.proto.Waiting() > 0 {
+		p.listener.waiting.set()
+	}
+}
+
+// setTimer has tick called when something is due. Under mu.
+func (p *streamPair) setTimer() {
+	at, ok := p.proto.PollTimeout()
+	if !ok || p.over || p.timerAt != 0 && p.timerAt <= at {
+		return
+	}
+	p.timerAt = at
+	d := time.Duration(at - p.now())
+	if p.timer == nil {
+		p.timer = time.AfterFunc(d, p.tick)
+		return
+	}
+	p.timer.Reset(d)
+}
+
+func (p *streamPair) tick() {
+	p.mu.Lock()
+	p.timerAt = 0
+	p.proto.HandleTimeout(p.now())
+	p.unlock()
+}
+
+// startSending sees to it that the next message is sent, if there is one and nobody
+// is at it. Under mu.
+func (p *streamPair) startSending() {
+	if p.sending || p.err != nil {
+		return
+	}
+	switch s, ok := p.proto.Pending(); {
+	case !ok:
+	case s != nil && s.Offered() > 0:
+		s.User.(*StreamConn).writable.set() // its Write will
+	default:
+		p.sending = true
+		go p.sendOthers()
+	}
+}
+
+// sendOthers sends what no Write waits for.
+func (p *streamPair) sendOthers() {
+	p.mu.Lock()
+	for p.err == nil {
+		s, ok := p.proto.Pending()
+		if !ok || s != nil && s.Offered() > 0 {
+			break
+		}
+		p.transmit(nil)
+	}
+	p.sending = false
+	p.unlock()
+}
+
+// transmit sends the next message: c's data, or with nil something else. It is
+// called with mu, by the one who has set sending.
+func (p *streamPair) transmit(c *StreamConn) error {
+	n, s := p.proto.Poll(p.now(), p.out[:])
+	p.sender = c
+	var deadline time.Time
+	if c != nil {
+		deadline = c.writeAt
+	}
+	p.limit(deadline)
+	p.mu.Unlock()
+	handed, err := p.backend.sendTracked(p.out[:n])
+	p.mu.Lock()
+	p.sender = nil
+	if s == nil {
+		p.controlErr = err
+	}
+	failed := err
+	if err == os.ErrDeadlineExceeded {
+		failed = nil // c's, which can go on
+	}
+	p.proto.Sent(p.now(), handed, failed)
+	p.wake()
+	return err
+}
+
+// limit gives the backend a write deadline, or none. Under mu.
+func (p *streamPair) limit(t time.Time) {
+	if p.limited || !t.IsZero() {
+		p.limited = !t.IsZero()
+		p.backend.setWriteDeadline(t)
+	}
+}
+
+// read is the goroutine that reads the messages.
+func (p *streamPair) read() {
+	buf := make([]byte, stream.MaxMessage)
+	whole := true // no part of a message was read
+	failures := 0
+	for {
+		n, _, end, err := p.backend.receive(buf, false)
+		if err != nil {
+			if failures++; p.isFinal(err) || failures > maxFailures {
+				p.fail(err)
+				return
+			}
+			p.failStreams(err)
+			continue
+		}
+		failures = 0
+		if whole && end { // longer ones are none of ours
+			p.mu.Lock()
+			p.proto.HandleMessage(p.now(), buf[:n])
+			p.unlock()
+		}
+		whole = end
+	}
+}
+
+// isFinal reports whether reading cannot go on after an error.
+func (p *streamPair) isFinal(err error) bool {
+	if err == ErrOverrun {
+		return false
+	}
+	if _, ok := err.(*ProtocolError); ok {
+		return false // with Config.ReportAborted
+	}
+	return !errors.Is(err, syscall.ENETDOWN)
+}
+
+// failStreams takes note of an error after which reading can go on. Messages that
+// are lost the streams notice themselves.
+func (p *streamPair) failStreams(err error) {
+	if errors.Is(err, syscall.ENETDOWN) {
+		p.mu.Lock()
+		p.proto.Fail(err)
+		p.unlock()
+	}
+}
+
+// fail ends the pair with all its streams.
+func (p *streamPair) fail(err error) {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF // it is the bus that has ended, no stream
+	}
+	p.mu.Lock()
+	over := p.over
+	p.over = true
+	p.err = err
+	p.proto.Fail(err)
+	if p.listener != nil {
+		p.listener.waiting.set()
+	}
+	p.unlock()
+	if !over {
+		p.shut()
+	}
+}
+
+// shut ends the transport. It is called once.
+func (p *streamPair) shut() {
+	p.mu.Lock()
+	if p.err == nil {
+		p.err = net.ErrClosed
+	}
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.mu.Unlock()
+	p.conn.Close()
+	p.forget()
+}
