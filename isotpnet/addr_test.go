@@ -9,7 +9,6 @@ import (
 	"testing"
 	"unsafe"
 
-	"example.com/isotp/canbus"
 	"example.com/isotp/internal/wire"
 )
 
@@ -355,11 +354,11 @@ func TestFixedIsNotThePairOfItsIdentifiers(t *testing.T) {
 	if fixed == raw {
 		t.Error("fixed:10:F1 equals 18DA10F1:18DAF110, but hears every priority")
 	}
-	otherPriority := &canbus.Frame{ID: 0x0CDAF110, Flags: canbus.Extended}
-	if _, ok := fixed.heard(otherPriority); !ok {
+	other := wire.Address{ID: 0x0CDAF110, Extended: true}
+	if !overlap(fixed.rx, other) {
 		t.Error("fixed:10:F1 does not hear 0CDAF110")
 	}
-	if _, ok := raw.heard(otherPriority); ok {
+	if overlap(raw.rx, other) {
 		t.Error("18DA10F1:18DAF110 hears 0CDAF110")
 	}
 }

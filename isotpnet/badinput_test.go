@@ -90,7 +90,6 @@ func TestBadAddresses(t *testing.T) {
 		{"virtual:x/mixed:10:F1", `isotp:user: address virtual:x/mixed:10:F1: "mixed:10:F1" has no address extension, which mixed addressing puts after a #: want for example mixed:10:F1#99, or mixed::10#99 for the node 10 and any peer`},
 		{"virtual:x/func:", `isotp:user: address virtual:x/func:: "func:" has no target address: want for example func:33:F1 or func:33:F1#99, or func:33 for a group that is heard`},
 		{"virtual:x/obd:1", `isotp:user: address virtual:x/obd:1: "obd:1" has something after obd, which stands alone`},
-		{"virtual:x/7E8:7E0,7DF", `isotp:user: address virtual:x/7E8:7E0,7DF: "7E8:7E0,7DF" is a list, which only listeners take: want one endpoint`},
 		{"virtual:x/7E0:7E8\n", `isotp:user: address virtual:x/7E0:7E8\n: identifier "7E8\n" is not a hexadecimal number`},
 		{"virtual:/7E0:7E8", `isotp:user virtual:/7E0:7E8: virtual: a bus needs a name, as in "virtual:demo"`},
 		{"/7E0:7E8", `isotp:user /7E0:7E8: address /7E0:7E8: names no bus, as in can0/7E0:7E8, and there is none in the Dialer or ListenConfig`},
@@ -130,6 +129,10 @@ func TestAddressesThatCannotBeDialled(t *testing.T) {
 			wantRefused(t, err, "dial", "isotp:user", tc.want)
 		})
 	}
+	t.Run("a list", func(t *testing.T) {
+		_, err := isotpnet.Dial("isotp:user", "virtual:x/7E8:7E0,7DF")
+		wantRefused(t, err, "dial", "isotp:user", `dial isotp:user: address virtual:x/7E8:7E0,7DF: "7E8:7E0,7DF" is a list, which only listeners take: want one endpoint`)
+	})
 	t.Run("zero", func(t *testing.T) {
 		_, err := new(isotpnet.Dialer).DialAddr(t.Context(), "isotp:user", isotpnet.Addr{})
 		wantRefused(t, err, "dial", "isotp:user", `dial isotp:user invalid Addr: the zero Addr cannot be dialled; ParseAddr makes one that can`)
@@ -140,6 +143,13 @@ func TestAddressesThatCannotBeListenedOn(t *testing.T) {
 	for _, tc := range []struct{ address, want string }{
 		{"virtual:x/7DF:", `listen isotp:user virtual:x/7DF:: address virtual:x/7DF:: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0`},
 		{"virtual:x/:7E8", `listen isotp:user virtual:x/:7E8: address virtual:x/:7E8: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0`},
+		{"virtual:x/7E8:7E0,7E1:", `listen isotp:user virtual:x/7E8:7E0,7E1:: address virtual:x/7E1:: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0`},
+		{"virtual:x/obd", `listen isotp:user virtual:x/obd: address virtual:x/obd: a tester's address is for ListenPacket; to be an ECU listen on a pair and a group, as in can0/7E8:7E0,7DF`},
+		{"virtual:x/fixed::10,:7DF", `listen isotp:user virtual:x/fixed::10,:7DF: address virtual:x/:7DF: virtual:x/fixed::10 hears any peer: name the group without a sender, as func:33`},
+		{"virtual:x/7E8:7E0,func:33", `listen isotp:user virtual:x/7E8:7E0,func:33: address virtual:x/func:33: a group of any sender needs a node, as fixed::10, and virtual:x/7E8:7E0 is none`},
+		{"virtual:x/fixed::10,func:33#99", `listen isotp:user virtual:x/fixed::10,func:33#99: address virtual:x/func:33#99: ListenConfig.Functional must have an address byte if, and only if, virtual:x/fixed::10 listens with one`},
+		{"virtual:x/mixed::10#98,func:33#99", `listen isotp:user virtual:x/mixed::10#98,func:33#99: address virtual:x/func:33#99: a group is heard with the address extension of the node, and that of virtual:x/mixed::10#98 is another`},
+		{"virtual:x/fixed::10,fixed:F1:10", `listen isotp:user virtual:x/fixed::10,fixed:F1:10: virtual:x/fixed:F1:10 cannot be open beside virtual:x/fixed::10 in one process: both would answer the same messages`},
 		{"virtual:x/func:33:F1", `listen isotp:user virtual:x/func:33:F1: address virtual:x/func:33:F1: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0`},
 	} {
 		t.Run(tc.address, func(t *testing.T) {
@@ -203,6 +213,8 @@ func TestBadListenConfigs(t *testing.T) {
 		{"a pair for a group", isotpnet.ListenConfig{Bus: tap, Functional: []isotpnet.Addr{addr("/7E0:7E8")}}, "/7E0:7E8", `listen isotp:user /7E0:7E8: address /7E0:7E8: ListenConfig.Functional must name functional addresses, as /7DF:`},
 		{"the zero group", isotpnet.ListenConfig{Bus: tap, Functional: []isotpnet.Addr{{}}}, "/7E0:7E8", `listen isotp:user /7E0:7E8: address invalid Addr: ListenConfig.Functional must name functional addresses, as /7DF:`},
 		{"a node for a group", isotpnet.ListenConfig{Bus: tap, Functional: []isotpnet.Addr{addr("/fixed::10")}}, "/7E0:7E8", `listen isotp:user /7E0:7E8: address /fixed::10: ListenConfig.Functional must name functional addresses, as /7DF:`},
+		{"a negative backlog", isotpnet.ListenConfig{Bus: tap, Backlog: -1}, "/7E0:7E8", `listen isotp:user /7E0:7E8: ListenConfig.Backlog is -1: it must be above 0, or 0 for the default`},
+		{"a node that only listens", isotpnet.ListenConfig{Bus: tap, Config: isotpnet.Config{ListenOnly: true}}, "/fixed::10", `listen isotp:user /fixed::10: address /fixed::10: with Config.ListenOnly name both sides, as in can0/fixed:10:F1: what is sent to any peer cannot be overheard`},
 		{"OBD for a group", isotpnet.ListenConfig{Bus: tap, Functional: []isotpnet.Addr{addr("/obd")}}, "/7E0:7E8", `listen isotp:user /7E0:7E8: address /obd: ListenConfig.Functional must name functional addresses, as /7DF:`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

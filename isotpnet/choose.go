@@ -76,14 +76,17 @@ func (d *Dialer) kernelRefuses(addr Addr) error {
 	return d.Config.kernelRefuses(addr)
 }
 
-func (lc *ListenConfig) kernelRefuses(addr Addr) error {
+func (lc *ListenConfig) kernelRefuses(l *locals) error {
+	pair, single := l.single()
 	switch {
 	case lc.Bus != nil:
 		return errGivenBus
-	case len(lc.Functional) > 0:
-		return &net.AddrError{Err: "a socket of the kernel that listens on a functional address would answer it with flow control", Addr: lc.Functional[0].String()}
+	case single:
+		return lc.Config.kernelRefuses(pair)
+	case len(l.groups) > 0:
+		return &net.AddrError{Err: "a socket of the kernel that listens on a functional address would answer it with flow control", Addr: l.groups[0].String()}
 	}
-	return lc.Config.kernelRefuses(addr)
+	return &net.AddrError{Err: "a socket of the kernel has one peer, and this leaves it open, or is a list", Addr: l.text.String()}
 }
 
 var errGivenBus = errors.New("it needs a network interface of Linux, and there is a Bus in the Dialer or ListenConfig")
@@ -110,7 +113,7 @@ func absent(err error) bool {
 }
 
 // logBackend tells the Logger which backend was chosen and why.
-func (c *Config) logBackend(name string, addr Addr, why error) {
+func (c *Config) logBackend(name string, addr net.Addr, why error) {
 	if c.Logger == nil {
 		return
 	}

@@ -132,6 +132,20 @@ func TestListenerOfGroupsIsNotTheKernels(t *testing.T) {
 	}
 }
 
+func TestListenerOfManyPeersIsNotTheKernels(t *testing.T) {
+	for address, text := range map[string]string{
+		"can0/fixed::10":         "one peer",
+		"can0/7E8:7E0,7E9:7E1":   "a list",
+		"can0/7E8:7E0,7DF":       ":7DF",
+		"can0/fixed::10,func:33": "func:33",
+	} {
+		_, err := Listen("isotp:kernel", address)
+		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 func TestOpenChooses(t *testing.T) {
 	cannot := errors.New("cannot")
 	broken := errors.New("broken")
@@ -239,15 +253,22 @@ func TestClaimsOfPairs(t *testing.T) {
 		{"any priority", "claim0/fixed:10:F1", "claim0/18DA10F1:0CDAF110", false},
 		{"two priorities", "claim0/18DA10F1:18DAF110", "claim0/18DA10F1:0CDAF110", true},
 		{"functional", "claim0/7E0:7E8", "claim0/7E0:", true},
+		{"two nodes", "claim0/fixed::10", "claim0/fixed::11", true},
+		{"a node twice", "claim0/fixed::10", "claim0/fixed::10", false},
+		{"a node and its peer", "claim0/fixed::10", "claim0/fixed:F1:10", false},
+		{"a peer and its node", "claim0/18DAF110:0CDA10F1", "claim0/fixed::10", false},
+		{"a node and another's peer", "claim0/fixed::10", "claim0/fixed:F1:11", true},
+		{"neighbours of a node", "claim0/fixed:F1:10", "claim0/fixed:F2:10", true},
+		{"two extensions", "claim0/mixed::10#99", "claim0/mixed::10#98", true},
 		{"other buses are the mux's", "virtual:x/7E0:7E8", "virtual:x/7E0:7E8", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			first, second := MustParseAddr(test.first), MustParseAddr(test.second)
-			release, err := claimPair(first, false)
+			release, err := claimAddrs([]Addr{first}, false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := claimPair(second, false)
+			again, err := claimAddrs([]Addr{second}, false)
 			if test.both {
 				if err != nil {
 					t.Fatal(err)
@@ -256,14 +277,14 @@ func TestClaimsOfPairs(t *testing.T) {
 			} else if !errors.Is(err, syscall.EADDRINUSE) {
 				t.Errorf("%v, want EADDRINUSE", err)
 			}
-			if listening, err := claimPair(second, true); err != nil {
+			if listening, err := claimAddrs([]Addr{second}, true); err != nil {
 				t.Errorf("listening only: %v", err)
 			} else {
 				listening()
 			}
 			release()
 			release()
-			if again, err = claimPair(second, false); err != nil {
+			if again, err = claimAddrs([]Addr{second}, false); err != nil {
 				t.Fatalf("after the release: %v", err)
 			}
 			again()

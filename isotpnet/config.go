@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/isotp/canbus"
@@ -215,15 +216,19 @@ const (
 	window = 32 << 10
 )
 
-// A ConfigError says what is wrong with a [Config].
+// A ConfigError says what is wrong with a [Config], or with a ListenConfig.
 type ConfigError struct {
-	Field string // its name
+	Field string // its name; of the latter as "ListenConfig.Backlog"
 	Value any    // its value
 	Want  string // what would be right
 }
 
 func (e *ConfigError) Error() string {
-	return fmt.Sprintf("Config.%s is %v: %s", e.Field, e.Value, e.Want)
+	of := "Config."
+	if strings.HasPrefix(e.Field, "ListenConfig.") {
+		of = ""
+	}
+	return fmt.Sprintf("%s%s is %v: %s", of, e.Field, e.Value, e.Want)
 }
 
 // frameSizes are the values of TX_DL.

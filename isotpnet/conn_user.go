@@ -99,3 +99,13 @@ func (u *userConn) close() error {
 	}
 	return nil
 }
+
+// closeEmpty is close if there is nothing to read and no message on its way. It
+// reports whether it has closed the connection.
+func (u *userConn) closeEmpty() bool {
+	if u.endpoint.CloseEmpty() {
+		u.release()
+		return true
+	}
+	return false
+}

@@ -14,7 +14,7 @@ import (
 
 // dialKernel opens a connection over the kernel's ISO-TP.
 func (d *Dialer) dialKernel(network string, addr Addr) (*Conn, error) {
-	release, err := claimPair(addr, false)
+	release, err := claimAddrs([]Addr{addr}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ var _ acceptor = (*kernelListener)(nil)
 
 // listenKernel listens on a socket of the kernel.
 func (lc *ListenConfig) listenKernel(network string, addr Addr) (acceptor, error) {
-	release, err := claimPair(addr, false)
+	release, err := claimAddrs([]Addr{addr}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +133,8 @@ func (lc *ListenConfig) listenKernel(network string, addr Addr) (acceptor, error
 }
 
 func (l *kernelListener) name() string { return backendKernel }
+
+func (l *kernelListener) stats() ListenerStats { return ListenerStats{} }
 
 func (l *kernelListener) accept() (*Conn, error) {
 	if err := l.over(); err != nil {

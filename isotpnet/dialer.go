@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"syscall"
 	"time"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/internal/mux"
-	"example.com/isotp/internal/wire"
 )
 
 // Dial opens a connection: Dial("isotp", "vcan0/0x7E0:0x7E8") sends on 7E0 and
@@ -127,7 +125,7 @@ func (d *Dialer) dialMessages(ctx context.Context, network string, addr Addr) (*
 
 // dialUser opens a connection over the engine.
 func (d *Dialer) dialUser(ctx context.Context, network string, addr Addr) (*Conn, error) {
-	m, release, err := openPair(ctx, addr, d.Bus, &d.Config)
+	m, release, err := openAddrs(ctx, []Addr{addr}, d.Bus, &d.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -138,14 +136,13 @@ func (d *Dialer) dialUser(ctx context.Context, network string, addr Addr) (*Conn
 	return c, err
 }
 
-// openPair returns the bus of a pair of addresses, which is ours until release is
-// called.
-func openPair(ctx context.Context, addr Addr, given canbus.Bus, c *Config) (m *mux.Mux, release func(), err error) {
-	unclaim, err := claimPair(addr, c.ListenOnly)
+// openAddrs returns the bus of addresses, which are ours until release is called.
+func openAddrs(ctx context.Context, addrs []Addr, given canbus.Bus, c *Config) (m *mux.Mux, release func(), err error) {
+	unclaim, err := claimAddrs(addrs, c.ListenOnly)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, releaseBus, err := openBus(ctx, addr.Bus(), given)
+	m, releaseBus, err := openBus(ctx, addrs[0].Bus(), given)
 	if err != nil {
 		unclaim()
 		return nil, nil, err
@@ -305,30 +302,3 @@ func (timeoutError) Error() string        { return "i/o timeout" }
 func (timeoutError) Timeout() bool        { return true }
 func (timeoutError) Temporary() bool      { return true }
 func (timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
-
-// wireAddresses returns where functional requests to these groups are heard by
-// who listens on addr.
-func wireAddresses(groups []Addr, addr Addr) ([]wire.Address, error) {
-	var heard []wire.Address
-	physical, _ := addr.listen()
-	for _, g := range groups {
-		// Both forms name the group: what its testers dial, 7DF:, and what is
-		// heard, :7DF.
-		a, ok := g.send()
-		if !ok {
-			a, _ = g.listen()
-		}
-		switch {
-		case !g.IsFunctional() && !g.IsListenOnly():
-			return nil, &net.AddrError{Err: "ListenConfig.Functional must name functional addresses, as /7DF:", Addr: g.String()}
-		case a.Overhead() != physical.Overhead():
-			return nil, &net.AddrError{Err: "ListenConfig.Functional must have an address byte if, and only if, " + addr.String() + " listens with one", Addr: g.String()}
-		case overlap(a, physical):
-			return nil, &net.AddrError{Err: "ListenConfig.Functional must not name what " + addr.String() + " listens to anyway", Addr: g.String()}
-		case slices.ContainsFunc(heard, func(other wire.Address) bool { return overlap(a, other) }):
-			return nil, &net.AddrError{Err: "ListenConfig.Functional must name each address once, or its messages would come twice", Addr: g.String()}
-		}
-		heard = append(heard, a)
-	}
-	return heard, nil
-}

@@ -97,8 +97,8 @@
 // there is no peer, and the peer does not learn of a Close.
 //
 // In one process one pair of addresses can be open once, since both connections
-// would answer the same messages. Any number can be beside it with
-// Config.ListenOnly.
+// would answer the same messages: neither a pair nor a listener for any peer that
+// hears it can be opened beside it. Any number can be with Config.ListenOnly.
 //
 // # Errors
 //
@@ -121,7 +121,7 @@
 //	fixed: and mixed:    any priority             name the identifiers (one priority)
 //	address bytes        each side as it likes    on both sides or on none
 //	ListenOnly           yes                      no: OVFLW is sent all the same
-//	groups to listen to  ListenConfig.Functional  no
+//	listeners            any peer, lists, groups  one pair
 //	longest message      4 GiB - 1                max_pdu_size of the module can_isotp:
 //	                                              8300 (66000 before Linux 6.4)
 //	SendFrom, NextReader in constant memory       the whole message in memory

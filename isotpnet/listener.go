@@ -9,12 +9,18 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/internal/mux"
-	"example.com/isotp/internal/wire"
 )
 
-// Listen listens for messages from one peer: Listen("isotp", "vcan0/7E8:7E0")
-// hears 7E0 and answers on 7E8. See [Listener]. The net.Listener is a [*Listener],
-// and on "isotp-stream" a [*StreamListener].
+// Listen listens for messages from one peer or from any:
+//
+//	can0/7E8:7E0          hears 7E0 and answers on 7E8
+//	can0/7E8:7E0,7DF      the same ECU, which also hears functional requests on 7DF
+//	can0/7E8:7E0,7E9:7E1  two ECUs
+//	can0/fixed::10        the node 10 and any peer, in normal fixed addressing
+//	can0/fixed::10,func:33  the same ECU, a member of the functional group 33
+//
+// See [Listener]. The net.Listener is a [*Listener], and on "isotp-stream" a
+// [*StreamListener].
 func Listen(network, address string) (net.Listener, error) {
 	return new(ListenConfig).Listen(context.Background(), network, address)
 }
@@ -27,10 +33,15 @@ type ListenConfig struct {
 	// Bus is used instead of the one that the address names: see Dialer.Bus.
 	Bus canbus.Bus
 
-	// Functional are groups to which the listener belongs: it hears the Single
-	// Frames sent to these addresses, such as MustParseAddr("/7DF:"), too.
-	// Their bus part is not looked at.
+	// Functional are groups to which the listener belongs, beside those in the
+	// address: it hears the Single Frames sent to these addresses, such as
+	// MustParseAddr("/7DF:"), too. Their bus part is not looked at.
 	Functional []Addr
+
+	// Backlog is how many connections may wait to be accepted. 0: 256. While so
+	// many do, the messages that would make another are not heard, and counted:
+	// see Listener.Stats.
+	Backlog int
 
 	// Control is called with the listener's socket: see Dialer.Control.
 	Control func(network, address string, c syscall.RawConn) error
@@ -41,20 +52,40 @@ type ListenConfig struct {
 	KeepAliveConfig net.KeepAliveConfig
 }
 
-// A Listener waits for a first message on one pair of addresses. ISO-TP has no
-// connections to be made: a message that begins (a Single Frame or First Frame)
-// makes one, and is its first message. Accept returns as soon as it has begun.
+// defaultBacklog has room for all peers of a node.
+const defaultBacklog = 256
+
+// A Listener waits for first messages. ISO-TP has no connections to be made: a
+// message that begins (a Single Frame or First Frame) makes one, and is its first
+// message. Accept returns as soon as it has begun; what is given up before Accept
+// comes to it is no connection.
 //
-// There is one connection at a time; after it was closed the next message makes
-// another. Keep it open as long as the peer may speak: a message that comes between
-// the last Read and Close is lost with it.
+// There is one connection for each peer at a time; after it was closed the next
+// message makes another. Keep it open as long as the peer may speak: a message that
+// comes between the last Read and Close is lost with it.
+//
+// Functional requests come to the connection of their sender, where the address
+// tells it (func:33); those of 11 bits, such as 7DF, to that of each pair.
+// [MessageInfo] tells them from physical ones.
 type Listener struct {
 	network string
-	addr    Addr
+	addr    net.Addr
 	acceptor
 }
 
 var _ net.Listener = (*Listener)(nil)
+
+// ListenerStats count what a [Listener] has done. The kernel's backend counts
+// nothing.
+type ListenerStats struct {
+	// Made are the connections that messages have made.
+	Made uint64
+	// Refused are the frames that began a message and were not heard because
+	// ListenConfig.Backlog connections waited to be accepted.
+	Refused uint64
+	// Stray are frames that began no message, of peers without a connection.
+	Stray uint64
+}
 
 // An acceptor is what a Listener is made of. Its errors are those that users know,
 // not wrapped yet.
@@ -62,54 +93,68 @@ type acceptor interface {
 	name() string
 	accept() (*Conn, error)
 	setDeadline(t time.Time) error
+	stats() ListenerStats
 	close() error
 }
 
 // Listen listens on an address. The context bounds the opening of the bus.
 func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
-	addr, err := ParseAddr(address)
+	addrs, err := ParseAddrs(address)
 	if err != nil {
 		return nil, opError(opListen, network, nil, nil, err)
 	}
-	if isStream(network) {
-		l, err := lc.ListenStream(ctx, network, addr)
+	if isStream(network) && len(addrs) == 1 {
+		l, err := lc.ListenStream(ctx, network, addrs[0])
 		if err != nil {
 			return nil, err
 		}
 		return l, nil
 	}
-	l, err := lc.listen(ctx, network, addr)
+	l, err := lc.listen(ctx, network, addrs)
 	if err != nil {
-		return nil, opError(opListen, network, nil, addr, err)
+		return nil, opError(opListen, network, nil, textOf(addrs), err)
 	}
 	return l, nil
 }
 
-func (lc *ListenConfig) listen(ctx context.Context, network string, addr Addr) (*Listener, error) {
+func (lc *ListenConfig) listen(ctx context.Context, network string, addrs []Addr) (*Listener, error) {
+	ls, err := lc.check(network, addrs, false)
+	if err != nil {
+		return nil, err
+	}
+	a, why, err := open(ctx, network, lc.kernelRefuses(ls), userRefuses(&lc.Config, lc.Control),
+		func() (acceptor, error) { return lc.listenKernel(network, addrs[0]) },
+		func() (acceptor, error) { return lc.listenUser(ctx, network, ls) })
+	if err != nil {
+		return nil, err
+	}
+	lc.Config.logBackend(a.name(), ls.text, why)
+	return &Listener{network: network, addr: ls.text, acceptor: a}, nil
+}
+
+// check refuses what cannot be listened on.
+func (lc *ListenConfig) check(network string, addrs []Addr, packets bool) (*locals, error) {
 	if err := checkNetwork(network); err != nil {
 		return nil, err
 	}
 	if err := lc.Config.check(); err != nil {
 		return nil, err
 	}
-	if !addr.IsPair() {
-		return nil, &net.AddrError{Err: "to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0", Addr: addr.String()}
+	if lc.Backlog < 0 {
+		return nil, &ConfigError{Field: "ListenConfig.Backlog", Value: lc.Backlog, Want: "it must be above 0, or 0 for the default"}
 	}
-	functional, err := wireAddresses(lc.Functional, addr)
+	ls, err := newLocals(addrs, lc.Functional, packets)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkBus(addr, lc.Bus); err != nil {
-		return nil, err
+	if lc.Config.ListenOnly {
+		for _, a := range ls.addrs() {
+			if a.IsPattern() {
+				return nil, &net.AddrError{Err: "with Config.ListenOnly name both sides, as in can0/fixed:10:F1: what is sent to any peer cannot be overheard", Addr: a.String()}
+			}
+		}
 	}
-	a, why, err := open(ctx, network, lc.kernelRefuses(addr), userRefuses(&lc.Config, lc.Control),
-		func() (acceptor, error) { return lc.listenKernel(network, addr) },
-		func() (acceptor, error) { return lc.listenUser(ctx, network, addr, functional) })
-	if err != nil {
-		return nil, err
-	}
-	lc.Config.logBackend(a.name(), addr, why)
-	return &Listener{network: network, addr: addr, acceptor: a}, nil
+	return ls, checkBus(addrs[0], lc.Bus)
 }
 
 // A userListener is an acceptor: a listener of the engines on a bus.
@@ -118,19 +163,18 @@ type userListener struct {
 	bus *busUsers
 }
 
-func (lc *ListenConfig) listenUser(ctx context.Context, network string, addr Addr, functional []wire.Address) (acceptor, error) {
-	m, release, err := openPair(ctx, addr, lc.Bus, &lc.Config)
+func (lc *ListenConfig) listenUser(ctx context.Context, network string, ls *locals) (acceptor, error) {
+	m, release, err := openAddrs(ctx, ls.addrs(), lc.Bus, &lc.Config)
 	if err != nil {
 		return nil, err
 	}
 	l := &userListener{bus: &busUsers{count: 1, release: release}}
-	spec, err := lc.Config.spec(m, addr)
+	config := lc.Config
+	specs, err := ls.specs(m, &config)
 	if err == nil {
-		spec.Functional = functional
-		config := lc.Config
-		l.mux, err = m.Listen(spec, func(ep *mux.Endpoint) {
+		l.mux, err = m.Listen(specs, orDefault(lc.Backlog, defaultBacklog), func(ep *mux.Endpoint) {
 			l.bus.join()
-			newUserConn(&config, network, addr, l.bus.leave).observed(&config)(ep)
+			newUserConn(&config, network, ls.peerAddr(ep), l.bus.leave).observed(&config)(ep)
 		})
 	}
 	if err != nil {
@@ -166,7 +210,10 @@ func (l *Listener) SetDeadline(t time.Time) error {
 	return opError(opSet, l.network, nil, l.addr, l.setDeadline(t))
 }
 
-// Addr returns the address that is listened on, an [Addr].
+// Stats returns what has been counted so far.
+func (l *Listener) Stats() ListenerStats { return l.stats() }
+
+// Addr returns the address that is listened on, an [Addr] unless it is a list.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Close ends the listener; connections that it has made but not yet accepted end
@@ -176,12 +223,19 @@ func (l *Listener) Close() error { return opError(opClose, l.network, nil, l.add
 func (l *userListener) name() string { return backendUser }
 
 func (l *userListener) accept() (*Conn, error) {
-	ep, err := l.mux.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		ep, err := l.mux.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := ep.User.(*Conn)
+		if !c.backend.(*userConn).closeEmpty() {
+			return c, nil
+		}
 	}
-	return ep.User.(*Conn), nil
 }
+
+func (l *userListener) stats() ListenerStats { return ListenerStats(l.mux.Stats()) }
 
 func (l *userListener) setDeadline(t time.Time) error { return l.mux.SetDeadline(t) }
 

@@ -213,6 +213,11 @@ func (e *Engine) observe(o Observation) {
 	}
 }
 
+// Idle reports whether nothing is under way, and nothing is there to be read.
+func (e *Engine) Idle() bool {
+	return !e.Sending() && e.rx.idle() && e.queue.first() == nil
+}
+
 // FlowControlPending reports whether PollTransmit has a flow control to send.
 func (e *Engine) FlowControlPending() bool { return e.rx.fc != noFlowControl }
 

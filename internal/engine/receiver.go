@@ -384,5 +384,10 @@ func (e *Engine) receiveTimeout(now Time) {
 	}
 }
 
+// idle: no reception is under way, and no flow control.
+func (rx *receiver) idle() bool {
+	return rx.state == receiveIdle && rx.fc == noFlowControl && rx.fcBy == never
+}
+
 // timeout is when the receiver has something to do next.
 func (rx *receiver) timeout() Time { return min(rx.deadline, rx.fcBy) }

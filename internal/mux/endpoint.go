@@ -28,6 +28,10 @@ type Spec struct {
 	Send, Listen *wire.Address
 	// Functional are addresses on which single frames to a group come in.
 	Functional []wire.Address
+	// AnyPeer, for Mux.Listen and Mux.Peers: the peer's address is left open. It
+	// is 0 in the lowest byte of Listen and of Functional, as N_SA, and in the
+	// next byte of Send, as N_TA.
+	AnyPeer bool
 	// Spin: rather burn a processor than be late.
 	Spin bool
 }
@@ -40,10 +44,11 @@ type Endpoint struct {
 	User     any
 	Observer Observer
 
-	m        *Mux
-	engine   engine.Engine
-	listener *Listener // that made it; nil for others
-	routes   []route
+	m      *Mux
+	engine engine.Engine
+	routes []route
+	host   *host // that has made it for a peer, else nil
+	index  uint8 // in host.peers
 
 	readDeadline, writeDeadline deadline.Deadline
 	readTurn, sendTurn          deadline.Turn
@@ -177,7 +182,7 @@ func (r *routes) refuse(s *Spec) error {
 	if s.Listen == nil || s.Config.ListenOnly {
 		return nil
 	}
-	if other, found := r.answered(*s.Listen); found {
+	if other, found := r.answered(*s.Listen, s.AnyPeer); found {
 		return &InUseError{Name: s.Name, Other: other}
 	}
 	return nil
@@ -187,14 +192,14 @@ func (r *routes) refuse(s *Spec) error {
 func (s *Spec) routes() []route {
 	var rs []route
 	if s.Listen != nil {
-		rt := route{addr: *s.Listen, role: physical}
+		rt := route{addr: *s.Listen, anyPeer: s.AnyPeer, role: physical}
 		if !s.Config.ListenOnly {
 			rt.answers = s.Name
 		}
 		rs = append(rs, rt)
 	}
 	for _, a := range s.Functional {
-		rs = append(rs, route{addr: a, role: functional})
+		rs = append(rs, route{addr: a, anyPeer: s.AnyPeer, role: functional})
 	}
 	if s.Config.ListenOnly && s.Send != nil {
 		rs = append(rs, route{addr: *s.Send, role: overheard})
@@ -265,27 +270,21 @@ func (ep *Endpoint) failSend(now engine.Time, number uint32, err error) {
 
 // Close ends the endpoint: calls that wait return net.ErrClosed. Nothing is sent
 // any more. It reports false if the endpoint was closed before.
-func (ep *Endpoint) Close() bool {
+func (ep *Endpoint) Close() bool { return ep.closeIf(func() bool { return true }) }
+
+// CloseEmpty is Close if there is nothing to be read, and no message is coming. It
+// reports whether it has closed the endpoint.
+func (ep *Endpoint) CloseEmpty() bool { return ep.closeIf(ep.engine.Idle) }
+
+func (ep *Endpoint) closeIf(wanted func() bool) bool {
 	m := ep.m
 	now := m.now()
 	m.mu.Lock()
-	if ep.closed {
+	if ep.closed || !wanted() {
 		m.mu.Unlock()
 		return false
 	}
-	ep.closed = true
-	ep.engine.Abort(now, engine.Aborted)
-	for _, rt := range ep.routes {
-		m.routes.remove(rt)
-	}
-	unrouted := len(ep.routes) > 0
-	if ep.listener != nil {
-		unrouted = ep.listener.ended(ep)
-	}
-	m.forget(ep)
-	m.unlink(ep)
-	ep.readable.Set()
-	ep.sent.Set()
+	unrouted := ep.end(now)
 	m.unlock(now)
 	// Who waits for a turn is woken by the deadlines.
 	ep.readDeadline.Set(past)
@@ -294,6 +293,26 @@ func (ep *Endpoint) Close() bool {
 		m.applyFilters() // an error here harms nobody: more frames come than wanted
 	}
 	return true
+}
+
+// end closes the endpoint. It reports whether routes went with it. Under mu.
+func (ep *Endpoint) end(now engine.Time) (unrouted bool) {
+	m := ep.m
+	ep.closed = true
+	ep.engine.Abort(now, engine.Aborted)
+	for _, rt := range ep.routes {
+		m.routes.remove(rt)
+	}
+	unrouted = len(ep.routes) > 0
+	if ep.host != nil {
+		ep.host.peers[ep.index] = nil
+		unrouted = ep.host.keeper.ended(ep)
+	}
+	m.forget(ep)
+	m.unlink(ep)
+	ep.readable.Set()
+	ep.sent.Set()
+	return unrouted
 }
 
 // unlink takes an endpoint out of the list. Under mu.

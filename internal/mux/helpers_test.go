@@ -257,7 +257,7 @@ func attach(t testing.TB, m *Mux, s *Spec) *Endpoint {
 
 func listen(t testing.TB, m *Mux, s *Spec) *Listener {
 	t.Helper()
-	l, err := m.Listen(s, func(*Endpoint) {})
+	l, err := m.Listen([]*Spec{s}, 128, func(*Endpoint) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,93 +5,89 @@ import (
 	"os"
 	"time"
 
-	"example.com/isotp/canbus"
 	"example.com/isotp/internal/deadline"
 	"example.com/isotp/internal/engine"
-	"example.com/isotp/internal/wire"
 )
 
-// A Listener makes an endpoint of one pair of addresses when a message begins and
-// there is none, and so on after that one was closed.
+// A Listener makes an endpoint for each peer of its hosts when a message begins
+// and there is none, and so on after that one was closed.
 type Listener struct {
-	m      *Mux
-	spec   Spec
-	routes []route
-	made   func(*Endpoint)
+	m     *Mux
+	hosts []*host
+	made  func(*Endpoint)
 
-	current  *Endpoint
+	live     int             // endpoints not closed yet
 	backlog  []*Endpoint     // not accepted yet
+	limit    int             // of backlog
 	accepted deadline.Signal // there is one, or the end
 	deadline deadline.Deadline
 	closed   bool
 	err      error
+	stats    ListenerStats
 }
 
-// Listen adds a listener to the bus. Its endpoints are made as s says. Each is
-// given to made before anything happens to it; made must not call it, but may set
-// its User and Observer.
-func (m *Mux) Listen(s *Spec, made func(*Endpoint)) (*Listener, error) {
-	l := &Listener{m: m, spec: *s, made: made}
+// ListenerStats count what has become of the messages that could make an endpoint.
+type ListenerStats struct {
+	Made    uint64 // endpoints
+	Refused uint64 // frames that began a message while the backlog was full
+	Stray   uint64 // frames of peers without an endpoint that began none
+}
+
+// Listen adds a listener to the bus. Its endpoints are made as ss say, and at most
+// backlog of them may wait to be accepted. Each is given to made before anything
+// happens to it; made must not call it, but for Pair and Time, but may set its User
+// and Observer.
+func (m *Mux) Listen(ss []*Spec, backlog int, made func(*Endpoint)) (*Listener, error) {
+	l := &Listener{m: m, made: made, limit: backlog}
 	l.accepted.Make()
-	m.mu.Lock()
-	if m.err != nil {
-		defer m.mu.Unlock()
-		return nil, m.err
-	}
-	if err := m.routes.refuse(s); err != nil {
-		m.mu.Unlock()
+	hosts, err := m.addHosts(ss, l)
+	if err != nil {
 		return nil, err
 	}
-	l.routes = s.routes()
-	for i := range l.routes {
-		l.routes[i].listener = l
-		m.routes.add(l.routes[i])
-	}
-	m.mu.Unlock()
-	if err := m.applyFilters(); err != nil {
-		l.Close()
-		return nil, err
-	}
+	l.hosts = hosts
 	return l, nil
 }
 
-// endpoint returns the endpoint that a frame is for, and makes it if the frame
-// begins a message. Under mu.
-func (l *Listener) endpoint(now engine.Time, f *canbus.Frame, rt route) *Endpoint {
-	if l.current != nil || l.closed {
-		return l.current
-	}
-	var p wire.PDU
-	if p.Parse(f, rt.addr.Overhead()) != wire.OK {
+// admit makes an endpoint, for Accept. Under mu.
+func (l *Listener) admit(_ engine.Time, h *host, index uint8) *Endpoint {
+	switch {
+	case l.closed:
+		return nil
+	case len(l.backlog) >= l.limit:
+		l.stats.Refused++
 		return nil
 	}
-	if p.Kind != wire.SingleFrame && (p.Kind != wire.FirstFrame || rt.role != physical) {
-		return nil
-	}
-	l.current = l.m.newEndpoint(&l.spec, l.made)
-	l.current.listener = l
-	l.backlog = append(l.backlog, l.current)
+	ep := h.add(l.m, index, l.made)
+	l.live++
+	l.stats.Made++
+	l.backlog = append(l.backlog, ep)
 	l.accepted.Set()
-	return l.current
+	return ep
 }
 
-// ended follows the closing of an endpoint. It reports whether routes went with
-// it. Under mu.
-func (l *Listener) ended(ep *Endpoint) bool {
-	if l.current != ep {
-		return false
+func (l *Listener) stray() { l.stats.Stray++ }
+
+// ended follows the closing of an endpoint. Under mu.
+func (l *Listener) ended(*Endpoint) (unrouted bool) {
+	l.live--
+	if l.closed && l.live == 0 {
+		l.m.removeRoutes(l.hosts)
+		return true
 	}
-	l.current = nil
-	if l.closed {
-		l.removeRoutes()
-	}
-	return l.closed
+	return false
 }
 
 // fail makes Accept fail. Under mu.
 func (l *Listener) fail(err error) {
 	l.err = err
 	l.accepted.Set()
+}
+
+// Stats returns the counts so far.
+func (l *Listener) Stats() ListenerStats {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	return l.stats
 }
 
 // Accept waits for an endpoint that a message has made.
@@ -157,20 +153,12 @@ func (l *Listener) Close() (waiting []*Endpoint, ok bool) {
 	}
 	l.closed = true
 	waiting, l.backlog = l.backlog, nil
-	if l.current == nil {
-		l.removeRoutes()
+	if l.live == 0 {
+		l.m.removeRoutes(l.hosts)
 	}
 	l.accepted.Set()
 	l.m.mu.Unlock()
 	l.deadline.Set(past)
 	l.m.applyFilters() // see Endpoint.Close
 	return waiting, true
-}
-
-// removeRoutes is called when neither the listener nor its endpoint wants frames
-// any more. Under mu.
-func (l *Listener) removeRoutes() {
-	for _, rt := range l.routes {
-		l.m.routes.remove(rt)
-	}
 }

@@ -112,7 +112,7 @@ func TestMadeSeesTheEndpointBeforeItsFirstFrame(t *testing.T) {
 		bus := newFakeBus()
 		m := own(t, bus)
 		var seen []string
-		l, err := m.Listen(pair(0x7E8, 0x7E0), func(ep *Endpoint) {
+		l, err := m.Listen([]*Spec{pair(0x7E8, 0x7E0)}, 128, func(ep *Endpoint) {
 			ep.User = "user"
 			ep.Observer = &observer{
 				frame: func(f *canbus.Frame, _ FrameEvent) { seen = append(seen, f.String()) },
@@ -147,7 +147,7 @@ func TestCloseReturnsWhatWasNotAccepted(t *testing.T) {
 			t.Error("the endpoint has lost its routes")
 		}
 		waiting[0].Close()
-		if len(m.routes.exact) > 0 || m.endpoints != nil || m.routes.listeners != 0 {
+		if len(m.routes.exact) > 0 || m.endpoints != nil || m.routes.hosts != 0 {
 			t.Error("something is left")
 		}
 	})
@@ -164,7 +164,7 @@ func TestAcceptedEndpointOutlivesItsListener(t *testing.T) {
 				t.Errorf("received % X, %v; want %02X", got, err, want)
 			}
 		}
-		if _, err := m.Listen(pair(0x7E8, 0x7E0), func(*Endpoint) {}); !errors.As(err, new(*InUseError)) {
+		if _, err := m.Listen([]*Spec{pair(0x7E8, 0x7E0)}, 128, func(*Endpoint) {}); !errors.As(err, new(*InUseError)) {
 			t.Errorf("Listen beside it: %v", err)
 		}
 		ep.Close()
@@ -309,7 +309,7 @@ func TestListenOnADeadBus(t *testing.T) {
 		m := own(t, bus)
 		bus.in <- input{err: errBroken}
 		synctest.Wait()
-		if _, err := m.Listen(pair(0x7E8, 0x7E0), func(*Endpoint) {}); err != errBroken {
+		if _, err := m.Listen([]*Spec{pair(0x7E8, 0x7E0)}, 128, func(*Endpoint) {}); err != errBroken {
 			t.Errorf("Listen: %v", err)
 		}
 		if _, err := m.Attach(pair(0x7E8, 0x7E0), func(*Endpoint) {}); err != errBroken {

@@ -8,7 +8,7 @@
 //
 // # Locks
 //
-// Mux.mu guards a Mux, its endpoints and listeners and their engines. Nothing
+// Mux.mu guards a Mux, its endpoints, listeners and peers and their engines. Nothing
 // blocks under it: no bus is read or written, no hook or logger called. The
 // locks of a bus, of the pacer and of deadlines are leaves. The order is
 // registry, Mux.filterMu, Mux.mu, those.
@@ -94,9 +94,9 @@ func (m *Mux) unlock(now engine.Time) {
 	}
 }
 
-// shared reports whether there is more than one endpoint, or any listener. Under mu.
+// shared reports whether there is more than one endpoint, or any host. Under mu.
 func (m *Mux) shared() bool {
-	return m.endpoints != nil && m.endpoints.next != nil || m.routes.listeners > 0
+	return m.endpoints != nil && m.endpoints.next != nil || m.routes.hosts > 0
 }
 
 // touch has an endpoint served before the lock is released.
@@ -164,7 +164,7 @@ func (m *Mux) fail(err error) {
 	for ep := m.endpoints; ep != nil; ep = ep.next {
 		ep.fail(err)
 	}
-	m.routes.failListeners(err)
+	m.routes.failHosts(err)
 	// Frames in a call that writes may be on the wire already, and the message
 	// sent: Pipe's other end may have read it before it was closed.
 	if !m.writer.busy {

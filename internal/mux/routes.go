@@ -15,13 +15,14 @@ const (
 	overheard              // from us to the peer, heard by who only listens
 )
 
-// A route leads from an address to an endpoint, or to a listener, which has an
-// endpoint from time to time.
+// A route leads from an address to an endpoint, or to a host, which has one for
+// each of its peers from time to time.
 type route struct {
 	addr     wire.Address
+	anyPeer  bool // the lowest byte of the identifier is the peer's, and 0 in addr
 	role     role
 	endpoint *Endpoint
-	listener *Listener
+	host     *host
 	// answers names the pair if flow control is sent for what comes this way:
 	// no other may do so too.
 	answers string
@@ -35,6 +36,7 @@ type key uint32
 const (
 	extendedKey  key = 1 << 31
 	priorityBits key = 7 << 26
+	peerBits     key = 0xFF
 )
 
 func keyOf(id uint32, extended bool) key {
@@ -49,7 +51,8 @@ func keyOf(id uint32, extended bool) key {
 type routes struct {
 	exact       map[key][]route
 	anyPriority map[key][]route
-	listeners   int // how many routes lead to one
+	anyPeer     map[key][]route // any priority, too
+	hosts       int             // how many routes lead to one
 
 	// The last identifier looked up: messages come in rows of frames.
 	last      key
@@ -60,29 +63,37 @@ type routes struct {
 func (r *routes) init() {
 	r.exact = make(map[key][]route)
 	r.anyPriority = make(map[key][]route)
+	r.anyPeer = make(map[key][]route)
 }
 
-func (r *routes) table(a wire.Address) (map[key][]route, key) {
-	k := keyOf(a.ID, a.Extended)
-	if a.AnyPriority {
+func (r *routes) tables() [3]map[key][]route {
+	return [...]map[key][]route{r.exact, r.anyPriority, r.anyPeer}
+}
+
+func (r *routes) table(rt route) (map[key][]route, key) {
+	k := keyOf(rt.addr.ID, rt.addr.Extended)
+	switch {
+	case rt.anyPeer:
+		return r.anyPeer, k &^ (priorityBits | peerBits)
+	case rt.addr.AnyPriority:
 		return r.anyPriority, k &^ priorityBits
 	}
 	return r.exact, k
 }
 
 func (r *routes) add(rt route) {
-	t, k := r.table(rt.addr)
+	t, k := r.table(rt)
 	t[k] = append(t[k], rt)
-	if rt.listener != nil {
-		r.listeners++
+	if rt.host != nil {
+		r.hosts++
 	}
 	r.lastValid = false
 }
 
 func (r *routes) remove(rt route) {
-	t, k := r.table(rt.addr)
-	if rt.listener != nil {
-		r.listeners--
+	t, k := r.table(rt)
+	if rt.host != nil {
+		r.hosts--
 	}
 	var rest []route // a copy: deliver may be going through the old one
 	for _, other := range t[k] {
@@ -103,18 +114,32 @@ func (r *routes) find(f *canbus.Frame) []route {
 		return r.lastFound
 	}
 	found := r.exact[k]
-	if len(r.anyPriority) > 0 && k&extendedKey != 0 {
-		if more := r.anyPriority[k&^priorityBits]; len(more) > 0 {
-			found = append(found[:len(found):len(found)], more...)
+	if k&extendedKey != 0 {
+		if len(r.anyPriority) > 0 {
+			found = both(found, r.anyPriority[k&^priorityBits])
+		}
+		if len(r.anyPeer) > 0 {
+			found = both(found, r.anyPeer[k&^(priorityBits|peerBits)])
 		}
 	}
 	r.last, r.lastFound, r.lastValid = k, found, true
 	return found
 }
 
+// both returns the routes of both, without a copy where one has none.
+func both(a, b []route) []route {
+	switch {
+	case len(b) == 0:
+		return a
+	case len(a) == 0:
+		return b
+	}
+	return append(a[:len(a):len(a)], b...)
+}
+
 // answered returns the name of a pair that would answer the same frames as one
-// that listens on a.
-func (r *routes) answered(a wire.Address) (name string, found bool) {
+// that listens on a: of any peer's frames, if anyPeer is true.
+func (r *routes) answered(a wire.Address, anyPeer bool) (name string, found bool) {
 	look := func(routes []route) {
 		for _, rt := range routes {
 			if rt.answers != "" && !(rt.addr.HasByte && a.HasByte && rt.addr.Byte != a.Byte) {
@@ -123,15 +148,27 @@ func (r *routes) answered(a wire.Address) (name string, found bool) {
 		}
 	}
 	k := keyOf(a.ID, a.Extended)
-	if !a.AnyPriority {
+	switch {
+	case anyPeer: // seldom enough to look through all
+		wild := priorityBits | peerBits
+		for _, t := range r.tables() {
+			for other, routes := range t {
+				if (other^k)&^wild == 0 {
+					look(routes)
+				}
+			}
+		}
+		return name, found
+	case !a.AnyPriority:
 		look(r.exact[k])
-	} else {
+	default:
 		for priority := range key(8) {
 			look(r.exact[k&^priorityBits|priority<<26])
 		}
 	}
 	if a.Extended {
 		look(r.anyPriority[k&^priorityBits])
+		look(r.anyPeer[k&^(priorityBits|peerBits)])
 	}
 	return name, found
 }
@@ -139,13 +176,18 @@ func (r *routes) answered(a wire.Address) (name string, found bool) {
 // filters returns what is to be received, and whether that can be said with a
 // reasonable number of filters.
 func (r *routes) filters() ([]canbus.Filter, bool) {
-	if len(r.exact)+len(r.anyPriority) > maxFilters {
+	count := len(r.exact) + len(r.anyPriority) + len(r.anyPeer)
+	if count > maxFilters {
 		return []canbus.Filter{{}, {Extended: true}}, false
 	}
-	filters := make([]canbus.Filter, 0, len(r.exact)+len(r.anyPriority))
-	for _, t := range []map[key][]route{r.exact, r.anyPriority} {
+	filters := make([]canbus.Filter, 0, count)
+	for _, t := range r.tables() {
 		for _, found := range t {
-			filters = append(filters, found[0].addr.Filter())
+			f := found[0].addr.Filter()
+			if found[0].anyPeer {
+				f.Mask &^= uint32(peerBits)
+			}
+			filters = append(filters, f)
 		}
 	}
 	return filters, true
@@ -154,13 +196,13 @@ func (r *routes) filters() ([]canbus.Filter, bool) {
 // maxFilters is what Linux takes; beyond it every frame is received.
 const maxFilters = 512
 
-// failListeners ends the listeners. Under mu.
-func (r *routes) failListeners(err error) {
-	for _, t := range []map[key][]route{r.exact, r.anyPriority} {
+// failHosts ends what has an endpoint for each peer. Under mu.
+func (r *routes) failHosts(err error) {
+	for _, t := range r.tables() {
 		for _, found := range t {
 			for _, rt := range found {
-				if rt.listener != nil {
-					rt.listener.fail(err)
+				if rt.host != nil {
+					rt.host.keeper.fail(err)
 				}
 			}
 		}
@@ -174,12 +216,12 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 		return
 	}
 	for _, rt := range m.routes.find(f) {
-		if rt.addr.HasByte && !rt.addr.Match(f) {
+		if rt.addr.HasByte && (f.Len == 0 || f.Data[0] != rt.addr.Byte) {
 			continue
 		}
 		ep := rt.endpoint
-		if rt.listener != nil {
-			if ep = rt.listener.endpoint(now, f, rt); ep == nil {
+		if rt.host != nil {
+			if ep = rt.host.endpoint(now, f, rt); ep == nil {
 				continue
 			}
 		}

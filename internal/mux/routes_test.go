@@ -138,7 +138,7 @@ func TestWhatCannotBeOpenAtOnce(t *testing.T) {
 						return err
 					},
 					"Listen": func() error {
-						l, err := m.Listen(c.second, func(*Endpoint) {})
+						l, err := m.Listen([]*Spec{c.second}, 128, func(*Endpoint) {})
 						if err == nil {
 							l.Close()
 						}
@@ -400,7 +400,7 @@ func TestFailedFilterFailsTheCall(t *testing.T) {
 		if _, err := m.Attach(pair(0x7E0, 0x7E8), func(*Endpoint) {}); err != errBroken {
 			t.Errorf("Attach: %v", err)
 		}
-		if _, err := m.Listen(pair(0x7E0, 0x7E8), func(*Endpoint) {}); err != errBroken {
+		if _, err := m.Listen([]*Spec{pair(0x7E0, 0x7E8)}, 128, func(*Endpoint) {}); err != errBroken {
 			t.Errorf("Listen: %v", err)
 		}
 		bus.filterErr = nil

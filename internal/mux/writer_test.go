@@ -205,7 +205,7 @@ func TestClosedBusEndsEverythingOnWriting(t *testing.T) {
 		if _, err := m.Attach(pair(0x7E2, 0x7EA), func(*Endpoint) {}); !errors.Is(err, net.ErrClosed) {
 			t.Error("Attach:", err)
 		}
-		if _, err := m.Listen(pair(0x7E2, 0x7EA), func(*Endpoint) {}); !errors.Is(err, net.ErrClosed) {
+		if _, err := m.Listen([]*Spec{pair(0x7E2, 0x7EA)}, 128, func(*Endpoint) {}); !errors.Is(err, net.ErrClosed) {
 			t.Error("Listen:", err)
 		}
 	})

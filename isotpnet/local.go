@@ -1,0 +1,212 @@
+package isotpnet
+
+import (
+	"net"
+	"slices"
+	"strings"
+
+	"example.com/isotp/internal/mux"
+	"example.com/isotp/internal/wire"
+)
+
+// locals are the addresses of ours that a listener or PacketConn opens: pairs, and
+// nodes with any peer, with the groups that each belongs to.
+type locals struct {
+	text   net.Addr // as asked for: an Addr, or a list of them
+	bus    string
+	hosts  []local
+	groups []Addr // functional addresses that are heard
+	obd    Addr   // the tester's address, if it is one of OBD-II
+}
+
+type local struct {
+	addr   Addr // a pair or a node
+	groups []wire.Address
+}
+
+// An addrList is the text of a list, which ParseAddrs takes.
+type addrList string
+
+func (addrList) Network() string  { return "isotp" }
+func (l addrList) String() string { return string(l) }
+
+// newLocals makes locals of a list of addresses, and of ListenConfig.Functional.
+// packets allows what only ListenPacket takes.
+func newLocals(addrs, functional []Addr, packets bool) (*locals, error) {
+	l := &locals{text: textOf(addrs), bus: addrs[0].Bus()}
+	for _, a := range addrs {
+		switch a.kind {
+		case kindPair, kindNode:
+			l.hosts = append(l.hosts, local{addr: a})
+		case kindListenOnly, kindGroup:
+			l.groups = append(l.groups, a)
+		case kindOBD:
+			if !packets {
+				return nil, &net.AddrError{Err: "a tester's address is for ListenPacket; to be an ECU listen on a pair and a group, as in can0/7E8:7E0,7DF", Addr: a.String()}
+			}
+			if len(addrs) > 1 {
+				return nil, &net.AddrError{Err: "a tester's address stands alone", Addr: l.text.String()}
+			}
+			l.obd = a
+			l.hosts = obdHosts(a)
+		default:
+			return nil, notToListen(a)
+		}
+	}
+	if len(l.hosts) == 0 {
+		return nil, notToListen(addrs[0])
+	}
+	for _, g := range functional {
+		if g.IsFunctional() {
+			g = g.Mirror() // both name the group: what its testers dial, 7DF:, and what is heard, :7DF
+		}
+		if g.kind != kindListenOnly && g.kind != kindGroup {
+			return nil, &net.AddrError{Err: "ListenConfig.Functional must name functional addresses, as /7DF:", Addr: g.String()}
+		}
+		l.groups = append(l.groups, g.WithBus(l.bus))
+	}
+	for _, g := range l.groups {
+		if err := l.join(g); err != nil {
+			return nil, &net.AddrError{Err: err.Error(), Addr: g.String()}
+		}
+	}
+	return l, nil
+}
+
+func notToListen(a Addr) error {
+	return &net.AddrError{Err: "to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0", Addr: a.String()}
+}
+
+// textOf is the address that a list of them makes.
+func textOf(addrs []Addr) net.Addr {
+	if len(addrs) == 1 {
+		return addrs[0]
+	}
+	return listOf(addrs)
+}
+
+// listOf is the canonical text of a list.
+func listOf(addrs []Addr) addrList {
+	endpoints := make([]string, len(addrs))
+	for i, a := range addrs {
+		endpoints[i] = a.WithBus("").String()[1:]
+	}
+	return addrList(addrs[0].Bus() + "/" + strings.Join(endpoints, ","))
+}
+
+// obdHosts are the identifiers on which ISO 15765-4's ECUs answer a tester: eight
+// pairs, or with 29 bits any ECU.
+func obdHosts(a Addr) []local {
+	if a.rx.Extended {
+		node := Addr{bus: a.bus, kind: kindNode, tx: fixedAddress(upperFixed, 0, 0xF1), rx: a.rx}
+		return []local{{addr: node}}
+	}
+	var hosts []local
+	for i := range uint32(8) {
+		pair := Addr{bus: a.bus, kind: kindPair, tx: wire.Address{ID: 0x7E0 + i}, rx: wire.Address{ID: a.rx.ID + i}}
+		hosts = append(hosts, local{addr: pair})
+	}
+	return hosts
+}
+
+// join makes the hosts that can hear a group its members.
+func (l *locals) join(g Addr) error {
+	members, why := 0, error(nil)
+	for i := range l.hosts {
+		h := &l.hosts[i]
+		a, err := h.hears(g)
+		if err != nil {
+			why = err
+			continue
+		}
+		members++
+		h.groups = append(h.groups, a)
+	}
+	if members == 0 {
+		return why
+	}
+	return nil
+}
+
+// A groupError is why a group cannot be heard.
+type groupError string
+
+func (e groupError) Error() string { return string(e) }
+
+// hears returns where a host hears a group.
+func (h *local) hears(g Addr) (wire.Address, error) {
+	a, text := g.rx, h.addr.String()
+	anyPeer := h.addr.kind == kindNode
+	switch {
+	case a.Overhead() != h.addr.rx.Overhead():
+		return a, groupError("ListenConfig.Functional must have an address byte if, and only if, " + text + " listens with one")
+	case anyPeer && g.kind != kindGroup:
+		return a, groupError(text + " hears any peer: name the group without a sender, as func:33")
+	case anyPeer && a.HasByte && a.Byte != h.addr.rx.Byte:
+		return a, groupError("a group is heard with the address extension of the node, and that of " + text + " is another")
+	case g.kind == kindGroup && !anyPeer && !h.addr.rx.AnyPriority:
+		return a, groupError("a group of any sender needs a node, as fixed::10, and " + text + " is none")
+	case g.kind == kindGroup && !anyPeer:
+		a.ID |= h.addr.rx.ID & 0xFF // the pair has one peer, N_SA
+	}
+	heard := func(other wire.Address) bool { return overlapPeers(a, other, anyPeer) }
+	switch {
+	case heard(h.addr.rx):
+		return a, groupError("ListenConfig.Functional must not name what " + text + " listens to anyway")
+	case slices.ContainsFunc(h.groups, heard):
+		return a, groupError("ListenConfig.Functional must name each address once, or its messages would come twice")
+	}
+	return a, nil
+}
+
+// overlapPeers is overlap, of the addresses of any peer if anyPeer is true.
+func overlapPeers(v, w wire.Address, anyPeer bool) bool {
+	if anyPeer {
+		v.ID &^= 0xFF
+		w.ID &^= 0xFF
+	}
+	return overlap(v, w)
+}
+
+// single returns the pair, if nothing but one is to be opened.
+func (l *locals) single() (Addr, bool) {
+	if len(l.hosts) != 1 || len(l.hosts[0].groups) > 0 || !l.hosts[0].addr.IsPair() {
+		return Addr{}, false
+	}
+	return l.hosts[0].addr, true
+}
+
+// addrs are the addresses that flow control is sent for.
+func (l *locals) addrs() []Addr {
+	addrs := make([]Addr, len(l.hosts))
+	for i := range l.hosts {
+		addrs[i] = l.hosts[i].addr
+	}
+	return addrs
+}
+
+// specs returns what the addresses are to the bus.
+func (l *locals) specs(m *mux.Mux, c *Config) ([]*mux.Spec, error) {
+	specs := make([]*mux.Spec, 0, len(l.hosts))
+	for i := range l.hosts {
+		h := &l.hosts[i]
+		s, err := c.spec(m, h.addr)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			s.Config = specs[0].Config // one for all
+		}
+		s.Send, s.Listen = &h.addr.tx, &h.addr.rx
+		s.AnyPeer = h.addr.kind == kindNode
+		s.Functional = h.groups
+		specs = append(specs, s)
+	}
+	return specs, nil
+}
+
+// peerAddr is the address of a peer that was made for a host: what one would dial.
+func (l *locals) peerAddr(ep *mux.Endpoint) Addr {
+	tx, rx := ep.Pair()
+	return Addr{bus: l.bus, kind: kindPair, tx: tx, rx: rx}
+}
