@@ -1,0 +1,427 @@
+package isotpnet_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/isotp/canbus/virtual"
+	"example.com/isotp/isotpnet"
+)
+
+// inStreamBubble runs a test with both ends of a pair, on a clock of its own. At
+// the end it gives streams the time that they linger.
+func inStreamBubble(t *testing.T, o virtual.Options, test func(t *testing.T, tester, ecu streamEnd)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		tester, ecu := newStreamEnds(t, newNetwork(t, o), isotpnet.Config{})
+		test(t, tester, ecu)
+	})
+}
+
+func TestEitherSideSpeaksFirst(t *testing.T) {
+	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
+		dialled, accepted := newStream(t, tester, ecu)
+		wantWrite(t, accepted, "220 ready")
+		wantRead(t, dialled, "220 ready")
+		wantWrite(t, dialled, "HELO")
+		wantRead(t, accepted, "HELO")
+	})
+}
+
+func TestOneDirectionEndsBeforeTheOther(t *testing.T) {
+	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
+		dialled, accepted := newStream(t, tester, ecu)
+		wantWrite(t, dialled, "the question")
+		if err := dialled.CloseWrite(); err != nil {
+			t.Error(err)
+		}
+		wantReadAll(t, accepted, "the question")
+		wantWrite(t, accepted, payload(10_000))
+		accepted.Close()
+		wantReadAll(t, dialled, payload(10_000))
+		_, err := dialled.Write([]byte("more"))
+		wantStreamErr(t, err, "write", syscall.EPIPE)
+	})
+}
+
+func TestReadOfAClosedStreamEnds(t *testing.T) {
+	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
+		dialled, accepted := newStream(t, tester, ecu)
+		wantWrite(t, dialled, "bye")
+		dialled.Close()
+		wantReadAll(t, accepted, "bye")
+	})
+}
+
+// As with TCP the first Write may succeed, and its answer is a reset.
+func TestWriteToAClosedStreamIsReset(t *testing.T) {
+	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
+		dialled, accepted := newStream(t, tester, ecu)
+		accepted.Close()
+		wantReadAll(t, dialled, "")
+		wantWrite(t, dialled, "anybody there?")
+		var err error
+		for err == nil {
+			_, err = dialled.Write([]byte("?"))
+		}
+		wantStreamErr(t, err, "write", syscall.ECONNRESET)
+		_, err = dialled.Write([]byte("?"))
+		wantStreamErr(t, err, "write", syscall.ECONNRESET)
+	})
+}
+
+func TestCloseWithUnreadDataResets(t *testing.T) {
+	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
+		dialled, accepted := newStream(t, tester, ecu)
+		wantWrite(t, dialled, "two parts")
+		if _, err := io.ReadFull(accepted, make([]byte, 3)); err != nil {
+			t.Fatal(err)
+		}
+		accepted.Close()
+		for range 2 {
+			_, err := dialled.Read(make([]byte, 1))
+			wantStreamErr(t, err, "read", syscall.ECONNRESET)
+		}
+	})
+}
+
+func TestCallsOnAClosedStream(t *testing.T) {
+	noLeaks(t)
+	tester, ecu := newStreamEnds(t, newNetwork(t, virtual.Options{}), patient)
+	c, _ := newStream(t, tester, ecu)
+	for range 2 {
+		if err := c.Close(); err != nil {
+			t.Error("Close:", err)
+		}
+	}
+	_, err := c.Read(make([]byte, 1))
+	wantStreamErr(t, err, "read", net.ErrClosed)
+	_, err = c.Write([]byte{1})
+	wantStreamErr(t, err, "write", net.ErrClosed)
+	wantStreamErr(t, c.CloseWrite(), "close", net.ErrClosed)
+	for _, set := range []func(time.Time) error{c.SetDeadline, c.SetReadDeadline, c.SetWriteDeadline} {
+		wantStreamErr(t, set(time.Now()), "set", net.ErrClosed)
+	}
+	wantStreamErr(t, c.SetKeepAlive(true), "set", net.ErrClosed)
+}
+
+// Every byte whose message was handed over counts, and writing goes on with the
+// others.
+func TestWriteDeadlineWithAFullWindow(t *testing.T) {
+	inStreamBubble(t, virtual.Options{}, func(t *testing.T, tester, ecu streamEnd) {
+		dialled, accepted := newStream(t, tester, ecu)
+		want := payload(200_000)
+		start := time.Now()
+		dialled.SetWriteDeadline(start.Add(time.Second))
+		n, err := dialled.Write([]byte(want))
+		wantStreamErr(t, err, "write", os.ErrDeadlineExceeded)
+		wantSince(t, start, time.Second)
+		if n != 65280 {
+			t.Errorf("%d bytes were written, want as many as the window has", n)
+		}
+		dialled.SetWriteDeadline(time.Time{})
+		go func() {
+			dialled.Write([]byte(want[n:]))
+			dialled.CloseWrite()
+		}()
+		wantReadAll(t, accepted, want)
+	})
+}
+
+// A message that is cut short by a deadline is not there at all, and sent again
+// with the next Write.
+func TestWriteDeadlineWithinAMessage(t *testing.T) {
+	inStreamBubble(t, virtual.Options{Bitrate: 500_000}, func(t *testing.T, tester, ecu streamEnd) {
+		dialled, accepted := newStream(t, tester, ecu)
+		want := payload(20_000) // some 5 s
+		go func() {
+			for rest := want; len(rest) > 0; {
+				dialled.SetWriteDeadline(time.Now().Add(1234 * time.Millisecond))
+				n, err := dialled.Write([]byte(rest))
+				if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Error(err)
+				}
+				if n%4088 != 0 && n != len(rest) {
+					t.Errorf("%d bytes were written, want whole messages", n)
+				}
+				rest = rest[n:]
+			}
+			dialled.CloseWrite()
+		}()
+		wantReadAll(t, accepted, want)
+	})
+}
+
+// The message under way is aborted, and the peer hears of the end at once.
+func TestCloseWhileAMessageIsSent(t *testing.T) {
+	inStreamBubble(t, virtual.Options{Bitrate: 500_000}, func(t *testing.T, tester, ecu streamEnd) {
+		dialled, accepted := newStream(t, tester, ecu)
+		written := make(chan error)
+		go func() {
+			_, err := dialled.Write([]byte(payload(20_000)))
+			written <- err
+		}()
+		time.Sleep(1500 * time.Millisecond)
+		start := time.Now()
+		dialled.Close()
+		wantStreamErr(t, <-written, "write", net.ErrClosed)
+		if took := time.Since(start); took > 10*time.Millisecond {
+			t.Errorf("Close took %v", took)
+		}
+		wantReadAll(t, accepted, payload(20_000)[:4088])
+	})
+}
+
+func TestDialIsRefusedWhereNobodyListens(t *testing.T) {
+	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
+		ln := ecu.listen(t)
+		dialled := tester.dial(t)
+		acceptStream(t, ln)
+		ln.Close()
+		_, err := tester.tryDial(t.Context())
+		wantStreamErr(t, err, "dial", syscall.ECONNREFUSED)
+		wantWrite(t, dialled, "others live on")
+	})
+}
+
+func TestDialWithoutAnAnswerTimesOut(t *testing.T) {
+	inStreamBubble(t, virtual.Options{}, func(t *testing.T, tester, _ streamEnd) {
+		for _, timeout := range []time.Duration{0, 100 * time.Millisecond, time.Minute} {
+			start := time.Now()
+			tester.dialer.Timeout = timeout
+			_, err := tester.tryDial(t.Context())
+			wantStreamErr(t, err, "dial", context.DeadlineExceeded)
+			if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
+				t.Errorf("%v is no time-out", err)
+			}
+			if timeout == 0 {
+				timeout = 3 * time.Second
+			}
+			wantSince(t, start, timeout)
+		}
+	})
+}
+
+func TestDialEndsWithItsContext(t *testing.T) {
+	inStreamBubble(t, virtual.Options{}, func(t *testing.T, tester, _ streamEnd) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		_, err := tester.tryDial(ctx)
+		wantStreamErr(t, err, "dial", context.Canceled)
+		wantSince(t, start, time.Second)
+	})
+}
+
+// A dialler may be there before the listener.
+func TestDialIsRepeatedUntilSomebodyListens(t *testing.T) {
+	inStreamBubble(t, virtual.Options{}, func(t *testing.T, tester, ecu streamEnd) {
+		time.AfterFunc(time.Second, func() { ecu.listen(t) })
+		tester.dial(t)
+	})
+}
+
+func TestBothSidesDialAtOnce(t *testing.T) {
+	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
+		ln1, ln2 := tester.listen(t), ecu.listen(t)
+		const each = 50
+		done := make(chan error)
+		for range each {
+			for _, end := range []streamEnd{tester, ecu} {
+				go func() {
+					c, err := end.tryDial(context.Background())
+					if err == nil {
+						_, err = io.Copy(io.Discard, c)
+						c.Close()
+					}
+					done <- err
+				}()
+			}
+		}
+		for range each {
+			for _, ln := range []*isotpnet.StreamListener{ln1, ln2} {
+				c, err := ln.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Close()
+			}
+		}
+		for range 2 * each {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestOnePairHasOneListenerAndOneConfig(t *testing.T) {
+	onBackends(t, func(t *testing.T, _, ecu streamEnd) {
+		ln := ecu.listen(t)
+		_, err := ecu.tryListen()
+		wantStreamErr(t, err, "listen", syscall.EADDRINUSE)
+
+		other := ecu
+		other.dialer.Config.BlockSize = 8
+		_, err = other.tryDial(t.Context())
+		wantStreamErr(t, err, "dial", syscall.EADDRINUSE)
+
+		ln.Close()
+		ecu.listen(t)
+	})
+}
+
+func TestStreamsAndMessagesDoNotShareAPair(t *testing.T) {
+	onBackends(t, func(t *testing.T, _, ecu streamEnd) {
+		messages := "isotp" + ecu.network[len("isotp-stream"):]
+		ln := ecu.listen(t)
+		_, err := ecu.dialer.DialContext(t.Context(), messages, ecu.address)
+		wantStreamErr(t, err, "dial", syscall.EADDRINUSE)
+		ln.Close()
+		c, err := ecu.dialer.DialContext(t.Context(), messages, ecu.address)
+		if err != nil {
+			t.Fatal("the pair is not free after Close:", err)
+		}
+		defer c.Close()
+		_, err = ecu.tryListen()
+		wantStreamErr(t, err, "listen", syscall.EADDRINUSE)
+	})
+}
+
+func TestAcceptHasADeadline(t *testing.T) {
+	inStreamBubble(t, virtual.Options{}, func(t *testing.T, _, ecu streamEnd) {
+		ln := ecu.listen(t)
+		ln.SetDeadline(time.Now().Add(time.Second))
+		_, err := ln.Accept()
+		wantStreamErr(t, err, "accept", os.ErrDeadlineExceeded)
+	})
+}
+
+func TestCloseEndsEveryAccept(t *testing.T) {
+	onBackends(t, func(t *testing.T, _, ecu streamEnd) {
+		ln := ecu.listen(t)
+		done := make(chan error)
+		for range 3 {
+			go func() {
+				_, err := ln.Accept()
+				done <- err
+			}()
+		}
+		ln.Close()
+		for range 3 {
+			wantStreamErr(t, <-done, "accept", net.ErrClosed)
+		}
+	})
+}
+
+func TestClosedListenerResetsWhoWaits(t *testing.T) {
+	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
+		ln := ecu.listen(t)
+		c := tester.dial(t)
+		ln.Close()
+		_, err := c.Read(make([]byte, 1))
+		wantStreamErr(t, err, "read", syscall.ECONNRESET)
+	})
+}
+
+// The peer is there no more, and nobody says so.
+func TestSilentPeerTimesOut(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		config net.KeepAliveConfig
+		want   time.Duration
+	}{
+		{"by default", net.KeepAliveConfig{}, (15 + 9*15) * time.Second},
+		{"as configured", net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3}, 5 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var cable wire
+			inStreamBubble(t, cable.options(virtual.Options{}), func(t *testing.T, tester, ecu streamEnd) {
+				tester.dialer.KeepAliveConfig = tt.config
+				c, _ := newStream(t, tester, ecu)
+				time.Sleep(time.Minute) // the peer does answer
+				cable.cut.Store(true)
+				start := time.Now()
+				_, err := c.Read(make([]byte, 1))
+				wantStreamErr(t, err, "read", syscall.ETIMEDOUT)
+				if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
+					t.Errorf("%v is no time-out", err)
+				}
+				if took := time.Since(start); took > tt.want || took < tt.want-tt.want/2 {
+					t.Errorf("it took %v, want up to %v", took, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestStreamsCostNoGoroutines(t *testing.T) {
+	noLeaks(t)
+	tester, ecu := newStreamEnds(t, newNetwork(t, virtual.Options{}), patient)
+	newStream(t, tester, ecu)
+	before := runtime.NumGoroutine()
+	for range 100 {
+		tester.dial(t)
+	}
+	// What has sent the last messages may not have ended yet.
+	if more := runtime.NumGoroutine() - before; more > 4 {
+		t.Errorf("100 streams have %d goroutines", more)
+	}
+}
+
+func TestTooManyStreams(t *testing.T) {
+	noLeaks(t)
+	tester, ecu := newStreamEnds(t, newNetwork(t, virtual.Options{}), patient)
+	ln := ecu.listen(t)
+	for range 1024 {
+		tester.dial(t)
+		acceptStream(t, ln)
+	}
+	_, err := tester.tryDial(t.Context())
+	wantStreamErr(t, err, "dial", syscall.EADDRNOTAVAIL)
+}
+
+func TestStreamsOfWhatCannotBe(t *testing.T) {
+	tap := newTap(t, newNetwork(t, virtual.Options{Classic: true}))
+	for _, tt := range []struct {
+		name, network, address string
+		dialer                 isotpnet.Dialer
+	}{
+		{"functional", "isotp-stream:user", "/7DF:", isotpnet.Dialer{}},
+		{"pattern", "isotp-stream:user", "/fixed::10", isotpnet.Dialer{}},
+		{"listen only", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Config: isotpnet.Config{ListenOnly: true}}},
+		{"messages too short", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Config: isotpnet.Config{MaxSendSize: 6}}},
+		{"Functional", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Functional: isotpnet.MustParseAddr("/7DF:")}},
+		{"Config", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Config: isotpnet.Config{BlockSize: 300}}},
+		{"FD on a classic bus", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Config: isotpnet.Config{FD: true}}},
+		{"bus twice", "isotp-stream:user", "vcan0/7E0:7E8", isotpnet.Dialer{}},
+		{"network", "isotp-stream:quantum", "/7E0:7E8", isotpnet.Dialer{}},
+		{"kernel", "isotp-stream:kernel", "/7E0:7E8", isotpnet.Dialer{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.dialer.Bus = tap
+			_, err := tt.dialer.Dial(tt.network, tt.address)
+			oe, ok := err.(*net.OpError)
+			if !ok || oe.Op != "dial" || oe.Net != tt.network {
+				t.Errorf("Dial: %v (%T)", err, err)
+			}
+			t.Log(err)
+			lc := isotpnet.ListenConfig{Config: tt.dialer.Config, Bus: tap}
+			if tt.dialer.Functional.IsValid() {
+				lc.Functional = []isotpnet.Addr{tt.dialer.Functional}
+			}
+			_, err = lc.Listen(t.Context(), tt.network, tt.address)
+			if oe, ok := err.(*net.OpError); !ok || oe.Op != "listen" || oe.Net != tt.network {
+				t.Errorf("Listen: %v (%T)", err, err)
+			}
+		})
+	}
+}
