@@ -82,7 +82,8 @@ type Config struct {
 	// MaxSendSize is the longest message, in bytes, that Write sends. It is
 	// also how much Conn.ReadFrom puts into one. 0: what the backend can send
 	// (user: 4 GiB - 1; kernel: the parameter max_pdu_size of its module), for
-	// ReadFrom 4095.
+	// ReadFrom 4095. On "isotp-stream" it is the longest that a Write is cut into:
+	// 7 to 4095, 0: 4095.
 	MaxSendSize int
 
 	// ReadBuffer is how many bytes of messages (each counted with 64 more) may

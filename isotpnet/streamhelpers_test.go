@@ -3,16 +3,13 @@ package isotpnet_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"sync/atomic"
 	"testing"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
-	"example.com/isotp/test/kernel/cantest"
 )
 
 // A streamEnd is one end of a pair of addresses, from which streams can be opened
@@ -51,20 +48,6 @@ func onBackends(t *testing.T, test func(t *testing.T, tester, ecu streamEnd)) {
 		tester, ecu := newKernelEnds(t, isotpnet.Config{})
 		test(t, tester, ecu)
 	})
-}
-
-var kernelLinks atomic.Uint32
-
-// newKernelLink makes an interface that is up, until the test's end.
-func newKernelLink(t testing.TB) string {
-	t.Helper()
-	cantest.Need(t)
-	name := fmt.Sprintf("stest%d", kernelLinks.Add(1))
-	if err := errors.Join(cantest.AddLink(name), cantest.SetLink(name, true)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cantest.DeleteLink(name) }) // a test may have done so
-	return name
 }
 
 func newKernelEnds(t testing.TB, c isotpnet.Config) (tester, ecu streamEnd) {

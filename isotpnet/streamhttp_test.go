@@ -82,19 +82,11 @@ func wantEcho(t *testing.T, c *http.Client, body string) {
 	}
 }
 
-// share makes a number smaller where the machine is emulated.
-func share(t *testing.T, n int) int {
-	if strings.HasSuffix(t.Name(), "/kernel") && testing.Short() {
-		return n / 10
-	}
-	return n
-}
-
 func TestHTTPWithANewStreamForEachRequest(t *testing.T) {
 	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
 		serveHTTP(t, ecu.listen(t), echo)
 		c := newClient(t, tester, false)
-		for i := range share(t, 1000) {
+		for i := range 1000 {
 			wantEcho(t, c, strconv.Itoa(i))
 		}
 	})
@@ -109,7 +101,7 @@ func TestHTTPClientsAtTheSameTime(t *testing.T) {
 				for i := range 32 {
 					wg.Go(func() {
 						c := newClient(t, tester, keepAlives)
-						for j := range share(t, 100) {
+						for j := range 100 {
 							wantEcho(t, c, payload(100*i+j))
 						}
 					})

@@ -77,8 +77,9 @@ const (
 	maxStreams = 1024
 	// streamWindow is how many bytes of each may wait to be read.
 	streamWindow = stream.MaxWindow
-	// maxFailures of reading in a row, while nothing comes, are the end.
-	maxFailures = 3
+	// maxDowns is how often in a row reading may fail because the interface is
+	// down: the kernel says so once, and then waits for it to be up.
+	maxDowns = 3
 )
 
 // streamPairs are those of this process.
@@ -310,7 +311,7 @@ func (p *streamPair) transmit(c *StreamConn) error {
 	if err == os.ErrDeadlineExceeded {
 		failed = nil // c's, which can go on
 	}
-	p.proto.Sent(p.now(), handed, failed)
+	p.proto.Sent(p.now(), handed && failed == nil, failed)
 	p.wake()
 	return err
 }
@@ -327,46 +328,35 @@ func (p *streamPair) limit(t time.Time) {
 func (p *streamPair) read() {
 	buf := make([]byte, stream.MaxMessage)
 	whole := true // no part of a message was read
-	failures := 0
+	downs := 0
 	for {
 		n, _, end, err := p.backend.receive(buf, false)
-		if err != nil {
-			if failures++; p.isFinal(err) || failures > maxFailures {
-				p.fail(err)
-				return
+		switch {
+		case err == nil:
+			if whole && end { // longer ones are none of ours
+				p.mu.Lock()
+				p.proto.HandleMessage(p.now(), buf[:n])
+				p.unlock()
 			}
-			p.failStreams(err)
-			continue
-		}
-		failures = 0
-		if whole && end { // longer ones are none of ours
+			whole, downs = end, 0
+		case isLoss(err):
+			// The streams notice themselves whose message it was.
+		case errors.Is(err, syscall.ENETDOWN) && downs < maxDowns:
+			downs++
 			p.mu.Lock()
-			p.proto.HandleMessage(p.now(), buf[:n])
+			p.proto.Fail(err)
 			p.unlock()
+		default:
+			p.fail(err)
+			return
 		}
-		whole = end
 	}
 }
 
-// isFinal reports whether reading cannot go on after an error.
-func (p *streamPair) isFinal(err error) bool {
-	if err == ErrOverrun {
-		return false
-	}
-	if _, ok := err.(*ProtocolError); ok {
-		return false // with Config.ReportAborted
-	}
-	return !errors.Is(err, syscall.ENETDOWN)
-}
-
-// failStreams takes note of an error after which reading can go on. Messages that
-// are lost the streams notice themselves.
-func (p *streamPair) failStreams(err error) {
-	if errors.Is(err, syscall.ENETDOWN) {
-		p.mu.Lock()
-		p.proto.Fail(err)
-		p.unlock()
-	}
+// isLoss reports whether an error of reading says that a message was lost.
+func isLoss(err error) bool {
+	_, aborted := err.(*ProtocolError) // with Config.ReportAborted
+	return aborted || err == ErrOverrun
 }
 
 // fail ends the pair with all its streams.

@@ -514,6 +514,25 @@ func TestKeepAlive(t *testing.T) {
 	sc.gone(s, "no answer")
 }
 
+// Who is told to look sooner does so for what is not confirmed too.
+func TestKeepAliveWithUnconfirmedData(t *testing.T) {
+	sc := newScript(t)
+	s := sc.dial()
+	s.SetKeepAlive(KeepAlive{Idle: 100 * time.Millisecond, Interval: 200 * time.Millisecond, Count: 2})
+	s.Offer(sc.now, []byte{1})
+	sc.sends(">DATA 0001 1000 01")
+	sc.after(100 * time.Millisecond)
+	sc.sends(">PING 0001 1001 00 10")
+	sc.after(200 * time.Millisecond)
+	sc.sends(">PING 0001 1001 00 10")
+	sc.after(200*time.Millisecond - 1)
+	if s.Err() != nil {
+		t.Fatal("given up too early")
+	}
+	sc.after(1)
+	sc.gone(s, "no answer")
+}
+
 func TestHalfClose(t *testing.T) {
 	sc := newScript(t)
 	s := sc.dial()

@@ -59,11 +59,13 @@ func (s *Session) due() Time {
 		return s.base.Add(backoff(firstRetry, s.backoff, maxRetry))
 	case s.unconfirmed || s.blocked():
 		due = s.base.Add(backoff(firstProbe, s.backoff, maxProbe))
+	}
+	switch {
 	case s.keep.Off:
 	case s.unanswered > 0:
-		due = s.base.Add(s.keep.Interval)
+		due = min(due, s.base.Add(s.keep.Interval))
 	default:
-		due = s.heard.Add(s.keep.Idle)
+		due = min(due, s.heard.Add(s.keep.Idle))
 	}
 	if s.closed {
 		due = min(due, s.lingerUntil)
