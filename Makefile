@@ -1,6 +1,6 @@
 # make demo     a file crosses a CAN bus
 # make test     everything that .ci/run checks
-# make kernels  the tests of Linux's CAN sockets, inside three kernels
+# make kernels  the tests of Linux's CAN sockets, inside three kernels, 20 times
 # make bench    the figures of README.md
 # make soak     the tests that CI repeats a few times, 200 times
 #
@@ -15,7 +15,7 @@ test:
 	./test/run
 
 kernels:
-	./test/kernel/run -k all ./canbus/socketcan ./isotpnet
+	FULL=1 ./test/kernel/suite
 
 bench:
 	./test/bench

@@ -5,6 +5,7 @@ package isotpnet
 import (
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -42,25 +43,31 @@ func (c *closingConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestKernelIsAConn(t *testing.T) {
+// The kernel's ISO-TP and ours over CAN_RAW, each with itself and with the other.
+func TestBackendsAreAConn(t *testing.T) {
 	cantest.Need(t)
-	for _, test := range []struct {
-		name       string
-		d          *Dialer
-		end1, end2 string
-	}{
-		{"classic", &Dialer{}, "7E0#01EE", "7E8#01EE"},
-		{"FD", &Dialer{Config: Config{FD: true}}, "7E0##001EE", "7E8##001EE"},
+	for _, networks := range [][2]string{
+		{"isotp:kernel", "isotp:kernel"}, {"isotp:kernel", "isotp:user"},
+		{"isotp:user", "isotp:kernel"}, {"isotp:user", "isotp:user"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-				name := newInterface(t)
-				raw := newRawPeer(t, name)
-				k1 := test.d.mustDial(t, "isotp:kernel", name+"/7E0:7E8")
-				k2 := test.d.mustDial(t, "isotp:kernel", name+"/7E8:7E0")
-				return &closingConn{Conn: k1, raw: raw, end: test.end1}, &closingConn{Conn: k2, raw: raw, end: test.end2},
-					func() { k1.Close(); k2.Close() }, nil
+		for _, test := range []struct {
+			name       string
+			d          *Dialer
+			end1, end2 string
+		}{
+			{"classic", &Dialer{}, "7E0#01EE", "7E8#01EE"},
+			{"FD", &Dialer{Config: Config{FD: true}}, "7E0##001EE", "7E8##001EE"},
+		} {
+			t.Run(strings.ReplaceAll(networks[0]+" "+networks[1]+" "+test.name, "isotp:", ""), func(t *testing.T) {
+				nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+					name := newInterface(t)
+					raw := newRawPeer(t, name)
+					k1 := test.d.mustDial(t, networks[0], name+"/7E0:7E8")
+					k2 := test.d.mustDial(t, networks[1], name+"/7E8:7E0")
+					return &closingConn{Conn: k1, raw: raw, end: test.end1}, &closingConn{Conn: k2, raw: raw, end: test.end2},
+						func() { k1.Close(); k2.Close() }, nil
+				})
 			})
-		})
+		}
 	}
 }

@@ -156,9 +156,13 @@ func (p *rawPeer) expect(frames ...string) {
 	}
 }
 
-// within fails if what f does takes longer.
+// within fails if what f does takes longer. The time of a machine of test/kernel is
+// exact; elsewhere it may take ten times as long, as the computer is busy.
 func within(t testing.TB, limit time.Duration, what string, f func()) {
 	t.Helper()
+	if !cantest.InMachine() {
+		limit *= 10
+	}
 	done := make(chan struct{})
 	start := time.Now()
 	go func() { defer close(done); f() }()

@@ -42,18 +42,17 @@ func (c *endingConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Each end has a socket of its own. In package isotpnet they share one, as the
+// conns of a process do.
 func TestISOTPIsAConn(t *testing.T) {
 	cantest.Need(t)
 	for _, c := range []struct {
 		name   string
 		config isotpnet.Config
-		shared bool // both ends use one Bus, as two Conns of a process do
 		flags  canbus.Flags
 	}{
 		{name: "classic"},
-		{name: "classic, one socket", shared: true},
 		{name: "FD", config: isotpnet.Config{FD: true}, flags: canbus.FD},
-		{name: "FD, one socket", config: isotpnet.Config{FD: true}, shared: true, flags: canbus.FD},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
@@ -62,23 +61,16 @@ func TestISOTPIsAConn(t *testing.T) {
 				}
 				end1, end2 := open(t, "vcan0"), open(t, "vcan0")
 				d1, d2 := &isotpnet.Dialer{Config: c.config}, &isotpnet.Dialer{Config: c.config}
-				name := "vcan0"
-				if !c.shared {
-					name = ""
-					d1.Bus, d2.Bus = open(t, "vcan0"), open(t, "vcan0")
-				}
-				p1 := dial(t, d1, name+"/7E0:7E8")
-				p2 := dial(t, d2, name+"/7E8:7E0")
+				d1.Bus, d2.Bus = open(t, "vcan0"), open(t, "vcan0")
+				p1, p2 := dial(t, d1, "/7E0:7E8"), dial(t, d2, "/7E8:7E0")
 				return &endingConn{Conn: p1, bus: end1, end: end(0x7E0)}, &endingConn{Conn: p2, bus: end2, end: end(0x7E8)},
 					func() {
 						p1.Close()
 						p2.Close()
 						end1.Close()
 						end2.Close()
-						if !c.shared {
-							d1.Bus.Close()
-							d2.Bus.Close()
-						}
+						d1.Bus.Close()
+						d2.Bus.Close()
 					}, nil
 			})
 		})

@@ -4,12 +4,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -29,11 +31,22 @@ func install(ctx context.Context, programs map[string]string) error {
 		return fmt.Errorf("these Debian packages are missing, and only root can install them with apt-get: %s", need)
 	}
 	fmt.Fprintln(os.Stderr, "kernel: installing", need)
-	if err := command(ctx, "apt-get", "update", "-qq"); err != nil {
-		return err
-	}
-	args := append([]string{"install", "-y", "-qq", "--no-install-recommends"}, missing...)
-	return command(ctx, "apt-get", args...)
+	return persist(ctx, "installing", func() error {
+		// It fails too when a source of packages that we do not need cannot be
+		// reached.
+		updateErr := command(ctx, "apt-get", slices.Concat(patience, []string{"update", "-qq"})...)
+		install := slices.Concat(patience, []string{"install", "-y", "-qq", "--no-install-recommends"}, missing)
+		if err := command(ctx, "apt-get", install...); err != nil {
+			return errors.Join(err, updateErr)
+		}
+		return nil
+	})
+}
+
+// patience are options of apt-get: others may run it at the same time, and the
+// network may not be the best.
+var patience = []string{
+	"-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=5", "-o", "Acquire::http::Timeout=60",
 }
 
 // apt runs apt-get and apt-cache for one suite, with lists and a state of its
@@ -60,13 +73,13 @@ func (c *cache) apt(ctx context.Context, suite string) (*apt, error) {
 	if err := os.WriteFile(list, []byte(sources), 0o644); err != nil {
 		return nil, err
 	}
-	a := &apt{[]string{
-		"-o", "Dir::Etc::sourcelist=" + list, "-o", "Dir::Etc::sourceparts=-",
-		"-o", "Dir::State=" + dir, "-o", "Dir::State::lists=" + filepath.Join(dir, "lists"),
-		"-o", "Dir::State::status=/dev/null", "-o", "Dir::Cache=" + filepath.Join(dir, "cache"),
-		"-o", "APT::Architecture=amd64", "-o", "APT::Sandbox::User=",
+	a := &apt{append(slices.Clone(patience),
+		"-o", "Dir::Etc::sourcelist="+list, "-o", "Dir::Etc::sourceparts=-",
+		"-o", "Dir::State="+dir, "-o", "Dir::State::lists="+filepath.Join(dir, "lists"),
+		"-o", "Dir::State::status=/dev/null", "-o", "Dir::Cache="+filepath.Join(dir, "cache"),
+		"-o", "APT::Architecture=amd64", "-o", "APT::Sandbox::User=", "-o", "APT::Update::Error-Mode=any",
 		"-o", "Acquire::Languages=none", "-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
-	}}
+	)}
 	return a, a.run(ctx, dir, "apt-get", "update", "-qq")
 }
 

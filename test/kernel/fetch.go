@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const qemu = "qemu-system-x86_64"
@@ -26,12 +27,16 @@ var modules = []string{
 	"can", "can-raw", "can-bcm", "can-gw", "can-isotp", "can-dev", "vcan", "sch_netem", "sch_tbf", "tun",
 }
 
-// suites are where Debian has the kernels, by the kernel's name.
-var suites = map[string]string{"6.1": "bookworm", "6.12": "trixie", "7.2": "sid"}
+// suites are where Debian has the kernels, by the kernel's name. The second is for
+// days on which the first cannot be had.
+var suites = map[string][]string{
+	"6.1":  {"bookworm"},
+	"6.12": {"trixie", "bookworm-backports"},
+	"7.2":  {"sid", "forky"},
+}
 
-// packageSuite is where packages for -a come from: the oldest, as their programs
-// run with the C library of this system.
-const packageSuite = "bookworm"
+// packageSuite is where packages for -a come from, with the libraries they need.
+const packageSuite = "trixie"
 
 // A kernel is a directory that holds vmlinuz, modules, and the file release.
 type kernel struct{ name, dir string }
@@ -84,65 +89,98 @@ func (c *cache) unlock() { c.lock.Close() }
 
 // kernel returns the kernel of that name, and downloads it if need be.
 func (c *cache) kernel(ctx context.Context, name string) (*kernel, error) {
-	suite := suites[name]
-	if suite == "" {
+	from := suites[name]
+	if from == nil {
 		return nil, errors.New("unknown (want 6.1, 6.12 or 7.2)")
 	}
 	k := &kernel{name, filepath.Join(c.dir, name)}
 	if missingFile(k.dir) == "" {
 		return k, nil
 	}
+	var errs []error
+	for _, suite := range from {
+		err := persist(ctx, "kernel "+name, func() error { return c.download(ctx, k, suite) })
+		if err == nil {
+			return k, nil
+		}
+		errs = append(errs, fmt.Errorf("from Debian's %s: %w", suite, err))
+	}
+	return nil, errors.Join(errs...)
+}
+
+// pauses are those before a download is tried again.
+var pauses = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute}
+
+// persist tries a download until it succeeds or there is no more hope.
+func persist(ctx context.Context, what string, download func() error) error {
+	for _, pause := range pauses {
+		err := download()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "kernel: %s: %v\nkernel: once more in %v\n", what, err, pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return download()
+}
+
+// download puts a suite's kernel where k has it.
+func (c *cache) download(ctx context.Context, k *kernel, suite string) error {
 	apt, err := c.apt(ctx, suite)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// linux-image-amd64 depends on the suite's newest, and that one on
 	// linux-binary and linux-modules where it is not all in one package.
 	image, err := apt.depends(ctx, "linux-image-amd64", `^linux-image-\d`)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(image) != 1 {
-		return nil, fmt.Errorf("%s's linux-image-amd64 depends on %q, want one linux-image", suite, image)
+		return fmt.Errorf("%s's linux-image-amd64 depends on %q, want one linux-image", suite, image)
 	}
-	if !strings.HasPrefix(image[0], "linux-image-"+name+".") {
-		fmt.Fprintf(os.Stderr, "kernel: %s has %s now, taken for %s\n", suite, image[0], name)
+	if !strings.HasPrefix(image[0], "linux-image-"+k.name+".") {
+		fmt.Fprintf(os.Stderr, "kernel: %s has %s now, taken for %s\n", suite, image[0], k.name)
 	}
 	parts, err := apt.depends(ctx, image[0], `^linux-(binary|modules)-\d`)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	tmp, err := os.MkdirTemp(c.dir, name+"-")
+	tmp, err := os.MkdirTemp(c.dir, k.name+"-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(tmp)
 	fmt.Fprintf(os.Stderr, "kernel: downloading %s from %s\n", image[0], suite)
 	if err := apt.run(ctx, tmp, append([]string{"apt-get", "download", "-qq", image[0]}, parts...)...); err != nil {
-		return nil, err
+		return err
 	}
 	debs, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, deb := range debs {
 		if err := unpackKernel(ctx, deb, tmp); err != nil {
-			return nil, fmt.Errorf("%s: %w", filepath.Base(deb), err)
+			return fmt.Errorf("%s: %w", filepath.Base(deb), err)
 		}
 		if err := os.Remove(deb); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if file := missingFile(tmp); file != "" {
-		return nil, fmt.Errorf("%s has no %s", image[0], file)
+		return fmt.Errorf("%s has no %s", image[0], file)
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.RemoveAll(k.dir); err != nil {
-		return nil, err
+		return err
 	}
-	return k, os.Rename(tmp, k.dir)
+	return os.Rename(tmp, k.dir)
 }
 
 // missingFile returns the first file that a kernel's directory lacks, "" if it is
@@ -216,32 +254,37 @@ func (c *cache) debian(ctx context.Context, name string) (*debianPackage, error)
 	if ok, _ := regexp.MatchString(`^[a-z0-9][a-z0-9.+-]+$`, name); !ok {
 		return nil, errors.New("not the name of a Debian package")
 	}
-	dir := filepath.Join(c.dir, "packages", name)
+	dir := filepath.Join(c.dir, "packages", packageSuite, name)
 	p := &debianPackage{filepath.Join(dir, "own"), filepath.Join(dir, "deps")}
 	if _, err := os.Stat(dir); err == nil {
 		return p, nil
 	}
+	return p, persist(ctx, "package "+name, func() error { return c.downloadPackage(ctx, name, dir) })
+}
+
+// downloadPackage unpacks a package and what it depends on in dir.
+func (c *cache) downloadPackage(ctx context.Context, name, dir string) error {
 	apt, err := c.apt(ctx, packageSuite)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	tmp, err := os.MkdirTemp(c.dir, "package-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(tmp)
 	archives := filepath.Join(tmp, "archives")
 	if err := os.MkdirAll(filepath.Join(archives, "partial"), 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	fmt.Fprintf(os.Stderr, "kernel: downloading %s from %s\n", name, packageSuite)
 	if err := apt.run(ctx, tmp, "apt-get", "install", "-qq", "-y", "--no-install-recommends", "--download-only",
 		"-o", "Dir::Cache::archives="+archives, name); err != nil {
-		return nil, err
+		return err
 	}
 	debs, err := filepath.Glob(filepath.Join(archives, "*.deb"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, deb := range debs {
 		to := "deps"
@@ -249,14 +292,14 @@ func (c *cache) debian(ctx context.Context, name string) (*debianPackage, error)
 			to = "own"
 		}
 		if err := command(ctx, "dpkg-deb", "-x", deb, filepath.Join(tmp, to)); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := os.RemoveAll(archives); err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return nil, err
+		return err
 	}
-	return p, os.Rename(tmp, dir)
+	return os.Rename(tmp, dir)
 }

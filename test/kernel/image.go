@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -18,17 +17,20 @@ import (
 var initScript []byte
 
 // An image is the file system of the machine.
-type image struct {
-	*archive
-	libs []string // where to look for shared libraries, first to last
+type image struct{ *archive }
+
+// libs are the shared libraries of programs.
+type libs struct {
+	in   string   // the directory in the machine
+	from []string // where to look for them, first to last
 }
 
-// libDir is where all shared libraries are in the machine.
+// libDir is where the shared libraries of this system's programs are.
 const libDir = "/lib64"
 
-var hostLibs = []string{
+var hostLibs = libs{libDir, []string{
 	"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib",
-}
+}}
 
 // writeImage writes the image that runs job in k.
 func writeImage(to string, k *kernel, job *job) error {
@@ -37,7 +39,7 @@ func writeImage(to string, k *kernel, job *job) error {
 		return err
 	}
 	defer f.Close()
-	img := &image{newArchive(f), slices.Clone(hostLibs)}
+	img := &image{newArchive(f)}
 
 	img.bytes("/init", 0o755, initScript)
 	img.copy("/bin/busybox", job.busybox)
@@ -57,10 +59,10 @@ func writeImage(to string, k *kernel, job *job) error {
 		}
 	}
 	for _, file := range job.files {
-		img.program("/usr/local/bin/"+filepath.Base(file), file)
+		img.program("/usr/local/bin/"+filepath.Base(file), file, hostLibs)
 	}
 
-	img.program(job.program, job.program)
+	img.program(job.program, job.program, hostLibs)
 	img.dir(job.dir)
 	img.tree(filepath.Join(job.dir, "testdata"), filepath.Join(job.dir, "testdata"))
 	for _, out := range job.outputs {
@@ -81,10 +83,13 @@ func (img *image) bytes(name string, mode fs.FileMode, b []byte) {
 	img.file(name, mode, int64(len(b)), bytes.NewReader(b))
 }
 
-// debian adds the programs of an unpacked Debian package.
+// debian adds the programs of an unpacked Debian package. They run with the
+// libraries of their own suite, as the C library of this system may be older.
 func (img *image) debian(p *debianPackage) error {
-	for _, lib := range hostLibs {
-		img.libs = append(img.libs, filepath.Join(p.own, lib), filepath.Join(p.deps, lib))
+	home := "/packages/" + filepath.Base(filepath.Dir(p.own))
+	own := libs{in: home + "/lib"}
+	for _, lib := range hostLibs.from {
+		own.from = append(own.from, filepath.Join(p.own, lib), filepath.Join(p.deps, lib))
 	}
 	for _, bin := range []string{"/bin", "/sbin", "/usr/bin", "/usr/sbin"} {
 		programs, err := filepath.Glob(filepath.Join(p.own, bin, "*"))
@@ -93,20 +98,31 @@ func (img *image) debian(p *debianPackage) error {
 		}
 		for _, program := range programs {
 			// Follows symbolic links, if they stay in the package.
-			if info, err := os.Stat(program); err == nil && info.Mode().IsRegular() {
-				img.program("/usr/bin/"+filepath.Base(program), program)
+			info, err := os.Stat(program)
+			if err != nil || !info.Mode().IsRegular() {
+				continue
 			}
+			name := filepath.Base(program)
+			loader := img.program(home+"/"+name, program, own)
+			if loader == "" {
+				img.copy("/usr/bin/"+name, program) // needs no libraries
+				continue
+			}
+			script := fmt.Sprintf("#!/bin/sh\nexec %s --library-path %s %s \"$@\"\n",
+				filepath.Join(own.in, filepath.Base(loader)), own.in, home+"/"+name)
+			img.bytes("/usr/bin/"+name, 0o755, []byte(script))
 		}
 	}
 	return nil
 }
 
-// program adds an executable and the shared libraries it needs.
-func (img *image) program(name, from string) {
+// program adds an executable, or a library, and the shared libraries it needs. It
+// returns the path of the dynamic loader that it names; empty if it names none.
+func (img *image) program(name, from string, l libs) (loader string) {
 	img.copy(name, from)
 	f, err := elf.Open(from)
 	if err != nil {
-		return // a script
+		return "" // a script
 	}
 	defer f.Close()
 	for _, p := range f.Progs {
@@ -114,10 +130,10 @@ func (img *image) program(name, from string) {
 			interp := make([]byte, p.Filesz)
 			if _, err := p.ReadAt(interp, 0); err != nil {
 				img.fail(err)
-				return
+				return ""
 			}
-			loader := strings.TrimRight(string(interp), "\x00")
-			img.library(loader, filepath.Base(loader), from)
+			loader = strings.TrimRight(string(interp), "\x00")
+			img.library(loader, from, l)
 		}
 	}
 	needed, err := f.ImportedLibraries()
@@ -125,21 +141,26 @@ func (img *image) program(name, from string) {
 		img.fail(err)
 	}
 	for _, lib := range needed {
-		img.library(filepath.Join(libDir, lib), lib, from)
+		img.library(filepath.Join(l.in, lib), from, l)
 	}
+	return loader
 }
 
-// library adds a shared library and those that it needs.
-func (img *image) library(name, lib, neededBy string) {
+// library adds a shared library and those that it needs. A loader's name is the
+// one that programs have in them, but for packages, whose programs do not use it.
+func (img *image) library(name, neededBy string, l libs) {
+	if l.in != libDir {
+		name = filepath.Join(l.in, filepath.Base(name))
+	}
 	if img.made[name] || img.err != nil {
 		return
 	}
-	for _, dir := range img.libs {
-		from := filepath.Join(dir, lib)
+	for _, dir := range l.from {
+		from := filepath.Join(dir, filepath.Base(name))
 		if _, err := os.Stat(from); err == nil {
-			img.program(name, from)
+			img.program(name, from, l)
 			return
 		}
 	}
-	img.fail(fmt.Errorf("%s needs %s, which is in none of %s", neededBy, lib, strings.Join(img.libs, " ")))
+	img.fail(fmt.Errorf("%s needs %s, which is in none of %s", neededBy, filepath.Base(name), strings.Join(l.from, " ")))
 }

@@ -1,0 +1,8 @@
+// Package canutils tests this module against Debian's can-utils: what their ISO-TP
+// programs send, receive, print and tunnel, against both backends.
+//
+//	test/kernel/run -a can-utils ./test/canutils
+//
+// Without CAN, or without can-utils, its tests are skipped; in a machine of
+// test/kernel that is a failure.
+package canutils
