@@ -1,0 +1,338 @@
+package bustest
+
+import (
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/virtual"
+)
+
+// A bent is a good bus with a method that is not.
+type bent struct {
+	*virtual.Tap
+	read, write func([]canbus.Frame) (int, error)
+	filter      func([]canbus.Filter) error
+	close       func() error
+	properties  *canbus.Properties
+}
+
+func (b *bent) ReadFrames(frames []canbus.Frame) (int, error) {
+	if b.read != nil {
+		return b.read(frames)
+	}
+	return b.Tap.ReadFrames(frames)
+}
+
+func (b *bent) WriteFrames(frames []canbus.Frame) (int, error) {
+	if b.write != nil {
+		return b.write(frames)
+	}
+	return b.Tap.WriteFrames(frames)
+}
+
+func (b *bent) TryWriteFrames(frames []canbus.Frame) (int, error) {
+	if b.write != nil {
+		return b.write(frames)
+	}
+	return b.Tap.TryWriteFrames(frames)
+}
+
+func (b *bent) SetFilters(list []canbus.Filter) error {
+	if b.filter != nil {
+		return b.filter(list)
+	}
+	return b.Tap.SetFilters(list)
+}
+
+func (b *bent) Close() error {
+	if b.close != nil {
+		return b.close()
+	}
+	return b.Tap.Close()
+}
+
+func (b *bent) Properties() canbus.Properties {
+	if b.properties != nil {
+		return *b.properties
+	}
+	return b.Tap.Properties()
+}
+
+// whatFails runs all checks on a pair of buses that bend has bent, in fake time, and
+// returns the names of those that found it.
+func whatFails(t *testing.T, o virtual.Options, bend func(a, b *bent)) (names []string) {
+	t.Helper()
+	for _, c := range checks {
+		synctest.Test(t, func(t *testing.T) {
+			make := func() (canbus.Bus, canbus.Bus, func(), error) {
+				n, err := virtual.New(o)
+				if err != nil {
+					return nil, nil, nil, err
+				}
+				a, _ := n.Tap()
+				b, _ := n.Tap()
+				bentA, bentB := &bent{Tap: a}, &bent{Tap: b}
+				bend(bentA, bentB)
+				return bentA, bentB, func() { a.Close(); b.Close(); n.Close() }, nil
+			}
+			options := Options{}
+			if o.Bitrate > 0 {
+				options.Report = func(a canbus.Bus) error { return a.(*bent).BusOff(1) }
+			} else if c.name == "ErrorFrames" {
+				return
+			}
+			if err := run(c, make, options); err != nil {
+				t.Logf("%s: %v", c.name, err)
+				names = append(names, c.name)
+			}
+		})
+	}
+	return names
+}
+
+// bends are ways to be wrong, and the checks, at least, that must find it.
+var bends = map[string]struct {
+	options virtual.Options
+	bend    func(a, b *bent)
+	finds   []string
+}{
+	"CutsData": {
+		bend: func(_, b *bent) {
+			b.read = func(frames []canbus.Frame) (int, error) {
+				n, err := b.Tap.ReadFrames(frames)
+				for i := range frames[:n] {
+					frames[i].Len = min(frames[i].Len, 7)
+				}
+				return n, err
+			}
+		},
+		finds: []string{"FramesOfEveryKindArrive"},
+	},
+	"ForgetsThatIdentifiersAreLong": {
+		bend: func(_, b *bent) {
+			b.read = func(frames []canbus.Frame) (int, error) {
+				n, err := b.Tap.ReadFrames(frames)
+				for i := range frames[:n] {
+					frames[i].Flags &^= canbus.Extended
+				}
+				return n, err
+			}
+		},
+		finds: []string{"FramesOfEveryKindArrive"},
+	},
+	"SendsWhatIsNotValid": {
+		bend: func(a, _ *bent) {
+			a.write = func(frames []canbus.Frame) (int, error) {
+				if frames[0].Validate() != nil {
+					return 1, nil
+				}
+				return a.Tap.WriteFrames(frames)
+			}
+		},
+		finds: []string{"RefusedFrameIsNotSentAndTheBusLives"},
+	},
+	"DiesOfARefusedFrame": {
+		bend: func(a, _ *bent) {
+			a.write = func(frames []canbus.Frame) (int, error) {
+				n, err := a.Tap.WriteFrames(frames)
+				if err != nil {
+					a.Tap.Close()
+				}
+				return n, err
+			}
+		},
+		finds: []string{"RefusedFrameIsNotSentAndTheBusLives"},
+	},
+	"ReversesBatches": {
+		bend: func(a, _ *bent) {
+			a.write = func(frames []canbus.Frame) (int, error) {
+				frames = slices.Clone(frames)
+				slices.Reverse(frames)
+				return a.Tap.WriteFrames(frames)
+			}
+		},
+		finds: []string{"BatchesKeepTheOrder", "BothWaysAtOnce"},
+	},
+	"LosesFrames": {
+		bend: func(_, b *bent) {
+			count := 0
+			b.read = func(frames []canbus.Frame) (int, error) {
+				for {
+					n, err := b.Tap.ReadFrames(frames[:1])
+					if count++; n == 0 || count%100 != 0 {
+						return n, err
+					}
+				}
+			}
+		},
+		finds: []string{"BatchesKeepTheOrder", "SlowReader"},
+	},
+	"RepeatsFrames": {
+		bend: func(a, _ *bent) {
+			count := 0
+			a.write = func(frames []canbus.Frame) (int, error) {
+				if count++; count%10 == 0 {
+					a.Tap.WriteFrames(frames[:1])
+				}
+				return a.Tap.WriteFrames(frames[:1])
+			}
+		},
+		finds: []string{"BatchesKeepTheOrder", "SlowReader"},
+	},
+	"KeepsTheCallersSlice": {
+		bend: func(a, _ *bent) {
+			var kept []canbus.Frame
+			a.write = func(frames []canbus.Frame) (int, error) {
+				last := kept
+				kept = frames
+				if last == nil {
+					return len(frames), nil
+				}
+				_, err := a.Tap.WriteFrames(last)
+				return len(frames), err
+			}
+		},
+		finds: []string{"WriteKeepsNoReference"},
+	},
+	"HearsItself": {
+		options: virtual.Options{Echo: true},
+		bend: func(a, _ *bent) {
+			a.properties = new(canbus.Properties{FD: true})
+			a.read = func(frames []canbus.Frame) (int, error) {
+				n, err := a.Tap.ReadFrames(frames)
+				for i := range frames[:n] {
+					frames[i].Flags &^= canbus.Echo
+				}
+				return n, err
+			}
+		},
+		finds: []string{"OwnFramesComeBackAsEchoesOrNotAtAll"},
+	},
+	"PromisesEchoes": {
+		bend: func(a, _ *bent) {
+			a.properties = new(canbus.Properties{FD: true, Echo: true})
+		},
+		finds: []string{"OwnFramesComeBackAsEchoesOrNotAtAll"},
+	},
+	"PassesTheEchoFlagOn": {
+		bend: func(a, b *bent) {
+			var flag atomic.Bool
+			a.write = func(frames []canbus.Frame) (int, error) {
+				flag.Store(frames[0].Has(canbus.Echo))
+				return a.Tap.WriteFrames(frames)
+			}
+			b.read = func(frames []canbus.Frame) (int, error) {
+				n, err := b.Tap.ReadFrames(frames)
+				if flag.Load() {
+					for i := range frames[:n] {
+						frames[i].Flags |= canbus.Echo
+					}
+				}
+				return n, err
+			}
+		},
+		finds: []string{"FrameThatWasReadCanBeWritten"},
+	},
+	"TakesMoreThanThereIs": {
+		bend: func(a, _ *bent) {
+			a.write = func(frames []canbus.Frame) (int, error) {
+				n, err := a.Tap.WriteFrames(frames)
+				return n + 1, err
+			}
+		},
+		finds: []string{"TryWriteTakesWhatItSays", "BatchesKeepTheOrder"},
+	},
+	"IgnoresFilters": {
+		bend: func(_, b *bent) {
+			b.filter = func([]canbus.Filter) error { return nil }
+		},
+		finds: []string{"Filters"},
+	},
+	"FiltersErrorFrames": {
+		options: virtual.Options{Bitrate: 500_000},
+		bend: func(a, _ *bent) {
+			a.read = func(frames []canbus.Frame) (int, error) {
+				for {
+					n, err := a.Tap.ReadFrames(frames[:1])
+					if n == 0 || !frames[0].Has(canbus.ErrorFrame) {
+						return n, err
+					}
+				}
+			}
+		},
+		finds: []string{"ErrorFrames"},
+	},
+	"CloseDoesNothing": {
+		bend: func(a, _ *bent) {
+			a.close = func() error { return nil } // stop closes the tap
+		},
+		finds: []string{"CloseEndsRead", "CloseEndsWrite", "ClosedBusSaysSo"},
+	},
+	"AnotherErrorThanClosed": {
+		bend: func(a, _ *bent) {
+			a.read = func(frames []canbus.Frame) (int, error) {
+				n, err := a.Tap.ReadFrames(frames)
+				if errors.Is(err, net.ErrClosed) {
+					err = io.EOF
+				}
+				return n, err
+			}
+		},
+		finds: []string{"CloseEndsRead", "ClosedBusSaysSo", "CloseManyTimesAtOnce"},
+	},
+	"SecondCloseFails": {
+		bend: func(a, _ *bent) {
+			var done atomic.Bool
+			a.close = func() error {
+				if done.Swap(true) {
+					return net.ErrClosed
+				}
+				return a.Tap.Close()
+			}
+		},
+		finds: []string{"ClosedBusSaysSo", "CloseManyTimesAtOnce"},
+	},
+	"CloseTakesTheOtherAlong": {
+		bend: func(a, b *bent) {
+			a.close = func() error {
+				b.Tap.Close()
+				return a.Tap.Close()
+			}
+		},
+		finds: []string{"CloseLeavesTheOtherAlone"},
+	},
+}
+
+func TestEachCheckFindsWhatItIsFor(t *testing.T) {
+	proven := make(map[string]bool)
+	for name, c := range bends {
+		t.Run(name, func(t *testing.T) {
+			found := whatFails(t, c.options, c.bend)
+			for _, want := range c.finds {
+				proven[want] = true
+				if !slices.Contains(found, want) {
+					t.Errorf("%s found nothing; only %v did", want, found)
+				}
+			}
+		})
+	}
+	for _, c := range checks {
+		if !proven[c.name] {
+			t.Errorf("%s: no bent bus shows that it finds anything", c.name)
+		}
+	}
+}
+
+func TestAGoodBusPasses(t *testing.T) {
+	for _, o := range []virtual.Options{{}, {Echo: true}, {Bitrate: 1_000_000}} {
+		if found := whatFails(t, o, func(_, _ *bent) {}); len(found) > 0 {
+			t.Errorf("%+v: %v", o, found)
+		}
+	}
+}
