@@ -204,6 +204,9 @@ const (
 	defaultWriteChunk     = 4095
 	defaultRateWindow     = 200 * time.Millisecond
 
+	obdFlowControlTimeout      = 75 * time.Millisecond
+	obdConsecutiveFrameTimeout = 150 * time.Millisecond
+
 	// longest is some 73 years. A longer time is cut to it, because a moment
 	// plus the longest Duration would lie in the past.
 	longest = time.Duration(1 << 61)
@@ -309,6 +312,31 @@ func (c *Config) check() error {
 	if c.RateLimit.Window > 0 && c.RateLimit.BitsPerSecond == 0 {
 		return wrong("RateLimit.Window", c.RateLimit.Window, "it needs BitsPerSecond")
 	}
+	return nil
+}
+
+// forOBD makes c that of a tester as ISO 15765-4 asks for it: no WAIT, BS and STmin
+// 0, classic frames of 8 bytes, and short times.
+func (c *Config) forOBD() error {
+	for _, f := range []struct {
+		name  string
+		wrong bool
+		value any
+	}{
+		{"BlockSize", c.BlockSize != 0, c.BlockSize},
+		{"STmin", c.STmin != 0, c.STmin},
+		{"FlowControlHold", c.FlowControlHold > 0, c.FlowControlHold},
+		{"FD", c.FD, c.FD},
+		{"Padding", c.Padding.off, c.Padding},
+		{"MinFrameSize", c.MinFrameSize != 0 && c.MinFrameSize != canbus.MaxClassicLen, c.MinFrameSize},
+	} {
+		if f.wrong {
+			return &ConfigError{Field: f.name, Value: f.value, Want: "on an obd address ISO 15765-4 decides; leave it zero"}
+		}
+	}
+	c.FlowControlHold = -1
+	c.FlowControlTimeout = orDefault(c.FlowControlTimeout, obdFlowControlTimeout)
+	c.ConsecutiveFrameTimeout = orDefault(c.ConsecutiveFrameTimeout, obdConsecutiveFrameTimeout)
 	return nil
 }
 

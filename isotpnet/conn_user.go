@@ -61,7 +61,7 @@ func (u *userConn) receive(p []byte, stream bool) (int, MessageInfo, bool, error
 	if err != nil {
 		return 0, MessageInfo{}, end, protocolError(err)
 	}
-	return n, u.info(&info), end, nil
+	return n, newMessageInfo(u.endpoint, &info), end, nil
 }
 
 func (u *userConn) open() (MessageInfo, error) {
@@ -72,18 +72,18 @@ func (u *userConn) open() (MessageInfo, error) {
 	if err != nil {
 		return MessageInfo{}, protocolError(err)
 	}
-	return u.info(&info), nil
+	return newMessageInfo(u.endpoint, &info), nil
 }
 
-func (u *userConn) info(i *engine.Info) MessageInfo {
+func newMessageInfo(ep *mux.Endpoint, i *engine.Info) MessageInfo {
 	info := MessageInfo{
 		Size:       int64(i.Size),
 		Rest:       i.Rest,
 		Functional: i.Functional,
-		First:      u.endpoint.Time(i.First),
+		First:      ep.Time(i.First),
 	}
 	if i.Last != 0 {
-		info.Last = u.endpoint.Time(i.Last)
+		info.Last = ep.Time(i.Last)
 	}
 	return info
 }

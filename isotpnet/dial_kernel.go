@@ -81,7 +81,7 @@ func (k *kernelConn) conn(config *Config, network string, addr Addr) *Conn {
 		backend:    k,
 	}
 	if o := newObserver(config); o != nil {
-		o.conn, o.time = c, k.time
+		o.conn, o.peer, o.time = c, addr, k.time
 		k.observer = o
 	}
 	return c

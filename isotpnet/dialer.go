@@ -204,7 +204,7 @@ func (c *Conn) observed(config *Config) func(*mux.Endpoint) {
 		ep.User = c
 		c.backend.(*userConn).endpoint = ep
 		if o := newObserver(config); o != nil {
-			o.conn, o.time = c, ep.Time
+			o.conn, o.peer, o.time = c, c.remote, ep.Time
 			ep.Observer = o
 		}
 	}

@@ -100,6 +100,14 @@
 // would answer the same messages: neither a pair nor a listener for any peer that
 // hears it can be opened beside it. Any number can be with Config.ListenOnly.
 //
+// # Many peers
+//
+// [ListenPacket] makes a [PacketConn], a net.PacketConn for any number of peers over
+// one or more addresses of ours: each ReadFrom gives a whole message and whose it is,
+// WriteTo sends to one peer, or to a functional address; what all those answer comes
+// to ReadFrom. A [Listener] for any peer accepts a Conn for each instead. Both work
+// on the engine.
+//
 // # Errors
 //
 // Errors are *net.OpError, but for a bare io.EOF. Within are os.ErrDeadlineExceeded
@@ -121,7 +129,8 @@
 //	fixed: and mixed:    any priority             name the identifiers (one priority)
 //	address bytes        each side as it likes    on both sides or on none
 //	ListenOnly           yes                      no: OVFLW is sent all the same
-//	listeners            any peer, lists, groups  one pair
+//	Listen               any peer, lists, groups  one pair
+//	ListenPacket         yes                      no
 //	longest message      4 GiB - 1                max_pdu_size of the module can_isotp:
 //	                                              8300 (66000 before Linux 6.4)
 //	SendFrom, NextReader in constant memory       the whole message in memory

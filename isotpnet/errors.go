@@ -33,6 +33,10 @@ var (
 	// ErrNoFunctional is the error of WriteFunctional without an address.
 	ErrNoFunctional = errors.New("there is no functional address to write to: set Dialer.Functional")
 
+	// ErrTooManyPeers is the error of PacketConn.WriteTo to a peer that there is
+	// no place for, because ListenConfig.MaxPeers others are busy.
+	ErrTooManyPeers = errors.New("too many peers are busy at once: see ListenConfig.MaxPeers")
+
 	// ErrListenOnly is the error of writing with Config.ListenOnly.
 	ErrListenOnly = errors.New("Config.ListenOnly: nothing can be sent")
 )
@@ -56,6 +60,22 @@ func (e *MessageTooLongError) Error() string {
 func (e *MessageTooLongError) Is(target error) bool {
 	return target == ErrMessageTooLong || target == syscall.EMSGSIZE
 }
+
+// A targetError is why WriteTo cannot send to an address. It is EINVAL, as package
+// net has it.
+type targetError struct {
+	why  string
+	addr net.Addr
+}
+
+func (e *targetError) Error() string {
+	if e.addr == nil {
+		return "no address to send to"
+	}
+	return fmt.Sprintf("%v %s", e.addr, e.why)
+}
+
+func (e *targetError) Is(target error) bool { return target == syscall.EINVAL }
 
 // A Code says how the protocol ended a transmission or a reception, or why a
 // frame was ignored.

@@ -43,6 +43,11 @@ type ListenConfig struct {
 	// see Listener.Stats.
 	Backlog int
 
+	// MaxPeers is for how many peers at once a PacketConn keeps something. 0: 256,
+	// which are all peers of a node, or as many as there are pairs in a list. When
+	// so many are busy, others are not heard, and counted: see PacketConn.Stats.
+	MaxPeers int
+
 	// Control is called with the listener's socket: see Dialer.Control.
 	Control func(network, address string, c syscall.RawConn) error
 
@@ -142,6 +147,9 @@ func (lc *ListenConfig) check(network string, addrs []Addr, packets bool) (*loca
 	}
 	if lc.Backlog < 0 {
 		return nil, &ConfigError{Field: "ListenConfig.Backlog", Value: lc.Backlog, Want: "it must be above 0, or 0 for the default"}
+	}
+	if lc.MaxPeers < 0 {
+		return nil, &ConfigError{Field: "ListenConfig.MaxPeers", Value: lc.MaxPeers, Want: "it must be above 0, or 0 for the default"}
 	}
 	ls, err := newLocals(addrs, lc.Functional, packets)
 	if err != nil {

@@ -207,6 +207,6 @@ func (l *locals) specs(m *mux.Mux, c *Config) ([]*mux.Spec, error) {
 
 // peerAddr is the address of a peer that was made for a host: what one would dial.
 func (l *locals) peerAddr(ep *mux.Endpoint) Addr {
-	tx, rx := ep.Pair()
+	tx, rx, _ := ep.Pair()
 	return Addr{bus: l.bus, kind: kindPair, tx: tx, rx: rx}
 }

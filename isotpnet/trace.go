@@ -36,7 +36,9 @@ type Trace struct {
 
 // A TraceEvent is one step. Fields that its function does not name are zero.
 type TraceEvent struct {
-	Conn       *Conn
+	Conn       *Conn       // nil for a PacketConn
+	PacketConn *PacketConn // nil for a Conn
+	Peer       Addr        // whom it concerns: what one would dial
 	Time       time.Time
 	Frame      *canbus.Frame
 	Code       Code
@@ -71,10 +73,12 @@ func (s FlowStatus) String() string {
 
 // An observer tells a Trace and a Logger what the engine of a connection does.
 type observer struct {
-	conn  *Conn
-	trace Trace
-	log   *slog.Logger
-	time  func(engine.Time) time.Time
+	conn       *Conn       // one of the two
+	packetConn *PacketConn //
+	peer       Addr
+	trace      Trace
+	log        *slog.Logger
+	time       func(engine.Time) time.Time
 }
 
 var _ mux.Observer = (*observer)(nil)
@@ -97,7 +101,7 @@ func (o *observer) Frame(at engine.Time, f *canbus.Frame, what mux.FrameEvent) {
 	if what == mux.FrameSent {
 		hook, name = o.trace.FrameSent, "frame sent"
 	}
-	ev := TraceEvent{Conn: o.conn, Time: o.time(at), Frame: f}
+	ev := TraceEvent{Conn: o.conn, PacketConn: o.packetConn, Peer: o.peer, Time: o.time(at), Frame: f}
 	if hook != nil {
 		hook(ev)
 	}
@@ -107,7 +111,7 @@ func (o *observer) Frame(at engine.Time, f *canbus.Frame, what mux.FrameEvent) {
 // Step implements mux.Observer.
 func (o *observer) Step(s engine.Observation) {
 	ev := TraceEvent{
-		Conn: o.conn, Time: o.time(s.At),
+		Conn: o.conn, PacketConn: o.packetConn, Peer: o.peer, Time: o.time(s.At),
 		Code: Code(s.Code), Size: int64(s.Size), Functional: s.Functional,
 		Status: FlowStatus(s.Status), BlockSize: int(s.BlockSize), STmin: wire.DecodeSTmin(s.STmin),
 	}
@@ -145,6 +149,6 @@ func (o *observer) logAt(level slog.Level, name string, ev TraceEvent, attrs ...
 	if o.log == nil || !o.log.Enabled(context.Background(), level) {
 		return
 	}
-	attrs = append(attrs, slog.Any("addr", ev.Conn.RemoteAddr()))
+	attrs = append(attrs, slog.Any("addr", ev.Peer))
 	o.log.LogAttrs(context.Background(), level, "isotp: "+name, attrs...)
 }

@@ -38,13 +38,10 @@ func (e *Engine) SetReading(now Time, how Reading) {
 // read, or p is empty.
 func (e *Engine) Read(p []byte) (n int, info Info, end bool, why Code, ok bool) {
 	m := e.queue.first()
-	if m == nil || !m.complete && !m.streamed && !m.begun && m.fail == OK {
+	if !e.readable(m) {
 		return 0, Info{}, false, OK, false
 	}
 	if m.unread() == 0 {
-		if m.fail == OK {
-			return 0, Info{}, false, OK, false
-		}
 		why = m.fail
 		e.queue.pop()
 		return 0, Info{}, true, why, true
@@ -66,6 +63,39 @@ func (e *Engine) Read(p []byte) (n int, info Info, end bool, why Code, ok bool) 
 	}
 	e.roomMade()
 	return n, info, end, OK, true
+}
+
+// readable reports whether m, the first message or nil, has something for Read.
+func (e *Engine) readable(m *message) bool {
+	if m == nil || !m.complete && !m.streamed && !m.begun && m.fail == OK {
+		return false
+	}
+	return m.unread() > 0 || m.fail != OK
+}
+
+// Readable reports whether Read and ReadWhole have something to return.
+func (e *Engine) Readable() bool { return e.readable(e.queue.first()) }
+
+// ReadWhole is Read that takes the first message out, however much of it fits in
+// p. What does not is lost, but with grow a longer p is made for it. It is for
+// engines with ReadMessages.
+func (e *Engine) ReadWhole(p []byte, grow bool) (whole []byte, info Info, why Code, ok bool) {
+	m := e.queue.first()
+	if !e.readable(m) {
+		return nil, Info{}, OK, false
+	}
+	size := m.unread()
+	if info, why = m.info, m.fail; size > 0 {
+		why = OK
+	}
+	if size > len(p) && grow {
+		p = make([]byte, size)
+	}
+	whole = p[:copy(p, m.buf[m.read:])]
+	info.Rest = size - len(whole)
+	e.queue.pop()
+	e.roomMade()
+	return whole, info, why, true
 }
 
 // Open begins to read the next message, complete or not; Read then gives its

@@ -384,6 +384,16 @@ func (e *Engine) receiveTimeout(now Time) {
 	}
 }
 
+// HalfOpen reports whether nothing has come but the First Frame of a message, and
+// nothing else is under way or to be read.
+func (e *Engine) HalfOpen() bool {
+	return !e.Sending() && e.queue.first() == nil && e.rx.state != receiveIdle && e.rx.sn == 1 &&
+		e.rx.got < uint32(e.rx.frameSize)
+}
+
+// GiveUp ends the reception, if there is one.
+func (e *Engine) GiveUp(now Time) { e.abortReceive(now, Aborted) }
+
 // idle: no reception is under way, and no flow control.
 func (rx *receiver) idle() bool {
 	return rx.state == receiveIdle && rx.fc == noFlowControl && rx.fcBy == never

@@ -30,6 +30,29 @@ func (s *Stats) gap(d time.Duration) {
 	s.Gaps++
 }
 
+// Add adds what another engine has counted.
+func (s *Stats) Add(o *Stats) {
+	s.FramesSent += o.FramesSent
+	s.FramesReceived += o.FramesReceived
+	s.MessagesSent += o.MessagesSent
+	s.MessagesReceived += o.MessagesReceived
+	s.BytesSent += o.BytesSent
+	s.BytesReceived += o.BytesReceived
+	s.WaitsSent += o.WaitsSent
+	s.WaitsReceived += o.WaitsReceived
+	s.SendsAborted += o.SendsAborted
+	s.ReceivesAborted += o.ReceivesAborted
+	for code, n := range o.Errors {
+		s.Errors[code] += n
+	}
+	if o.Gaps > 0 && (s.Gaps == 0 || o.GapMin < s.GapMin) {
+		s.GapMin = o.GapMin
+	}
+	s.Gaps += o.Gaps
+	s.GapSum += o.GapSum
+	s.GapMax = max(s.GapMax, o.GapMax)
+}
+
 // Stats returns the counts so far.
 func (e *Engine) Stats() Stats { return e.stats }
 

@@ -47,8 +47,9 @@ type Endpoint struct {
 	m      *Mux
 	engine engine.Engine
 	routes []route
-	host   *host // that has made it for a peer, else nil
-	index  uint8 // in host.peers
+	host   *host   // that has made it for a peer, else nil
+	index  uint8   // in host.peers
+	member *member // if it is one of Peers, else nil
 
 	readDeadline, writeDeadline deadline.Deadline
 	readTurn, sendTurn          deadline.Turn
@@ -213,6 +214,14 @@ func (ep *Endpoint) SetReadDeadline(t time.Time) error { return ep.setDeadline(&
 // SetWriteDeadline sets the deadline of Send and SendFrom; net.ErrClosed.
 func (ep *Endpoint) SetWriteDeadline(t time.Time) error { return ep.setDeadline(&ep.writeDeadline, t) }
 
+// sendDeadline is the deadline of Send: those of Peers have one.
+func (ep *Endpoint) sendDeadline() *deadline.Deadline {
+	if ep.member != nil {
+		return &ep.member.peers.writeDeadline
+	}
+	return &ep.writeDeadline
+}
+
 func (ep *Endpoint) setDeadline(d *deadline.Deadline, t time.Time) error {
 	d.Set(t)
 	if ep.isClosed() {
@@ -245,7 +254,11 @@ func (ep *Endpoint) Stats() engine.Stats {
 func (ep *Endpoint) wake() {
 	ev := ep.engine.TakeEvents()
 	if ev&engine.Readable != 0 {
-		ep.readable.Set()
+		if ep.member != nil {
+			ep.member.peers.wake(ep)
+		} else {
+			ep.readable.Set()
+		}
 	}
 	if ev&(engine.SendDone|engine.SendSpace) != 0 {
 		ep.sent.Set()
@@ -308,6 +321,9 @@ func (ep *Endpoint) end(now engine.Time) (unrouted bool) {
 		ep.host.peers[ep.index] = nil
 		unrouted = ep.host.keeper.ended(ep)
 	}
+	if ep.member != nil {
+		ep.member.peers.drop(ep)
+	}
 	m.forget(ep)
 	m.unlink(ep)
 	ep.readable.Set()
@@ -352,7 +368,7 @@ func (e ResultError) Error() string { return fmt.Sprintf("ISO-TP result %d", uin
 // os.ErrDeadlineExceeded, net.ErrClosed, ErrClosedByPeer, or the bus's error.
 func (ep *Endpoint) Send(format *wire.Format, p []byte) error {
 	m := ep.m
-	err := ep.enter(&ep.sendTurn, &ep.writeDeadline)
+	err := ep.enter(&ep.sendTurn, ep.sendDeadline())
 	if err != nil {
 		return err
 	}
@@ -372,7 +388,7 @@ func (ep *Endpoint) begin(now engine.Time, format *wire.Format, size uint32, p [
 	if err := ep.broken(); err != nil {
 		return sendError(err)
 	}
-	if ep.writeDeadline.Exceeded() { // the turn or the source took too long
+	if ep.sendDeadline().Exceeded() { // the turn or the source took too long
 		return os.ErrDeadlineExceeded
 	}
 	ep.sendErr = nil
@@ -425,7 +441,7 @@ func sendError(err error) error {
 
 // waitSent waits for a change in the transmission. At the deadline it ends it.
 func (ep *Endpoint) waitSent() error {
-	if ep.sent.Wait(&ep.writeDeadline) {
+	if ep.sent.Wait(ep.sendDeadline()) {
 		return nil
 	}
 	return ep.expire()
@@ -456,7 +472,7 @@ var chunks = sync.Pool{New: func() any { return new([2][chunkSize]byte) }}
 // are those of Send, and a *SourceError for r's.
 func (ep *Endpoint) SendFrom(format *wire.Format, r io.Reader, size uint32) error {
 	m := ep.m
-	if err := ep.enter(&ep.sendTurn, &ep.writeDeadline); err != nil {
+	if err := ep.enter(&ep.sendTurn, ep.sendDeadline()); err != nil {
 		return err
 	}
 	m.mu.Unlock()
@@ -532,7 +548,7 @@ func (ep *Endpoint) waitSupplied(all bool) (done bool, err error) {
 		if done {
 			return true, err
 		}
-		if ep.writeDeadline.Exceeded() {
+		if ep.sendDeadline().Exceeded() {
 			if err := ep.expire(); err != nil {
 				return true, err
 			}

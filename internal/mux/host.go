@@ -131,6 +131,12 @@ func (h *host) add(m *Mux, index uint8, made func(*Endpoint)) *Endpoint {
 	return ep
 }
 
-// Pair returns the addresses of an endpoint that a Listener or Peers has made:
-// where it sends, and where it hears its peer.
-func (ep *Endpoint) Pair() (send, listen wire.Address) { return ep.host.pair(ep.index) }
+// Pair returns the addresses of an endpoint that a Listener or Peers has made for a
+// peer: where it sends, and where it hears that.
+func (ep *Endpoint) Pair() (send, listen wire.Address, ok bool) {
+	if ep.host == nil {
+		return send, listen, false
+	}
+	send, listen = ep.host.pair(ep.index)
+	return send, listen, true
+}

@@ -228,6 +228,9 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 		if ep == from {
 			continue
 		}
+		if ep.member != nil {
+			ep.member.usedAt = now
+		}
 		ep.reportFrame(now, f, FrameReceived)
 		switch rt.role {
 		case physical:

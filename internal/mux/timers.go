@@ -86,6 +86,9 @@ func (m *Mux) tick() {
 		ep := heap.Pop(&m.timers.heap).(*Endpoint)
 		ep.engine.HandleTimeout(now)
 		m.writer.checkStalled(now, ep)
+		if ep.member != nil && ep.member.peers.reap(now, ep) {
+			continue
+		}
 		m.touch(ep)
 	}
 	m.serve(now)

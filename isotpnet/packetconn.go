@@ -1,0 +1,322 @@
+package isotpnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"example.com/isotp/internal/engine"
+	"example.com/isotp/internal/mux"
+	"example.com/isotp/internal/wire"
+)
+
+// ListenPacket opens addresses of ours for messages from and to any number of peers:
+//
+//	can0/fixed::F1             the node F1 and any peer; mixed::F1#99 likewise
+//	can0/7E0:7E8,7E1:7E9       these two ECUs
+//	can0/obd, can0/obd29       an OBD-II tester and all ECUs (ISO 15765-4)
+//	can0/fixed::10,func:33     an ECU, which hears its group too
+//
+// See [PacketConn], which the net.PacketConn is.
+func ListenPacket(network, address string) (net.PacketConn, error) {
+	return new(ListenConfig).ListenPacket(context.Background(), network, address)
+}
+
+// A PacketConn receives and sends messages of many peers over addresses of ours. It
+// keeps track of each peer's messages in parts at the same time, and gives them out
+// whole, those of one peer in their order. Of peers who have something to be read
+// each has its turn, whatever the others send. It is safe for concurrent use:
+// WriteTo to different peers do not wait for each other.
+//
+// What it keeps for a peer, as much as an open Conn, is made when it is needed and
+// given up when 10 s have passed, or there is no place for another; this cannot be
+// seen but in Stats. ListenConfig.MaxPeers bounds it, and Config.ReadBuffer what may
+// wait to be read of each peer.
+//
+// On can0/obd and can0/obd29 the Config is what ISO 15765-4 asks of a tester: where
+// a field is zero, FlowControlTimeout is 75 ms and ConsecutiveFrameTimeout 150 ms;
+// BlockSize, STmin and FlowControlHold must be zero, since CTS comes at once and for
+// all, and frames have 8 bytes.
+//
+// Errors are *net.OpError.
+type PacketConn struct {
+	network string
+	locals  *locals
+	config  Config
+	engine  *engine.Config // the same, for the engines
+	peers   *mux.Peers
+	release func()
+}
+
+var _ net.PacketConn = (*PacketConn)(nil)
+
+// PacketStats count what a [PacketConn] has done.
+type PacketStats struct {
+	// Stats are the sums of all peers, also of those it keeps nothing for now.
+	Stats
+	// Peers is for how many peers it keeps something now, functional addresses
+	// written to among them.
+	Peers int
+	// PeersMade and PeersReaped say how often it began and ended to. For
+	// PeersEvicted of the latter the reason was that a place was needed, though
+	// the First Frame of a message had come.
+	PeersMade, PeersReaped, PeersEvicted uint64
+	// PeersRefused are the frames that began a message and were not heard because
+	// ListenConfig.MaxPeers were busy.
+	PeersRefused uint64
+	// Stray are frames that began no message, of peers it keeps nothing for.
+	Stray uint64
+}
+
+// defaultMaxPeers has room for all peers of a node.
+const defaultMaxPeers = 256
+
+// ListenPacket opens addresses: see the function of that name. The context bounds
+// the opening of the bus. The net.PacketConn is a [*PacketConn].
+func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
+	addrs, err := ParseAddrs(address)
+	if err != nil {
+		return nil, opError(opListen, network, nil, nil, err)
+	}
+	c, err := lc.listenPacket(ctx, network, addrs)
+	if err != nil {
+		return nil, opError(opListen, network, nil, textOf(addrs), err)
+	}
+	return c, nil
+}
+
+var errPacketsNotKernels = errors.New("a socket of the kernel has one peer, and a PacketConn any number")
+
+func (lc *ListenConfig) listenPacket(ctx context.Context, network string, addrs []Addr) (*PacketConn, error) {
+	if strings.HasPrefix(network, "isotp-stream") {
+		return nil, net.UnknownNetworkError(network) // as package net has it for "tcp"
+	}
+	ls, err := lc.check(network, addrs, true)
+	if err != nil {
+		return nil, err
+	}
+	config := lc.Config
+	if ls.obd.IsValid() {
+		if err := config.forOBD(); err != nil {
+			return nil, err
+		}
+	}
+	never := func() (*PacketConn, error) { return nil, errPacketsNotKernels }
+	c, why, err := open(ctx, network, errPacketsNotKernels, userRefuses(&config, lc.Control), never,
+		func() (*PacketConn, error) { return lc.listenPacketUser(ctx, network, ls, config) })
+	if err != nil {
+		return nil, err
+	}
+	config.logBackend(c.Backend(), ls.text, why)
+	return c, nil
+}
+
+func (lc *ListenConfig) listenPacketUser(ctx context.Context, network string, ls *locals, config Config) (*PacketConn, error) {
+	m, release, err := openAddrs(ctx, ls.addrs(), lc.Bus, &config)
+	if err != nil {
+		return nil, err
+	}
+	c := &PacketConn{network: network, locals: ls, config: config, release: release}
+	specs, err := ls.specs(m, &config)
+	if err == nil {
+		c.engine = specs[0].Config
+		limit := lc.MaxPeers
+		if limit == 0 {
+			limit = max(defaultMaxPeers, len(specs))
+		}
+		c.peers, err = m.Peers(specs, limit, c.made)
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return c, nil
+}
+
+// A peer is the User of an endpoint of a PacketConn.
+type peer struct{ addr net.Addr }
+
+// made is told of each endpoint.
+func (c *PacketConn) made(ep *mux.Endpoint) {
+	var addr Addr
+	if tx, rx, ok := ep.Pair(); ok {
+		addr = Addr{bus: c.locals.bus, kind: kindPair, tx: tx, rx: rx}
+	} else {
+		addr = Addr{bus: c.locals.bus, kind: kindFunctional, tx: ep.Format().Address}
+	}
+	ep.User = &peer{addr}
+	if o := newObserver(&c.config); o != nil {
+		o.packetConn, o.peer, o.time = c, addr, ep.Time
+		ep.Observer = o
+	}
+}
+
+// A ShortBufferError is the error of ReadFrom with a buffer too short for the
+// message. What did not fit is lost. It is io.ErrShortBuffer.
+type ShortBufferError struct {
+	Size int64 // of the message, in bytes
+}
+
+func (e *ShortBufferError) Error() string {
+	return fmt.Sprintf("short buffer: the message has %d bytes, and what did not fit is lost", e.Size)
+}
+
+// Is makes it equal to io.ErrShortBuffer.
+func (e *ShortBufferError) Is(target error) bool { return target == io.ErrShortBuffer }
+
+// ReadFrom reads one message of any peer. The net.Addr is the peer's [Addr]: what
+// WriteTo takes, and Dial once the PacketConn is closed. If p is too short, it is
+// filled, n is len(p), and the error a *ShortBufferError.
+//
+// Other errors: os.ErrDeadlineExceeded, net.ErrClosed, what the bus failed with; and
+// with the address of the peer whose messages it concerns ErrOverrun, and with
+// Config.ReportAborted a *ProtocolError. After these reading can go on.
+func (c *PacketConn) ReadFrom(p []byte) (n int, addr net.Addr, err error) {
+	r, err := c.peers.Receive(p, false)
+	if r.From != nil {
+		addr = r.From.User.(*peer).addr
+	}
+	if err == nil && r.Info.Rest > 0 {
+		err = &ShortBufferError{Size: int64(r.Info.Size)}
+	}
+	if err != nil {
+		err = c.error(opRead, addr, protocolError(err))
+	}
+	return len(r.Data), addr, err
+}
+
+// ReadMessageFrom is ReadFrom that tells about the message too, and never cuts one:
+// the message is in p if it fits, and otherwise in a new slice.
+func (c *PacketConn) ReadMessageFrom(p []byte) (message []byte, info MessageInfo, from Addr, err error) {
+	r, err := c.peers.Receive(p, true)
+	var addr net.Addr
+	if r.From != nil {
+		addr = r.From.User.(*peer).addr
+		from = addr.(Addr)
+	}
+	if err != nil {
+		return nil, MessageInfo{}, from, c.error(opRead, addr, protocolError(err))
+	}
+	return r.Data, newMessageInfo(r.From, &r.Info), from, nil
+}
+
+// WriteTo sends p as one message to a peer, or as one Single Frame to a functional
+// address; the answers of those who hear that come to ReadFrom, from each its own. On
+// can0/obd and can0/obd29 the tester's own address, LocalAddr, stands for the
+// functional one.
+//
+// addr is an [Addr] with the same bus or none. It returns when the message is sent;
+// errors are those of [Conn.Write], and EINVAL for an address that is not for this
+// PacketConn.
+func (c *PacketConn) WriteTo(p []byte, addr net.Addr) (int, error) {
+	to, err := c.target(addr)
+	switch {
+	case err != nil:
+	case len(p) == 0:
+		return 0, nil
+	case c.config.ListenOnly:
+		err = ErrListenOnly
+	case int64(len(p)) > c.config.maxSendSize():
+		err = &MessageTooLongError{Size: int64(len(p)), Max: c.config.maxSendSize()}
+	case to.IsPair():
+		err = c.peers.Send(to.tx, to.rx, p)
+	default:
+		err = c.writeGroup(p, to.tx)
+	}
+	if err != nil {
+		return 0, c.error(opWrite, addr, c.sendError(err, addr))
+	}
+	return len(p), nil
+}
+
+// target is the address that a message is to be sent to.
+func (c *PacketConn) target(addr net.Addr) (Addr, error) {
+	a, ok := addr.(Addr)
+	switch {
+	case !ok:
+		return Addr{}, &targetError{"is no isotpnet.Addr", addr}
+	case a.bus != "" && a.bus != c.locals.bus:
+		return Addr{}, &targetError{"is on another bus than " + c.locals.text.String(), addr}
+	case a.IsPair(), a.IsFunctional(), a.IsValid() && a.WithBus(c.locals.bus) == c.locals.obd:
+		return a, nil
+	}
+	return Addr{}, &targetError{"is no address to send to: want a peer's, or a functional one as can0/7DF:", addr}
+}
+
+func (c *PacketConn) writeGroup(p []byte, to wire.Address) error {
+	format := c.engine.Format(to)
+	if len(p) > format.MaxSingle() {
+		return &MessageTooLongError{Size: int64(len(p)), Max: int64(format.MaxSingle())}
+	}
+	return c.peers.SendGroup(to, p)
+}
+
+// sendError turns the errors of the mux into those that users know.
+func (c *PacketConn) sendError(err error, addr net.Addr) error {
+	switch err {
+	case mux.ErrNoHost:
+		return &targetError{"is no peer of " + c.locals.text.String(), addr}
+	case mux.ErrTooManyPeers:
+		return ErrTooManyPeers
+	}
+	return protocolError(err)
+}
+
+// Close ends the PacketConn: calls that wait return net.ErrClosed. See [Conn.Close].
+func (c *PacketConn) Close() error {
+	if c.peers.Close() {
+		c.release()
+	}
+	return nil
+}
+
+// LocalAddr returns the address that is listened on, an [Addr] unless it is a list.
+func (c *PacketConn) LocalAddr() net.Addr { return c.locals.text }
+
+// Backend returns "user": see [Conn.Backend].
+func (c *PacketConn) Backend() string { return backendUser }
+
+// SetDeadline sets the deadlines of reading and of writing; see [net.PacketConn] and
+// [Conn.Write].
+func (c *PacketConn) SetDeadline(t time.Time) error {
+	err := c.peers.SetReadDeadline(t)
+	if err == nil {
+		err = c.peers.SetWriteDeadline(t)
+	}
+	return c.error(opSet, nil, err)
+}
+
+// SetReadDeadline sets the deadline of reading.
+func (c *PacketConn) SetReadDeadline(t time.Time) error {
+	return c.error(opSet, nil, c.peers.SetReadDeadline(t))
+}
+
+// SetWriteDeadline sets the deadline of writing, whoever it is to.
+func (c *PacketConn) SetWriteDeadline(t time.Time) error {
+	return c.error(opSet, nil, c.peers.SetWriteDeadline(t))
+}
+
+// Stats returns what has been counted so far.
+func (c *PacketConn) Stats() PacketStats {
+	s := c.peers.Stats()
+	return PacketStats{
+		Stats:        newStats(s.Engines),
+		Peers:        s.Open,
+		PeersMade:    s.Made,
+		PeersReaped:  s.Reaped,
+		PeersEvicted: s.Evicted,
+		PeersRefused: s.Refused,
+		Stray:        s.Stray,
+	}
+}
+
+func (c *PacketConn) error(op string, remote net.Addr, err error) error {
+	if err == nil {
+		return nil
+	}
+	return opError(op, c.network, c.locals.text, remote, err)
+}
