@@ -44,6 +44,8 @@ func TestKernelRefusesWhatItCannotHonour(t *testing.T) {
 		{"MaxWaitFrames", Config{MaxWaitFrames: 1}},
 		{"MaxSendWaitFrames", Config{MaxSendWaitFrames: 3}},
 		{"MaxMessageSize", Config{MaxMessageSize: 4095}},
+		{"DeadlineAtFirstFrame", Config{DeadlineAtFirstFrame: true}},
+		{"Trace", Config{Trace: &Trace{MessageSending: func(TraceEvent) {}}}},
 		{"RateLimit", Config{RateLimit: RateLimit{BitsPerSecond: 1e6}}},
 		{"Pacing", Config{Pacing: PaceSpin}},
 		{"Trace", Config{Trace: &Trace{FrameSent: func(TraceEvent) {}}}},

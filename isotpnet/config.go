@@ -108,6 +108,13 @@ type Config struct {
 	// listen_mode.
 	ListenOnly bool
 
+	// DeadlineAtFirstFrame makes a read deadline one for a message to begin, as a
+	// tester's P2 is: a Read of a message whose First Frame has come before it goes
+	// on until the message is complete, or given up (after
+	// ConsecutiveFrameTimeout at most). Then the deadline holds again. Close ends
+	// it, a new deadline does not. See also Conn.AwaitMessage.
+	DeadlineAtFirstFrame bool
+
 	// ReportAborted makes a Read that is waiting return a *ProtocolError when
 	// the message being received is given up, or one is refused. Else it goes
 	// on waiting, for the next one.
@@ -395,6 +402,8 @@ func (c *Config) engine() *engine.Config {
 		RateWindow:       min(c.rateWindow(), longest),
 		ListenOnly:       c.ListenOnly,
 		ReportAborted:    c.ReportAborted,
+
+		DeadlineAtFirstFrame: c.DeadlineAtFirstFrame,
 	}
 	if c.MinFrameSize == 0 && !c.Padding.off {
 		e.MinFrameSize = canbus.MaxClassicLen

@@ -51,6 +51,9 @@ type backend interface {
 	// true it goes on with the message that open has begun.
 	receive(p []byte, stream bool) (n int, info MessageInfo, end bool, err error)
 	open() (MessageInfo, error)
+	await() (MessageInfo, error)
+	discard() (messages int, err error)
+	progress() (received, sent Progress)
 	setReadDeadline(t time.Time) error
 	setWriteDeadline(t time.Time) error
 	stats() Stats
@@ -148,6 +151,39 @@ func (r *messageReader) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// AwaitMessage waits until the next message has begun, that is until its First Frame
+// or Single Frame has come, and tells of it without reading anything; a message that
+// is there already is told of at once. MessageInfo.Rest is how much of it has come.
+// A tester ends its P2 time-out in this way and sets another deadline for the rest
+// (or see Config.DeadlineAtFirstFrame). The kernel's backend tells of a message when
+// it is complete. Errors are those of Read.
+func (c *Conn) AwaitMessage() (MessageInfo, error) {
+	info, err := c.backend.await()
+	return info, c.error(opRead, err)
+}
+
+// Drain throws away what has come and was not read: answers that came too late for
+// an earlier exchange, and must not be taken for those of the next. It returns how
+// many messages that were. One that Read has begun counts, as does one that is still
+// coming, whose rest is thrown away as it comes (but the kernel's backend does not
+// know of that). Losses not reported yet are forgotten.
+func (c *Conn) Drain() (messages int, err error) {
+	messages, err = c.backend.discard()
+	if messages > 0 {
+		c.message.Add(1) // what NextReader has returned
+	}
+	return messages, c.error(opRead, err)
+}
+
+// A Progress says how far a message has come: Done of Size bytes. Both are 0 where
+// there is none.
+type Progress struct{ Done, Size int64 }
+
+// Progress returns how much has been received and sent of the messages of more than
+// one frame that are under way. [Trace] has hooks for it. The kernel's backend knows
+// nothing of that: 0.
+func (c *Conn) Progress() (received, sent Progress) { return c.backend.progress() }
 
 // Write sends p as one message. It returns len(p), nil when the message is sent,
 // and 0 and an error otherwise: ErrMessageTooLong (nothing was sent),

@@ -75,6 +75,24 @@ func (u *userConn) open() (MessageInfo, error) {
 	return newMessageInfo(u.endpoint, &info), nil
 }
 
+func (u *userConn) await() (MessageInfo, error) {
+	if u.sendOnly {
+		return MessageInfo{}, ErrSendOnly
+	}
+	info, err := u.endpoint.Await()
+	if err != nil {
+		return MessageInfo{}, protocolError(err)
+	}
+	return newMessageInfo(u.endpoint, &info), nil
+}
+
+func (u *userConn) discard() (int, error) { return u.endpoint.Drain() }
+
+func (u *userConn) progress() (received, sent Progress) {
+	r, s := u.endpoint.Progress()
+	return Progress{int64(r.Done), int64(r.Size)}, Progress{int64(s.Done), int64(s.Size)}
+}
+
 func newMessageInfo(ep *mux.Endpoint, i *engine.Info) MessageInfo {
 	info := MessageInfo{
 		Size:       int64(i.Size),

@@ -159,6 +159,10 @@
 //	Trace, Stats         frames and messages      messages: hooks for frames rule it
 //	                                              out, counts of frames are 0
 //	MessageInfo.First    yes                      of Single Frames
+//	AwaitMessage         at the First Frame       at the message's end
+//	Progress             yes                      0
+//	DeadlineAtFirstFrame yes                      no
+//	Drain                also what is coming      what has come
 //	SyscallConn, Control no                       yes
 //	Close                at once                  5 to 100 ms
 //

@@ -173,6 +173,7 @@ func (c *Config) kernelRefuses(addr Addr) error {
 		{"MaxWaitFrames", c.MaxWaitFrames, c.MaxWaitFrames != 0, "the kernel accepts any number of WAITs"},
 		{"MaxSendWaitFrames", c.MaxSendWaitFrames, c.MaxSendWaitFrames > 0, "the kernel sends no WAITs"},
 		{"MaxMessageSize", c.MaxMessageSize, c.MaxMessageSize != 0, "the kernel's limit is a parameter of its module can_isotp"},
+		{"DeadlineAtFirstFrame", c.DeadlineAtFirstFrame, c.DeadlineAtFirstFrame, "the kernel tells nothing of First Frames"},
 		{"RateLimit", c.RateLimit.BitsPerSecond, c.RateLimit.BitsPerSecond != 0, "the kernel has no rate limit"},
 		{"Pacing", "PaceSpin", c.Pacing != PaceExact, "the kernel has its own timers"},
 		{"Trace", "set", c.Trace.wantsFrames(), "of the kernel's frames nothing is known, only of messages"},
@@ -187,7 +188,8 @@ func (c *Config) kernelRefuses(addr Addr) error {
 // wantsFrames reports whether there are hooks for less than whole messages.
 func (t *Trace) wantsFrames() bool {
 	return t != nil && (t.FrameSent != nil || t.FrameReceived != nil || t.FrameIgnored != nil ||
-		t.FlowControlSent != nil || t.FlowControlReceived != nil || t.MessageStarted != nil)
+		t.FlowControlSent != nil || t.FlowControlReceived != nil || t.MessageStarted != nil ||
+		t.MessageReceiving != nil || t.MessageSending != nil)
 }
 
 func kernelRefusesAddr(addr Addr) error {

@@ -266,6 +266,12 @@ func (c *PacketConn) sendError(err error, addr net.Addr) error {
 	return protocolError(err)
 }
 
+// Drain throws away what has come of all peers and was not read: see [Conn.Drain].
+func (c *PacketConn) Drain() (messages int, err error) {
+	messages, err = c.peers.Drain()
+	return messages, c.error(opRead, nil, err)
+}
+
 // Close ends the PacketConn: calls that wait return net.ErrClosed. See [Conn.Close].
 func (c *PacketConn) Close() error {
 	if c.peers.Close() {

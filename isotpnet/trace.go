@@ -26,6 +26,10 @@ type Trace struct {
 	FlowControlSent, FlowControlReceived func(TraceEvent)
 	// MessageStarted: a First Frame was accepted. Size is the message's.
 	MessageStarted func(TraceEvent)
+	// MessageReceiving: a Consecutive Frame of a message has come, and not its
+	// last. MessageSending: a frame of one was handed to the bus, and not its last.
+	// Done of Size bytes.
+	MessageReceiving, MessageSending func(TraceEvent)
 	// MessageReceived and MessageSent: a message is complete. Size, Functional.
 	MessageReceived, MessageSent func(TraceEvent)
 	// ReceptionAborted and SendAborted: a message was given up. Code says why,
@@ -43,6 +47,7 @@ type TraceEvent struct {
 	Frame      *canbus.Frame
 	Code       Code
 	Size       int64
+	Done       int64
 	Functional bool
 	Status     FlowStatus
 	BlockSize  int
@@ -112,7 +117,7 @@ func (o *observer) Frame(at engine.Time, f *canbus.Frame, what mux.FrameEvent) {
 func (o *observer) Step(s engine.Observation) {
 	ev := TraceEvent{
 		Conn: o.conn, PacketConn: o.packetConn, Peer: o.peer, Time: o.time(s.At),
-		Code: Code(s.Code), Size: int64(s.Size), Functional: s.Functional,
+		Code: Code(s.Code), Size: int64(s.Size), Done: int64(s.Done), Functional: s.Functional,
 		Status: FlowStatus(s.Status), BlockSize: int(s.BlockSize), STmin: wire.DecodeSTmin(s.STmin),
 	}
 	size, why := slog.Int64("size", ev.Size), slog.String("why", ev.Code.String())
@@ -126,6 +131,10 @@ func (o *observer) Step(s engine.Observation) {
 		hook, name, attrs = o.trace.FrameIgnored, "frame ignored", []slog.Attr{why}
 	case engine.MessageStarted:
 		hook, name, attrs = o.trace.MessageStarted, "message started", []slog.Attr{size}
+	case engine.MessageReceiving:
+		hook = o.trace.MessageReceiving
+	case engine.MessageSending:
+		hook = o.trace.MessageSending
 	case engine.MessageReceived:
 		hook, name, attrs = o.trace.MessageReceived, "message received", []slog.Attr{size}
 	case engine.MessageSent:
@@ -142,7 +151,9 @@ func (o *observer) Step(s engine.Observation) {
 	if hook != nil {
 		hook(ev)
 	}
-	o.logAt(level, name, ev, attrs...)
+	if name != "" { // else the log has the frame
+		o.logAt(level, name, ev, attrs...)
+	}
 }
 
 func (o *observer) logAt(level slog.Level, name string, ev TraceEvent, attrs ...slog.Attr) {

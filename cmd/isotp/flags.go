@@ -30,6 +30,7 @@ type configFlags struct {
 	FD                      bool          `name:"fd" group:"config" help:"Send CAN FD frames."`
 	BRS                     bool          `name:"brs" group:"config" help:"Switch the bit rate for the data of CAN FD frames."`
 	ListenOnly              bool          `name:"listen-only" group:"config" help:"Receive without sending anything, flow control neither."`
+	DeadlineAtFirstFrame    bool          `name:"deadline-at-first-frame" group:"config" help:"A time limit ends when a message begins, not when it is complete."`
 	ReportAborted           bool          `name:"report-aborted" group:"config" help:"Fail when a message being received is given up, instead of waiting for the next."`
 	KeepFirstFlowControl    bool          `name:"keep-first-flow-control" group:"config" help:"Keep to a message's first BS and STmin."`
 	RateLimit               int           `name:"rate-limit" group:"config" placeholder:"BITS" help:"Most bits of frame data to send in a second."`
@@ -64,6 +65,7 @@ func (f *configFlags) config() isotpnet.Config {
 		FD:                      f.FD,
 		BRS:                     f.BRS,
 		ListenOnly:              f.ListenOnly,
+		DeadlineAtFirstFrame:    f.DeadlineAtFirstFrame,
 		ReportAborted:           f.ReportAborted,
 		KeepFirstFlowControl:    f.KeepFirstFlowControl,
 		RateLimit:               isotpnet.RateLimit{BitsPerSecond: f.RateLimit, Window: f.Window},

@@ -67,6 +67,10 @@ type Engine struct {
 	// wants to know if that is given up.
 	ReadWaiting bool
 
+	// Watched: somebody waits for a message to begin. Then Readable is among the
+	// events when one has, and when one is given up.
+	Watched bool
+
 	overhears bool // the other direction's flow control reaches us
 
 	// Observe, where not nil, is told of what happens. It must not call the

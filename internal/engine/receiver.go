@@ -126,6 +126,9 @@ func (e *Engine) handleFirst(now Time, p *wire.PDU, frameSize uint8) {
 	if rx.reading == ReadStreams {
 		e.enqueue(m)
 	}
+	if e.Watched {
+		e.events |= Readable
+	}
 	e.observe(Observation{Kind: MessageStarted, At: now, Size: p.Length})
 	e.beginBlock(now)
 }
@@ -257,6 +260,9 @@ func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frameSize uint8) {
 		e.completed(now, rx.msg)
 		return
 	}
+	if e.Observe != nil {
+		e.observe(Observation{Kind: MessageReceiving, At: now, Size: rx.msg.info.Size, Done: rx.got})
+	}
 	rx.deadline = now.Add(e.cfg.NCr)
 	if rx.left > 0 {
 		if rx.left--; rx.left == 0 {
@@ -308,6 +314,9 @@ func (e *Engine) abortReceive(now Time, why Code) {
 	e.stats.ReceivesAborted++
 	e.stats.Errors[why]++
 	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: why, Size: rx.got})
+	if e.Watched || e.cfg.DeadlineAtFirstFrame {
+		e.events |= Readable // it is over
+	}
 	m := rx.msg
 	if m.begun {
 		m.fail = why

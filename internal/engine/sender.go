@@ -210,6 +210,9 @@ func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
 		default:
 			return n
 		}
+		if e.Observe != nil && tx.size > tx.taken {
+			e.observe(Observation{Kind: MessageSending, At: now, Size: tx.size, Done: tx.taken})
+		}
 		n++
 		if len(tx.next) == 0 && uint32(len(tx.chunk)) < tx.size-tx.taken {
 			e.events |= SendSpace

@@ -62,8 +62,10 @@ type ObservationKind uint8
 const (
 	FrameIgnored        ObservationKind = iota // Code
 	MessageStarted                             // a First Frame was accepted: Size
+	MessageReceiving                           // a Consecutive Frame of it came, not the last: Size, Done
 	MessageReceived                            // Size
 	ReceptionAborted                           // Code; Size is how much had arrived
+	MessageSending                             // a frame of it was handed over, not the last: Size, Done
 	MessageSent                                // Size
 	SendAborted                                // Code; Size is how much had been handed over
 	FlowControlSent                            // Status, BlockSize, STmin
@@ -76,6 +78,7 @@ type Observation struct {
 	At         Time
 	Code       Code
 	Size       uint32
+	Done       uint32 // of Size
 	Functional bool
 	Status     uint8
 	BlockSize  uint8

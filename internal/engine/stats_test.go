@@ -20,6 +20,7 @@ func TestObserve(t *testing.T) {
 	s.at(5 * ms).send(9).sends("10 09 01 02 03 04 05 06").hears("32 00 00").done(BufferOverflow)
 	at := func(n int) Time { return start.Add(time.Duration(n) * ms) }
 	want := []Observation{
+		{Kind: MessageSending, At: at(0), Size: 8, Done: 6},
 		{Kind: FlowControlReceived, At: at(0), BlockSize: 3, STmin: 4},
 		{Kind: MessageSent, At: at(0), Size: 8},
 		{Kind: MessageStarted, At: at(1), Size: 8},
@@ -32,6 +33,7 @@ func TestObserve(t *testing.T) {
 		{Kind: FlowControlSent, At: at(3), Status: uint8(wire.Overflow)},
 		{Kind: MessageReceived, At: at(4), Size: 1, Functional: true},
 		{Kind: FrameIgnored, At: at(4), Code: InvalidFrame},
+		{Kind: MessageSending, At: at(5), Size: 9, Done: 6},
 		{Kind: FlowControlReceived, At: at(5), Status: uint8(wire.Overflow)},
 		{Kind: SendAborted, At: at(5), Code: BufferOverflow, Size: 6},
 	}

@@ -78,7 +78,7 @@ type Endpoint struct {
 func (ep *Endpoint) enter(t *deadline.Turn, d *deadline.Deadline) error {
 	m := ep.m
 	m.mu.Lock()
-	if !ep.closed && d.Exceeded() {
+	if !ep.closed && d.Exceeded() && !(d == &ep.readDeadline && ep.engine.ExtendsDeadline()) {
 		m.mu.Unlock()
 		return os.ErrDeadlineExceeded
 	}

@@ -213,7 +213,7 @@ func (p *Peers) reap(now engine.Time, ep *Endpoint) bool {
 // wake puts a member in line to be read. Under mu.
 func (p *Peers) wake(ep *Endpoint) {
 	ep.engine.ReadWaiting = true
-	if !ep.member.isReadable {
+	if !ep.member.isReadable && ep.engine.Readable() {
 		ep.member.isReadable = true
 		p.readable.push(ep)
 	}
@@ -240,10 +240,15 @@ func (p *Peers) Receive(buf []byte, grow bool) (Received, error) {
 		if p.ready.Wait(&p.readDeadline) {
 			continue
 		}
-		if p.isClosed() {
+		switch closed, extended := p.state(); {
+		case closed:
 			return Received{}, net.ErrClosed
+		case extended:
+			p.ready.Wait(new(deadline.Deadline)) // Close ends it too
+		default:
+			p.pass()
+			return Received{}, os.ErrDeadlineExceeded
 		}
-		return Received{}, os.ErrDeadlineExceeded
 	}
 }
 
@@ -254,10 +259,11 @@ func (p *Peers) receive(buf []byte, grow bool) (r Received, ok bool, err error) 
 	switch {
 	case p.closed:
 		err = net.ErrClosed
-	case exceeded:
+	case exceeded && !p.extended():
 		err = os.ErrDeadlineExceeded
 	}
 	if err != nil {
+		p.ready.Set() // for the others
 		m.mu.Unlock()
 		return r, false, err
 	}
@@ -375,6 +381,46 @@ func (p *Peers) setDeadline(d *deadline.Deadline, t time.Time) error {
 		return net.ErrClosed
 	}
 	return nil
+}
+
+// extended reports whether Receive goes on although its deadline has come: messages
+// have begun before, and have come or will. Under mu.
+func (p *Peers) extended() bool {
+	for _, ep := range p.members {
+		if ep.engine.ExtendsDeadline() {
+			return true
+		}
+	}
+	return p.readable.first != nil && p.hosts[0].spec.Config.DeadlineAtFirstFrame
+}
+
+// pass wakes the next one who waits beyond the deadline.
+func (p *Peers) pass() {
+	p.m.mu.Lock()
+	p.ready.Set()
+	p.m.mu.Unlock()
+}
+
+func (p *Peers) state() (closed, extended bool) {
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	return p.closed, !p.closed && p.extended()
+}
+
+// Drain throws away what has come of all peers: see engine.Drain.
+func (p *Peers) Drain() (messages int, err error) {
+	m := p.m
+	m.mu.Lock()
+	if p.closed {
+		m.mu.Unlock()
+		return 0, net.ErrClosed
+	}
+	for _, ep := range p.members {
+		messages += ep.engine.Drain()
+		m.touch(ep)
+	}
+	m.unlock(m.now())
+	return messages, nil
 }
 
 func (p *Peers) isClosed() bool {

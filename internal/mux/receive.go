@@ -3,6 +3,7 @@ package mux
 import (
 	"net"
 
+	"example.com/isotp/internal/deadline"
 	"example.com/isotp/internal/engine"
 )
 
@@ -28,7 +29,39 @@ func (ep *Endpoint) Open() (info engine.Info, err error) {
 	return info, err
 }
 
-// read calls take, under mu, until there is something.
+// Await waits for the next message to begin, or returns it at once if there is one.
+// It reads nothing.
+func (ep *Endpoint) Await() (info engine.Info, err error) {
+	err = ep.read(engine.ReadUndecided, func() (why engine.Code, ok bool) {
+		info, why, ok = ep.engine.Begun()
+		ep.engine.Watched = !ok
+		return why, ok
+	})
+	return info, err
+}
+
+// Drain throws away what has come: see engine.Drain.
+func (ep *Endpoint) Drain() (messages int, err error) {
+	m := ep.m
+	m.mu.Lock()
+	if ep.closed {
+		m.mu.Unlock()
+		return 0, net.ErrClosed
+	}
+	messages = ep.engine.Drain()
+	ep.unlockAfterRead()
+	return messages, nil
+}
+
+// Progress returns how much of the messages has come and gone that are under way.
+func (ep *Endpoint) Progress() (received, sent engine.Progress) {
+	ep.m.mu.Lock()
+	defer ep.m.mu.Unlock()
+	return ep.engine.Receiving(), ep.engine.SendingProgress()
+}
+
+// read calls take, under mu, until there is something. How says how messages are
+// read from now on; ReadUndecided: as before.
 func (ep *Endpoint) read(how engine.Reading, take func() (why engine.Code, ok bool)) error {
 	m := ep.m
 	if err := ep.enter(&ep.readTurn, &ep.readDeadline); err != nil {
@@ -47,6 +80,11 @@ func (ep *Endpoint) read(how engine.Reading, take func() (why engine.Code, ok bo
 		}
 		inTime := ep.readable.Wait(&ep.readDeadline)
 		m.mu.Lock()
+		if !inTime && !ep.closed && ep.engine.ExtendsDeadline() {
+			m.mu.Unlock()
+			inTime = ep.readable.Wait(new(deadline.Deadline)) // Close ends it too
+			m.mu.Lock()
+		}
 		if !inTime {
 			ep.engine.ReadWaiting = false
 			ep.readTurn.Leave()
@@ -62,7 +100,7 @@ func (ep *Endpoint) tryRead(how engine.Reading, take func() (why engine.Code, ok
 	if ep.closed {
 		return true, net.ErrClosed
 	}
-	if how != ep.reading { // seldom
+	if how != ep.reading && how != engine.ReadUndecided { // seldom
 		ep.reading = how
 		ep.engine.SetReading(ep.m.now(), how)
 	}

@@ -25,7 +25,7 @@ func TestObserverIsToldInOrder(t *testing.T) {
 		wantResult(t, result, nil)
 		synctest.Wait()
 		want := []string{
-			"1 7E0#1008010203040506",
+			fmt.Sprint("step ", engine.MessageSending), "1 7E0#1008010203040506",
 			"0 7E8#300000", fmt.Sprint("step ", engine.FlowControlReceived),
 			"0 7E8#0101", fmt.Sprint("step ", engine.MessageReceived),
 			"0 7E8#40", fmt.Sprint("step ", engine.FrameIgnored),
