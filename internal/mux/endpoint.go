@@ -62,6 +62,10 @@ type Endpoint struct {
 	err     error // of the bus
 	sendErr error // why the bus did not take a frame
 
+	// Whether another endpoint of this bus hears this one, as of routes.changes.
+	heardSince uint32
+	isHeard    bool
+
 	// The timers' and the writer's.
 	timerAt               engine.Time
 	timerIndex            int

@@ -99,6 +99,19 @@ func (m *Mux) shared() bool {
 	return m.endpoints != nil && m.endpoints.next != nil || m.routes.hosts > 0
 }
 
+// hearsItself reports whether a frame that an endpoint has sent may be for another
+// one. Under mu.
+func (m *Mux) hearsItself(from *Endpoint, f *canbus.Frame) bool {
+	if f.ID != from.engine.Format().Address.ID {
+		return true // to a functional address
+	}
+	if from.heardSince != m.routes.changes {
+		from.heardSince = m.routes.changes
+		from.isHeard = len(m.routes.find(f)) > 0
+	}
+	return from.isHeard
+}
+
 // touch has an endpoint served before the lock is released.
 func (m *Mux) touch(ep *Endpoint) {
 	if !ep.touched {

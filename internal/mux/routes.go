@@ -53,6 +53,7 @@ type routes struct {
 	anyPriority map[key][]route
 	anyPeer     map[key][]route // any priority, too
 	hosts       int             // how many routes lead to one
+	changes     uint32          // counts them, from 1
 
 	// The last identifier looked up: messages come in rows of frames.
 	last      key
@@ -64,6 +65,12 @@ func (r *routes) init() {
 	r.exact = make(map[key][]route)
 	r.anyPriority = make(map[key][]route)
 	r.anyPeer = make(map[key][]route)
+	r.changed()
+}
+
+func (r *routes) changed() {
+	r.lastValid = false
+	r.changes++
 }
 
 func (r *routes) tables() [3]map[key][]route {
@@ -87,7 +94,7 @@ func (r *routes) add(rt route) {
 	if rt.host != nil {
 		r.hosts++
 	}
-	r.lastValid = false
+	r.changed()
 }
 
 func (r *routes) remove(rt route) {
@@ -104,7 +111,7 @@ func (r *routes) remove(rt route) {
 	if t[k] = rest; rest == nil {
 		delete(t, k)
 	}
-	r.lastValid = false
+	r.changed()
 }
 
 // find returns the routes by identifier; deliver looks at the address bytes.

@@ -54,6 +54,8 @@ type wayfarer struct {
 const (
 	// lastWrite is how long a write may take once reading has failed.
 	lastWrite = time.Second
+	// maxTurns is how many endpoints at most have their turn in a batch.
+	maxTurns = 8
 	// maxRounds is how many batches others than the goroutine write in a row.
 	maxRounds = 16
 	// unknownQueue is how many frames may be on their way to a bus that echoes
@@ -293,7 +295,9 @@ func (w *writer) fill(now engine.Time) bool {
 	if w.ready.first == nil || room <= 0 {
 		return w.head < w.end
 	}
-	share := max(1, room/w.ready.count)
+	// Where very many stand in line each takes a few frames at a time: to turn from
+	// one to the next costs more than a frame.
+	share := max(1, room/w.ready.count, room/maxTurns)
 	for room > 0 {
 		ep := w.ready.pop()
 		if ep == nil {
@@ -351,7 +355,7 @@ func (w *writer) written(now engine.Time, n int, err error) {
 		}
 		o.endpoint.engine.HandleTransmitted(at, o.number)
 		m.touch(o.endpoint)
-		if m.shared() {
+		if m.shared() && m.hearsItself(o.endpoint, f) {
 			m.deliver(now, f, o.endpoint) // other endpoints of this bus hear it too
 		}
 	}
