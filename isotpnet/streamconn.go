@@ -42,6 +42,7 @@ type StreamConn struct {
 	closed             bool
 	writeAt            time.Time // the write deadline
 	ending             bool      // CloseWrite was called
+	abort              bool      // SetLinger(0) was called
 	reading, writing   turn
 	readable, writable signal
 	ended              signal // END was handed over, or will not be
@@ -228,7 +229,11 @@ func (c *StreamConn) Close() error {
 	}
 	c.closed = true
 	p.users--
-	c.session.Close(p.now())
+	if c.abort {
+		c.session.Abort()
+	} else {
+		c.session.Close(p.now())
+	}
 	if p.sender == c {
 		p.limit(past) // for its Write to return
 	}
@@ -236,6 +241,19 @@ func (c *StreamConn) Close() error {
 	c.writeDeadline.Set(past)
 	c.awaitEnd()
 	p.unlock()
+	return nil
+}
+
+// SetLinger with 0 has Close end the connection with an error, as
+// [net.TCPConn.SetLinger] does: the peer gets syscall.ECONNRESET, and so does not
+// take what it has read for all. Other values of sec undo that.
+func (c *StreamConn) SetLinger(sec int) error {
+	c.pair.mu.Lock()
+	defer c.pair.mu.Unlock()
+	if c.closed {
+		return c.error(opSet, net.ErrClosed)
+	}
+	c.abort = sec == 0
 	return nil
 }
 

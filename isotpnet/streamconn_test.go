@@ -93,6 +93,21 @@ func TestCloseWithUnreadDataResets(t *testing.T) {
 	})
 }
 
+func TestLingerOfZeroResets(t *testing.T) {
+	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
+		dialled, accepted := newStream(t, tester, ecu)
+		wantWrite(t, dialled, "not all")
+		wantRead(t, accepted, "not all")
+		dialled.SetLinger(0)
+		dialled.Close()
+		_, err := accepted.Read(make([]byte, 1))
+		wantStreamErr(t, err, "read", syscall.ECONNRESET)
+		_, err = dialled.Read(make([]byte, 1))
+		wantStreamErr(t, err, "read", net.ErrClosed)
+		wantStreamErr(t, dialled.SetLinger(-1), "set", net.ErrClosed)
+	})
+}
+
 func TestCallsOnAClosedStream(t *testing.T) {
 	noLeaks(t)
 	tester, ecu := newStreamEnds(t, newNetwork(t, virtual.Options{}), patient)

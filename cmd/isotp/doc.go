@@ -3,6 +3,7 @@
 //	isotp demo [FILE]    send a file from end to end of a virtual CAN bus
 //	isotp send ADDRESS   send messages from standard input
 //	isotp recv ADDRESS   write received messages to standard output
+//	isotp proxy FROM TO  pass connections between TCP and a CAN bus
 //
 // With --help each tells its flags; those of package isotpnet's Config are the
 // same everywhere.
@@ -11,6 +12,9 @@
 // describes all its forms (see isotpnet.Addr). The peer of send vcan0/7E0:7E8 is
 // recv vcan0/7E8:7E0. A bus virtual:NAME lives within one process: there only
 // the demo can use it.
+//
+// With --stream, and for the proxy, the peer must be this program or package
+// isotpnet too: these are connections of the network isotp-stream.
 //
 // # Standard input and output
 //
@@ -22,7 +26,7 @@
 //
 // # Exit status
 //
-//	0  done; a recv without --count also when it was interrupted
+//	0  done; a proxy, and a recv without --count, also when it was interrupted
 //	1  failed: a transfer, a bus, the input's data; the demo's digests differ; interrupted
 //	2  the command line is wrong: a flag, its value, the address, the file
 //	3  timed out: --timeout, or one of the protocol's own time-outs (N_As, N_Bs, N_Cr)

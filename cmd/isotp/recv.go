@@ -11,8 +11,9 @@ import (
 
 type recvCmd struct {
 	Hex    bool `xor:"output" help:"Write each message as a line of hexadecimal digits."`
-	Stream bool `xor:"output" help:"Write messages while they arrive, of any length, in constant memory."`
-	Count  int  `placeholder:"N" help:"End after so many messages; 0: go on until interrupted."`
+	Long   bool `xor:"output" help:"Write messages while they arrive, of any length, in constant memory."`
+	Stream bool `xor:"output,count" help:"Accept one connection of the network isotp-stream, from send --stream, instead of messages."`
+	Count  int  `xor:"count" placeholder:"N" help:"End after so many messages; 0: go on until interrupted."`
 
 	connFlags `embed:""`
 }
@@ -22,7 +23,8 @@ func (*recvCmd) Help() string {
 Each message is one write. Nothing separates them, unless --hex writes lines.
 
 	isotp recv --hex --count 1 --timeout 2s vcan0/7E8:7E0
-	isotp recv --stream --count 1 vcan0/7E8:7E0 > firmware.bin
+	isotp recv --long --count 1 vcan0/7E8:7E0 > firmware.bin
+	isotp recv --stream vcan0/7E8:7E0 > firmware.bin
 `
 }
 
@@ -36,6 +38,9 @@ func (c *recvCmd) Validate() error {
 
 // Run receives.
 func (c *recvCmd) Run(ctx context.Context, s *streams) error {
+	if c.Stream {
+		return c.receiveStream(ctx, s)
+	}
 	err := c.withConn(ctx, s, isotpnet.Addr{}, func(conn *isotpnet.Conn) error {
 		var buf []byte
 		for i := 0; c.Count == 0 || i < c.Count; i++ {
@@ -43,7 +48,7 @@ func (c *recvCmd) Run(ctx context.Context, s *streams) error {
 				return err
 			}
 			var err error
-			if c.Stream {
+			if c.Long {
 				err = copyMessage(s.stdout, conn)
 			} else if buf, err = readMessage(conn, buf[:0]); err == nil {
 				err = c.write(s.stdout, buf)

@@ -13,9 +13,10 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Demo demoCmd `cmd:"" help:"Send a file from end to end of a virtual CAN bus, and compare the digests."`
-	Send sendCmd `cmd:"" help:"Send messages from standard input."`
-	Recv recvCmd `cmd:"" help:"Write received messages to standard output."`
+	Demo  demoCmd  `cmd:"" help:"Send a file from end to end of a virtual CAN bus, and compare the digests."`
+	Send  sendCmd  `cmd:"" help:"Send messages from standard input."`
+	Recv  recvCmd  `cmd:"" help:"Write received messages to standard output."`
+	Proxy proxyCmd `cmd:"" help:"Pass connections between TCP and a CAN bus."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
@@ -25,7 +26,7 @@ Sends and receives ISO-TP messages (ISO 15765-2) on CAN buses.
 
 Exit status:
 
-	0  done; a recv without --count also when it was interrupted
+	0  done; a proxy, and a recv without --count, also when it was interrupted
 	1  failed: a transfer, a bus, the input's data, the demo's digests; interrupted
 	2  the command line is wrong: a flag, its value, the address, the file
 	3  timed out: --timeout, or a time-out of the protocol

@@ -50,7 +50,7 @@ func (r result) wantStdout(t *testing.T, want string) {
 func TestHelpTellsTheExitStatuses(t *testing.T) {
 	r := isotp(t.Context(), nil, "--help")
 	r.want(t, exitOK, "")
-	for _, text := range []string{"0  done", "1  failed", "2  the command line", "3  timed out", "demo", "send", "recv"} {
+	for _, text := range []string{"0  done", "1  failed", "2  the command line", "3  timed out", "demo", "send", "recv", "proxy"} {
 		if !strings.Contains(r.stdout, text) {
 			t.Errorf("help does not say %q:\n%s", text, r.stdout)
 		}
@@ -61,7 +61,7 @@ func TestHelpTellsTheExitStatuses(t *testing.T) {
 }
 
 func TestHelpOfACommandNeedsNoArguments(t *testing.T) {
-	for _, command := range []string{"demo", "send", "recv"} {
+	for _, command := range []string{"demo", "send", "recv", "proxy"} {
 		r := isotp(t.Context(), nil, command, "--help")
 		r.want(t, exitOK, "")
 		if !strings.Contains(r.stdout, "--flow-control-timeout") || r.stderr != "" {
@@ -129,7 +129,14 @@ func TestUsageErrors(t *testing.T) {
 		{"send --functional 7E0:7E8 " + addr, "must be an address that only sends"},
 		{"recv --count -1 " + addr, "--count -1: "},
 		{"recv --timeout -1s " + addr, "--timeout -1s: "},
+		{"recv --hex --long " + addr, "--hex and --long can't be used together"},
 		{"recv --hex --stream " + addr, "--hex and --stream can't be used together"},
+		{"recv --count 1 --stream " + addr, "--stream and --count can't be used together"},
+		{"send --single --stream " + addr, "--single and --stream can't be used together"},
+		{"send --stream --functional 7DF: " + addr, "--stream and --functional can't be used together"},
+		{"proxy --network isotp tcp::80 " + addr, "--network isotp carries messages"},
+		{"proxy tcp::80 nothing", "nothing"},
+		{"proxy --timeout -1s tcp::80 " + addr, "--timeout -1s"},
 
 		{"demo --size -1", "--size -1: "},
 		{"demo --bitrate -1", "--bitrate -1: "},

@@ -20,6 +20,7 @@ type sendCmd struct {
 	MessageSize int64  `xor:"input" placeholder:"BYTES" help:"Cut standard input into messages of that size (4095, or --max-send-size)."`
 	Single      bool   `xor:"input" help:"The whole of standard input is one message."`
 	Size        int64  `xor:"input" placeholder:"BYTES" help:"The first so many bytes of standard input are one message, sent while they are read."`
+	Stream      bool   `xor:"input" help:"Send standard input by one connection of the network isotp-stream, to recv --stream, instead of as messages."`
 	Functional  string `placeholder:"ADDR" help:"Send to a functional address instead, such as 7DF:."`
 
 	connFlags `embed:""`
@@ -28,10 +29,12 @@ type sendCmd struct {
 func (*sendCmd) Help() string {
 	return `
 Without --hex, --single or --size standard input is cut into messages of 4095 bytes.
-Each is sent when all of it was read.
+Each is sent when all of it was read. With --stream the peer, recv --stream, has all of it
+when send ends.
 
 	echo '22 F1 90' | isotp send --hex vcan0/7E0:7E8
 	isotp send --size 4194304 --fd vcan0/7E0:7E8 < firmware.bin
+	isotp send --stream vcan0/7E0:7E8 < firmware.bin
 `
 }
 
@@ -45,6 +48,8 @@ func (c *sendCmd) Validate() error {
 		return fmt.Errorf("--message-size %d: it must be from 1 to %d, or 0 for the default", c.MessageSize, int64(maxMessage))
 	case c.Size < 0 || c.Size > maxMessage:
 		return fmt.Errorf("--size %d: it must be from 1 to %d", c.Size, int64(maxMessage))
+	case c.Stream && c.Functional != "":
+		return errors.New("--stream and --functional can't be used together: a connection has two ends")
 	case c.Size > 0 && c.Functional != "":
 		return errors.New("--size and --functional can't be used together: a functional message is a Single Frame")
 	}
@@ -53,6 +58,9 @@ func (c *sendCmd) Validate() error {
 
 // Run sends.
 func (c *sendCmd) Run(ctx context.Context, s *streams) error {
+	if c.Stream {
+		return c.sendStream(ctx, s)
+	}
 	functional, err := c.functional()
 	if err != nil {
 		return err

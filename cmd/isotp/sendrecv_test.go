@@ -97,7 +97,7 @@ func TestSingleIsOneMessage(t *testing.T) {
 
 func TestSizeStreamsOneLongMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		recv := start(t.Context(), nil, "recv", "--stream", "--count", "1", "--fd", ecuAddr)
+		recv := start(t.Context(), nil, "recv", "--long", "--count", "1", "--fd", ecuAddr)
 		input := randomBytes(300000)
 		isotp(t.Context(), strings.NewReader(input+"left over"), "send", "--size", "300000", "--fd", testerAddr).want(t, exitOK, "")
 		r := recv()
@@ -334,7 +334,7 @@ type brokenReader struct{}
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
 func TestFailingOutputIsAFailure(t *testing.T) {
-	for _, flags := range []string{"", "--hex", "--stream"} {
+	for _, flags := range []string{"", "--hex", "--long"} {
 		t.Run(flags, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var stderr strings.Builder

@@ -141,6 +141,13 @@ func (s *Session) Close(now Time) {
 	}
 }
 
+// Abort ends the session on this side with a RESET: the peer is not to take what
+// it has got for all.
+func (s *Session) Abort() {
+	s.closed = true
+	s.reset(Aborted)
+}
+
 // reset ends the session with a RESET.
 func (s *Session) reset(why Reason) {
 	if s.state == gone {

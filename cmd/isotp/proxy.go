@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/isotp/isotpnet"
+)
+
+type proxyCmd struct {
+	Listen  string        `arg:"" help:"Where to accept connections: tcp:HOST:PORT, unix:PATH, or an address on a CAN bus."`
+	Dial    string        `arg:"" help:"Where to open one for each: the same forms."`
+	Network string        `default:"isotp-stream" placeholder:"NET" help:"isotp-stream, isotp-stream:user or isotp-stream:kernel (${default})."`
+	Timeout time.Duration `placeholder:"TIME" help:"Longest time to open a connection, as 500ms or 2s; 0: the default of its network."`
+
+	configFlags `embed:""`
+}
+
+func (*proxyCmd) Help() string {
+	return `
+Passes connections between TCP or Unix sockets and a CAN bus, where they are those of the
+network isotp-stream, until it is interrupted. Each direction of a connection ends by
+itself. An error of one is a line on standard error, and the others go on.
+
+	isotp proxy tcp:127.0.0.1:8080 can0/7E0:7E8     on the computer
+	isotp proxy can0/7E8:7E0 tcp:127.0.0.1:80       on the ECU with a web server
+`
+}
+
+// Validate is called by the parser.
+func (c *proxyCmd) Validate() error {
+	if !isStream(c.Network) {
+		return fmt.Errorf("--network %s carries messages; connections need isotp-stream", c.Network)
+	}
+	return checkTimeout(c.Timeout)
+}
+
+// Run passes connections until ctx is done.
+func (c *proxyCmd) Run(ctx context.Context, s *streams) error {
+	to, err := c.place(s, c.Dial)
+	if err != nil {
+		return err
+	}
+	from, err := c.place(s, c.Listen)
+	if err != nil {
+		return err
+	}
+	ln, err := from.listen(ctx)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	stop := context.AfterFunc(ctx, func() { ln.Close() })
+	defer stop()
+	fmt.Fprintf(s.stderr, "listening on %s:%s\n", ln.Addr().Network(), ln.Addr())
+
+	var passing sync.WaitGroup
+	defer passing.Wait()
+	for {
+		in, err := ln.Accept()
+		switch {
+		case ctx.Err() != nil:
+			return nil // there is no other end
+		case err != nil && !isTemporary(err):
+			return err
+		case err != nil:
+			s.note(err)
+			sleep(ctx, time.Second)
+			continue
+		}
+		passing.Go(func() {
+			if err := pass(ctx, in, to); err != nil && ctx.Err() == nil {
+				s.note(err)
+			}
+		})
+	}
+}
+
+// note prints the error of one connection.
+func (s *streams) note(err error) {
+	fmt.Fprintf(s.stderr, "%s\n", strings.ReplaceAll(errorText(err), "\n", "; "))
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func isTemporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
+}
+
+// pass opens a connection and passes data between it and one accepted, in both
+// directions, until both have ended.
+func pass(ctx context.Context, in net.Conn, to place) error {
+	defer in.Close()
+	out, err := to.dial(ctx)
+	if err != nil {
+		reset(in) // it never was one
+		return err
+	}
+	defer out.Close()
+	// Not an end like any other: what has come is not all.
+	abort := func() {
+		reset(in)
+		reset(out)
+	}
+	defer context.AfterFunc(ctx, abort)()
+	ended := make(chan error)
+	for _, way := range [2][2]net.Conn{{in, out}, {out, in}} {
+		go func() { ended <- passOne(way[0], way[1]) }()
+	}
+	for range 2 {
+		if e := <-ended; e != nil && err == nil {
+			err = e
+			abort()
+		}
+	}
+	return err
+}
+
+func passOne(from, to net.Conn) error {
+	if _, err := io.Copy(to, from); err != nil {
+		return err
+	}
+	return to.(interface{ CloseWrite() error }).CloseWrite()
+}
+
+// reset closes a connection so that the peer sees an error.
+func reset(c net.Conn) {
+	if l, ok := c.(interface{ SetLinger(int) error }); ok {
+		l.SetLinger(0)
+	}
+	c.Close()
+}
+
+// A place is where connections come from or go to.
+type place interface {
+	listen(ctx context.Context) (net.Listener, error)
+	dial(ctx context.Context) (net.Conn, error)
+}
+
+func (c *proxyCmd) place(s *streams, text string) (place, error) {
+	network, address, _ := strings.Cut(text, ":")
+	if network == "tcp" || network == "unix" {
+		return socketPlace{network, address, c.Timeout}, nil
+	}
+	addr, err := isotpnet.ParseAddr(text)
+	if err != nil {
+		return nil, err
+	}
+	p := busPlace{network: c.Network, addr: addr, timeout: c.Timeout, config: c.config()}
+	newTracer(&c.configFlags, &p.config, s.stderr, addr.Bus())
+	return p, nil
+}
+
+// A socketPlace is of the system's sockets.
+type socketPlace struct {
+	network, address string
+	timeout          time.Duration
+}
+
+func (p socketPlace) listen(ctx context.Context) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(ctx, p.network, p.address)
+}
+
+func (p socketPlace) dial(ctx context.Context) (net.Conn, error) {
+	d := net.Dialer{Timeout: p.timeout}
+	return d.DialContext(ctx, p.network, p.address)
+}
+
+// A busPlace is an address on a CAN bus.
+type busPlace struct {
+	network string
+	addr    isotpnet.Addr
+	timeout time.Duration
+	config  isotpnet.Config
+}
+
+func (p busPlace) listen(ctx context.Context) (net.Listener, error) {
+	lc := isotpnet.ListenConfig{Config: p.config}
+	return lc.Listen(ctx, p.network, p.addr.String())
+}
+
+func (p busPlace) dial(ctx context.Context) (net.Conn, error) {
+	d := isotpnet.Dialer{Config: p.config, Timeout: p.timeout}
+	return d.DialContext(ctx, p.network, p.addr.String())
+}

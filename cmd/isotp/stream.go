@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"example.com/isotp/isotpnet"
+)
+
+const (
+	messageNetwork = "isotp"
+	streamNetwork  = "isotp-stream"
+)
+
+// isStream reports whether a network is one of connections.
+func isStream(network string) bool {
+	name, _, _ := strings.Cut(network, ":")
+	return name == streamNetwork
+}
+
+// streamOf is the network of connections with the same backend.
+func streamOf(network string) string {
+	if isStream(network) {
+		return network
+	}
+	return streamNetwork + strings.TrimPrefix(network, messageNetwork)
+}
+
+// A streamConn is a connection, whose reads and writes have --timeout each.
+type streamConn struct {
+	*isotpnet.StreamConn
+	timeout time.Duration
+}
+
+func (c streamConn) Read(p []byte) (int, error) {
+	c.SetReadDeadline(deadlineIn(c.timeout))
+	return c.StreamConn.Read(p)
+}
+
+func (c streamConn) Write(p []byte) (int, error) {
+	c.SetWriteDeadline(deadlineIn(c.timeout))
+	return c.StreamConn.Write(p)
+}
+
+// ReadFrom hides that of StreamConn, which would pass by Write.
+func (c streamConn) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{c}, r)
+}
+
+// withStream opens a connection and calls do, whose calls on it end when ctx does.
+func (f *connFlags) withStream(ctx context.Context, s *streams, open func(context.Context, isotpnet.Addr, isotpnet.Config) (*isotpnet.StreamConn, error), do func(streamConn) error) error {
+	addr, err := isotpnet.ParseAddr(f.Address)
+	if err != nil {
+		return err
+	}
+	config := f.config()
+	trace := newTracer(&f.configFlags, &config, s.stderr, addr.Bus())
+	conn, err := open(ctx, addr, config)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	stop := context.AfterFunc(ctx, func() { reset(conn) })
+	defer stop()
+
+	if err = do(streamConn{conn, f.Timeout}); err != nil {
+		reset(conn) // the peer is not to take what it has for all
+	}
+	conn.Close()
+	stats := conn.Stats()
+	trace.wait(stats)
+	if f.Stats {
+		printStats(s.stderr, stats)
+	}
+	return interrupted(ctx, err)
+}
+
+// dialStream opens a connection, for which a --timeout has to suffice.
+func (f *connFlags) dialStream(ctx context.Context, addr isotpnet.Addr, config isotpnet.Config) (*isotpnet.StreamConn, error) {
+	d := isotpnet.Dialer{Config: config, Timeout: f.Timeout}
+	return d.DialStream(ctx, streamOf(f.Network), addr)
+}
+
+// acceptStream waits for one connection.
+func (f *connFlags) acceptStream(ctx context.Context, addr isotpnet.Addr, config isotpnet.Config) (*isotpnet.StreamConn, error) {
+	lc := isotpnet.ListenConfig{Config: config}
+	ln, err := lc.ListenStream(ctx, streamOf(f.Network), addr)
+	if err != nil {
+		return nil, err
+	}
+	defer ln.Close()
+	stop := context.AfterFunc(ctx, func() { ln.Close() })
+	defer stop()
+	if err := ln.SetDeadline(deadlineIn(f.Timeout)); err != nil {
+		return nil, err
+	}
+	return ln.AcceptStream()
+}
+
+var errAnswered = errors.New("the peer has sent something, and there is nobody to read it: recv --stream sends nothing")
+
+// sendStream sends standard input, and waits until the peer has read all.
+func (c *sendCmd) sendStream(ctx context.Context, s *streams) error {
+	return c.withStream(ctx, s, c.dialStream, func(conn streamConn) error {
+		in := s.input(ctx)
+		defer in.Close()
+		if _, err := io.Copy(conn, in); err != nil {
+			return err
+		}
+		if err := conn.CloseWrite(); err != nil {
+			return err
+		}
+		n, err := conn.Read(make([]byte, 1))
+		switch {
+		case err == io.EOF:
+			return nil
+		case n > 0:
+			return errAnswered
+		}
+		return err
+	})
+}
+
+// receiveStream writes what comes by one connection to standard output.
+func (c *recvCmd) receiveStream(ctx context.Context, s *streams) error {
+	return c.withStream(ctx, s, c.acceptStream, func(conn streamConn) error {
+		_, err := io.Copy(s.stdout, struct{ io.Reader }{conn})
+		return err
+	})
+}
