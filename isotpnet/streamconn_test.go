@@ -440,3 +440,47 @@ func TestStreamsOfWhatCannotBe(t *testing.T) {
 		})
 	}
 }
+
+// On a bus as slow as a real one streams are as fast as messages. The bubble's clock
+// makes that exact.
+func TestStreamsUseTheLineAsMessagesDo(t *testing.T) {
+	const size = 64 * 4095
+	transfer := func(t *testing.T, from, to net.Conn, write int) time.Duration {
+		start := time.Now()
+		go func() {
+			for range size / write {
+				from.Write(make([]byte, write))
+			}
+		}()
+		if _, err := io.CopyN(io.Discard, to, size); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(start)
+	}
+	for _, mode := range []struct {
+		name   string
+		config isotpnet.Config
+	}{
+		{"classic", isotpnet.Config{}},
+		{"FD", isotpnet.Config{FD: true, BRS: true}},
+		{"blocks", isotpnet.Config{BlockSize: 8}},
+	} {
+		t.Run(mode.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := virtual.Options{Bitrate: 500_000, DataBitrate: 2_000_000}
+				c1, c2 := newPair(t, newNetwork(t, o), mode.config, mode.config)
+				messages := transfer(t, c1, c2, 4095)
+				tester, ecu := newStreamEnds(t, newNetwork(t, o), mode.config)
+				dialled, accepted := newStream(t, tester, ecu)
+				for _, write := range []int{4095, 16 * 4095} {
+					stream := transfer(t, dialled, accepted, write)
+					share := 100 * messages.Seconds() / stream.Seconds()
+					t.Logf("writes of %d bytes: %v, messages %v: %.2f %%", write, stream, messages, share)
+					if share < 97 {
+						t.Errorf("writes of %d bytes: a stream has %.2f %% of the speed of messages", write, share)
+					}
+				}
+			})
+		})
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"example.com/isotp/isotpnet"
@@ -15,6 +16,14 @@ type connFlags struct {
 	Stats   bool          `help:"Print what was counted on standard error at the end."`
 
 	configFlags `embed:""`
+}
+
+// check checks what send and recv have in common.
+func (f *connFlags) check(stream bool) error {
+	if isStream(f.Network) && !stream {
+		return fmt.Errorf("--network %s carries connections: it needs --stream", f.Network)
+	}
+	return checkTimeout(f.Timeout)
 }
 
 // withConn dials and calls do, whose calls on the connection end when ctx does.

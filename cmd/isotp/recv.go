@@ -33,7 +33,7 @@ func (c *recvCmd) Validate() error {
 	if c.Count < 0 {
 		return fmt.Errorf("--count %d: it must be above 0, or 0 for no limit", c.Count)
 	}
-	return checkTimeout(c.Timeout)
+	return c.check(c.Stream)
 }
 
 // Run receives.

@@ -134,6 +134,7 @@ func TestUsageErrors(t *testing.T) {
 		{"recv --count 1 --stream " + addr, "--stream and --count can't be used together"},
 		{"send --single --stream " + addr, "--single and --stream can't be used together"},
 		{"send --stream --functional 7DF: " + addr, "--stream and --functional can't be used together"},
+		{"send --network isotp-stream " + addr, "--network isotp-stream carries connections: it needs --stream"},
 		{"proxy --network isotp tcp::80 " + addr, "--network isotp carries messages"},
 		{"proxy tcp::80 nothing", "nothing"},
 		{"proxy --timeout -1s tcp::80 " + addr, "--timeout -1s"},

@@ -53,7 +53,7 @@ func (c *sendCmd) Validate() error {
 	case c.Size > 0 && c.Functional != "":
 		return errors.New("--size and --functional can't be used together: a functional message is a Single Frame")
 	}
-	return checkTimeout(c.Timeout)
+	return c.check(c.Stream)
 }
 
 // Run sends.
