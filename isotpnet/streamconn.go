@@ -346,9 +346,10 @@ func (c *StreamConn) SetKeepAlive(on bool) error {
 }
 
 // SetKeepAlivePeriod sets after what time without a message from the peer it is
-// asked, and in what intervals then. See [net.TCPConn.SetKeepAlivePeriod].
+// asked, and in what intervals then. 0: 15 s. Negative: as it is. Less than 10 ms is
+// 10 ms.
 func (c *StreamConn) SetKeepAlivePeriod(d time.Duration) error {
-	return c.setKeepAlive(func(k *stream.KeepAlive) { k.Idle, k.Interval = d, d })
+	return c.setKeepAlive(func(k *stream.KeepAlive) { setPeriod(k, d, d) })
 }
 
 // SetKeepAliveConfig sets all of it. In config 0 stands for the default of
@@ -371,16 +372,23 @@ func (c *StreamConn) setKeepAlive(change func(*stream.KeepAlive)) error {
 
 func applyKeepAlive(k *stream.KeepAlive, config net.KeepAliveConfig) {
 	k.Off = !config.Enable
-	set := func(to *time.Duration, d, otherwise time.Duration) {
-		if d >= 0 {
-			*to = orDefault(d, otherwise)
-		}
-	}
-	set(&k.Idle, config.Idle, stream.DefaultKeepAlive.Idle)
-	set(&k.Interval, config.Interval, stream.DefaultKeepAlive.Interval)
+	setPeriod(k, config.Idle, config.Interval)
 	if config.Count >= 0 {
 		k.Count = orDefault(config.Count, stream.DefaultKeepAlive.Count)
 	}
+}
+
+// minKeepAlive keeps the bus free for other things.
+const minKeepAlive = 10 * time.Millisecond
+
+func setPeriod(k *stream.KeepAlive, idle, interval time.Duration) {
+	set := func(to *time.Duration, d, otherwise time.Duration) {
+		if d >= 0 {
+			*to = max(orDefault(d, otherwise), minKeepAlive)
+		}
+	}
+	set(&k.Idle, idle, stream.DefaultKeepAlive.Idle)
+	set(&k.Interval, interval, stream.DefaultKeepAlive.Interval)
 }
 
 // newKeepAlive is what a Dialer or ListenConfig says, in the manner of net.Dialer.
@@ -392,7 +400,7 @@ func newKeepAlive(d time.Duration, config net.KeepAliveConfig) stream.KeepAlive 
 	case d < 0:
 		k.Off = true
 	case d > 0:
-		k.Idle, k.Interval = d, d
+		setPeriod(&k, d, d)
 	}
 	return k
 }

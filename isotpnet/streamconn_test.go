@@ -378,6 +378,57 @@ func TestSilentPeerTimesOut(t *testing.T) {
 	}
 }
 
+// Each way to say how soon a silent peer is noticed.
+func TestKeepAliveOfAStream(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		dialer func(d *isotpnet.Dialer)
+		set    func(c *isotpnet.StreamConn) error
+		want   time.Duration // 0: never
+	}{
+		{"Dialer.KeepAlive", func(d *isotpnet.Dialer) { d.KeepAlive = time.Second }, nil, 10 * time.Second},
+		{"Dialer.KeepAlive off", func(d *isotpnet.Dialer) { d.KeepAlive = -1 }, nil, 0},
+		{"Dialer.KeepAliveConfig", func(d *isotpnet.Dialer) {
+			d.KeepAlive = -1
+			d.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: 3 * time.Second, Count: 4}
+		}, nil, 14 * time.Second},
+		{"SetKeepAlive", nil, func(c *isotpnet.StreamConn) error { return c.SetKeepAlive(false) }, 0},
+		{"SetKeepAlivePeriod", nil, func(c *isotpnet.StreamConn) error { return c.SetKeepAlivePeriod(2 * time.Second) }, 20 * time.Second},
+		{"SetKeepAlivePeriod too short", nil, func(c *isotpnet.StreamConn) error { return c.SetKeepAlivePeriod(1) }, 100 * time.Millisecond},
+		{"SetKeepAlivePeriod 0", nil, func(c *isotpnet.StreamConn) error { return c.SetKeepAlivePeriod(0) }, 150 * time.Second},
+		{"SetKeepAliveConfig", nil, func(c *isotpnet.StreamConn) error {
+			return c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: -1, Interval: time.Second, Count: 1})
+		}, 16 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var cable wire
+			inStreamBubble(t, cable.options(virtual.Options{}), func(t *testing.T, tester, ecu streamEnd) {
+				if tt.dialer != nil {
+					tt.dialer(&tester.dialer)
+				}
+				c, accepted := newStream(t, tester, ecu)
+				wantWrite(t, accepted, "to be heard last")
+				wantRead(t, c, "to be heard last")
+				cable.cut.Store(true)
+				start := time.Now()
+				if tt.set != nil {
+					if err := tt.set(c); err != nil {
+						t.Error(err)
+					}
+				}
+				c.SetReadDeadline(start.Add(24 * time.Hour))
+				_, err := c.Read(make([]byte, 1))
+				if tt.want == 0 {
+					wantStreamErr(t, err, "read", os.ErrDeadlineExceeded)
+					return
+				}
+				wantStreamErr(t, err, "read", syscall.ETIMEDOUT)
+				wantSince(t, start, tt.want)
+			})
+		})
+	}
+}
+
 func TestStreamsCostNoGoroutines(t *testing.T) {
 	noLeaks(t)
 	tester, ecu := newStreamEnds(t, newNetwork(t, virtual.Options{}), patient)
