@@ -304,6 +304,112 @@ func TestDialOffTheBus(t *testing.T) {
 	})
 }
 
+// A plug is a bus named "plug:" that can be pulled out, as a USB adapter, and put
+// in again.
+var plug struct {
+	sync.Mutex
+	network *virtual.Network // nil: it is out
+	taps    []*virtual.Tap
+}
+
+var errUnplugged = errors.New("no such device")
+
+func init() {
+	canbus.Register("plug", func(string) (canbus.Bus, error) {
+		plug.Lock()
+		defer plug.Unlock()
+		if plug.network == nil {
+			return nil, errUnplugged
+		}
+		tap, err := plug.network.Tap()
+		plug.taps = append(plug.taps, tap)
+		return pluggedBus{tap}, err
+	})
+}
+
+// A pluggedBus fails with another error than that of a bus closed by its user.
+type pluggedBus struct{ *virtual.Tap }
+
+func (b pluggedBus) ReadFrames(f []canbus.Frame) (int, error) {
+	n, err := b.Tap.ReadFrames(f)
+	if err != nil {
+		err = errUnplugged
+	}
+	return n, err
+}
+
+func putIn(n *virtual.Network) {
+	plug.Lock()
+	defer plug.Unlock()
+	plug.network = n
+}
+
+func pullOut() {
+	plug.Lock()
+	defer plug.Unlock()
+	plug.network = nil
+	for _, tap := range plug.taps {
+		tap.Close()
+	}
+	plug.taps = nil
+}
+
+// http.Server waits until the bus is back, and goes on.
+func TestServerOutlivesItsBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		putIn(n)
+		defer pullOut()
+		ln, err := isotpnet.Listen("isotp-stream", "plug:"+ecuAddr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		serveHTTP(t, ln, echo)
+		tester := tapEnd(newTap(t, n), testerAddr, isotpnet.Config{})
+		wantEcho(t, newClient(t, tester, false), "before")
+		for range 3 {
+			pullOut()
+			time.Sleep(10 * time.Second)
+			putIn(n)
+			time.Sleep(2 * time.Second) // http.Server looks every second
+			wantEcho(t, newClient(t, tester, false), "after")
+		}
+	})
+}
+
+func TestStreamsOfABusThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		putIn(n)
+		defer pullOut()
+		c, accepted := newStream(t,
+			streamEnd{network: "isotp-stream", address: "plug:" + testerAddr},
+			tapEnd(newTap(t, n), ecuAddr, isotpnet.Config{}))
+		wantWrite(t, accepted, "the last word")
+		synctest.Wait()
+		pullOut()
+		synctest.Wait()
+		wantRead(t, c, "the last word")
+		for range 2 {
+			_, err := c.Read(make([]byte, 1))
+			wantStreamErr(t, err, "read", errUnplugged)
+			_, err = c.Write([]byte{1})
+			wantStreamErr(t, err, "write", errUnplugged)
+		}
+	})
+}
+
+// A bus that ends is no end of a stream.
+func TestStreamsOfABusThatHangsUp(t *testing.T) {
+	noLeaks(t)
+	n := newNetwork(t, virtual.Options{HangUp: true})
+	tap1, tap2 := newTap(t, n), newTap(t, n)
+	c, _ := newStream(t, tapEnd(tap1, testerAddr, patient), tapEnd(tap2, ecuAddr, patient))
+	tap2.Close()
+	_, err := c.Read(make([]byte, 1))
+	wantStreamErr(t, err, "read", io.ErrUnexpectedEOF)
+}
+
 // streamFaults are what a bus may do to frames, and a stream is to notice.
 var streamFaults = []struct {
 	name   string
