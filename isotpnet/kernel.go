@@ -19,9 +19,12 @@ import (
 //	                    rx_ext_address), Padding (TX_PADDING, txpad_content),
 //	                    OverrideSTmin (FORCE_TXSTMIN), KeepFirstFlowControl
 //	                    (DYN_FC_PARMS if it is false), and the fields below
-//	CAN_ISOTP_RECV_FC   BlockSize, STmin
+//	CAN_ISOTP_RECV_FC   BlockSize, STmin (no kernel uses its wftmax)
 //	CAN_ISOTP_TX_STMIN  OverrideSTmin
 //	CAN_ISOTP_LL_OPTS   FD, BRS, FrameSize
+//
+// All are there since Linux 5.10, but for the flags that say otherwise;
+// [ProbeKernel] tells which flags the running kernel knows.
 //
 // Options that this type has no room for can be set by Dialer.Control.
 type KernelOptions struct {
@@ -84,23 +87,24 @@ const (
 var kernelFlags = [...]struct {
 	flag KernelFlags
 	name string
-	// given: what to use instead; empty where the flag can be given.
+	// instead is what to use instead; empty where the flag can be given.
 	instead string
+	since   linuxVersion // that brought it
 }{
-	{KernelListenMode, "LISTEN_MODE", ""},
-	{flagExtendAddr, "EXTEND_ADDR", "use an address such as 641#55:642#F1"},
-	{flagTxPadding, "TX_PADDING", "use Config.Padding"},
-	{flagRxPadding, "RX_PADDING", "use Config.Kernel.RxPadding"},
-	{KernelCheckPadLen, "CHK_PAD_LEN", ""},
-	{KernelCheckPadData, "CHK_PAD_DATA", ""},
-	{KernelHalfDuplex, "HALF_DUPLEX", ""},
-	{flagForceTxSTmin, "FORCE_TXSTMIN", "use Config.OverrideSTmin"},
-	{flagForceRxSTmin, "FORCE_RXSTMIN", "use Config.Kernel.RxSTmin"},
-	{flagRxExtAddr, "RX_EXT_ADDR", "use an address such as 641#55:642#F1"},
-	{flagWaitTxDone, "WAIT_TX_DONE", "Write waits without it, and heeds its deadline"},
-	{flagSFBroadcast, "SF_BROADCAST", "use an address such as 7DF:"},
-	{KernelBroadcast, "CF_BROADCAST", ""},
-	{flagDynFCParms, "DYN_FC_PARMS", "it is set unless Config.KeepFirstFlowControl is"},
+	{KernelListenMode, "LISTEN_MODE", "", linuxVersion{5, 10}},
+	{flagExtendAddr, "EXTEND_ADDR", "use an address such as 641#55:642#F1", linuxVersion{5, 10}},
+	{flagTxPadding, "TX_PADDING", "use Config.Padding", linuxVersion{5, 10}},
+	{flagRxPadding, "RX_PADDING", "use Config.Kernel.RxPadding", linuxVersion{5, 10}},
+	{KernelCheckPadLen, "CHK_PAD_LEN", "", linuxVersion{5, 10}},
+	{KernelCheckPadData, "CHK_PAD_DATA", "", linuxVersion{5, 10}},
+	{KernelHalfDuplex, "HALF_DUPLEX", "", linuxVersion{5, 10}},
+	{flagForceTxSTmin, "FORCE_TXSTMIN", "use Config.OverrideSTmin", linuxVersion{5, 10}},
+	{flagForceRxSTmin, "FORCE_RXSTMIN", "use Config.Kernel.RxSTmin", linuxVersion{5, 10}},
+	{flagRxExtAddr, "RX_EXT_ADDR", "use an address such as 641#55:642#F1", linuxVersion{5, 10}},
+	{flagWaitTxDone, "WAIT_TX_DONE", "Write waits without it, and heeds its deadline", linuxVersion{5, 10}},
+	{flagSFBroadcast, "SF_BROADCAST", "use an address such as 7DF:", linuxVersion{5, 11}},
+	{KernelBroadcast, "CF_BROADCAST", "", linuxVersion{5, 19}},
+	{flagDynFCParms, "DYN_FC_PARMS", "it is set unless Config.KeepFirstFlowControl is", linuxVersion{6, 9}},
 }
 
 // String returns the names that linux/can/isotp.h has for the flags.
@@ -143,6 +147,36 @@ func (o *KernelOptions) check(addr Addr) error {
 		}
 	}
 	return nil
+}
+
+// KernelInfo is what the running kernel's ISO-TP can do.
+type KernelInfo struct {
+	// Release is the kernel's version, as uname -r prints it.
+	Release string
+	// MaxMessageSize is the longest message that it sends and receives, in bytes:
+	// max_pdu_size, a parameter of the module can_isotp since Linux 6.4; 66000
+	// before.
+	MaxMessageSize int64
+	// Flags are the flags of CAN_ISOTP_OPTS that it knows, by its version: it
+	// takes others without a word.
+	Flags KernelFlags
+}
+
+// A linuxVersion has the first two numbers of a kernel's version.
+type linuxVersion struct{ major, minor int }
+
+func (v linuxVersion) before(w linuxVersion) bool {
+	return v.major < w.major || v.major == w.major && v.minor < w.minor
+}
+
+// knownFlags returns the flags that a kernel knows.
+func (v linuxVersion) knownFlags() (flags KernelFlags) {
+	for _, k := range kernelFlags {
+		if !v.before(k.since) {
+			flags |= k.flag
+		}
+	}
+	return flags
 }
 
 // The kernel's timers, which nothing changes.

@@ -88,9 +88,9 @@ func TestBackendsDoTheSame(t *testing.T) {
 			for _, network := range []string{"isotp:user", "isotp:kernel"} {
 				want := s.want
 				if network == "isotp:kernel" {
-					major, minor := release()
+					_, version := release()
 					switch {
-					case s.before != "" && (major < 6 || major == 6 && minor < 9):
+					case s.before != "" && version.before(linuxVersion{6, 9}):
 						want = s.before
 					case s.kernel != "":
 						want = s.kernel

@@ -5,6 +5,7 @@ package isotpnet
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -85,13 +86,51 @@ func TestSocketOptionsFollowTheConfig(t *testing.T) {
 }
 
 func TestParseRelease(t *testing.T) {
-	for text, want := range map[string][2]int{
+	for text, want := range map[string]linuxVersion{
 		"6.12.107+deb13-amd64": {6, 12}, "7.2.13-amd64": {7, 2}, "6.1.0-42-amd64": {6, 1}, "5.10": {5, 10},
 		"": {}, "6": {}, "Linux": {}, "99999999999999999999.1": {},
 	} {
-		if major, minor := parseRelease(text); [2]int{major, minor} != want {
-			t.Errorf("%q: %d.%d, want %v", text, major, minor, want)
+		if got := parseRelease(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
 		}
+	}
+}
+
+func TestFlagsByVersion(t *testing.T) {
+	for _, test := range []struct {
+		version linuxVersion
+		want    KernelFlags
+	}{
+		{linuxVersion{5, 9}, 0},
+		{linuxVersion{5, 10}, 0x7FF},
+		{linuxVersion{5, 18}, 0xFFF},
+		{linuxVersion{6, 1}, 0x1FFF},
+		{linuxVersion{6, 12}, 0x3FFF},
+		{linuxVersion{7, 2}, 0x3FFF},
+	} {
+		if got := test.version.knownFlags(); got != test.want {
+			t.Errorf("%v: %v, want %v", test.version, got, test.want)
+		}
+	}
+}
+
+func TestKernelProbe(t *testing.T) {
+	cantest.Need(t)
+	info, err := ProbeKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]KernelInfo{
+		"6.1":  {MaxMessageSize: 66000, Flags: 0x1FFF},
+		"6.12": {MaxMessageSize: 8300, Flags: 0x3FFF},
+		"7.2":  {MaxMessageSize: 8300, Flags: 0x3FFF},
+	}[cantest.Kernel()]
+	if !cantest.InMachine() {
+		want = info // whatever it is
+	}
+	want.Release = info.Release
+	if info != want || !strings.HasPrefix(info.Release, cantest.Kernel()+".") && cantest.InMachine() {
+		t.Errorf("%+v, want %+v", info, want)
 	}
 }
 

@@ -31,17 +31,22 @@ func (s *kernelSpec) open() (*socket.Conn, error) {
 		return nil, err
 	}
 	c, err := socket.Socket(unix.AF_CAN, unix.SOCK_DGRAM, unix.CAN_ISOTP, "can-isotp", nil)
-	if errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EPROTONOSUPPORT) {
-		return nil, &backendError{backendKernel, fmt.Errorf("this Linux has no ISO-TP (is there a module can_isotp?): %w", err)}
-	}
 	if err != nil {
-		return nil, err
+		return nil, noSocket(err)
 	}
 	if err := s.prepare(c); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// noSocket explains why there is no socket to be had.
+func noSocket(err error) error {
+	if errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EPROTONOSUPPORT) {
+		return &backendError{backendKernel, fmt.Errorf("this Linux has no ISO-TP (is there a module can_isotp?): %w", err)}
+	}
+	return err
 }
 
 func (s *kernelSpec) prepare(c *socket.Conn) error {
@@ -153,42 +158,61 @@ func kernelLimit() int64 {
 			return n
 		}
 	}
-	if major, minor := release(); major > 6 || major == 6 && minor >= 4 {
-		return defaultLimit
+	if _, version := release(); version.before(linuxVersion{6, 4}) {
+		return fixedLimit
 	}
-	return fixedLimit
+	return defaultLimit
 }
 
 // checkRelease refuses kernels whose sockets do not say when a message is sent:
 // poll does since 6.3, and in Debian's and the stable 6.1 since 6.1.25.
 func checkRelease() error {
-	major, minor := release()
-	if major > 6 || major == 6 && minor >= 1 {
+	_, version := release()
+	if !version.before(linuxVersion{6, 1}) {
 		return nil
 	}
-	return &backendError{backendKernel, fmt.Errorf("it needs Linux 6.1 or newer, and this is %d.%d: before, a socket does not say when a message is sent", major, minor)}
+	return &backendError{backendKernel, fmt.Errorf("it needs Linux 6.1 or newer, and this is %d.%d: before, a socket does not say when a message is sent",
+		version.major, version.minor)}
 }
 
-func release() (major, minor int) {
+// release returns the version of the running kernel.
+func release() (text string, version linuxVersion) {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
-		return 0, 0
+		return "", version
 	}
-	return parseRelease(unix.ByteSliceToString(name.Release[:]))
+	text = unix.ByteSliceToString(name.Release[:])
+	return text, parseRelease(text)
 }
 
-// parseRelease returns the first two numbers of a text such as 6.12.107-amd64.
-func parseRelease(text string) (major, minor int) {
+// parseRelease returns the version in a text such as 6.12.107-amd64.
+func parseRelease(text string) (v linuxVersion) {
 	fields := strings.FieldsFunc(text, func(r rune) bool { return r < '0' || r > '9' })
 	if len(fields) < 2 {
-		return 0, 0
+		return v
 	}
 	major, err1 := strconv.Atoi(fields[0])
 	minor, err2 := strconv.Atoi(fields[1])
 	if errors.Join(err1, err2) != nil {
-		return 0, 0
+		return v
 	}
-	return major, minor
+	return linuxVersion{major, minor}
+}
+
+// ProbeKernel returns what the running kernel's ISO-TP can do. If it has none, or one
+// that isotp:kernel cannot use, the error says why and is errors.ErrUnsupported.
+func ProbeKernel() (KernelInfo, error) {
+	text, version := release()
+	if err := checkRelease(); err != nil {
+		return KernelInfo{}, err
+	}
+	// This loads the module, too.
+	fd, err := unix.Socket(unix.AF_CAN, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.CAN_ISOTP)
+	if err != nil {
+		return KernelInfo{}, noSocket(os.NewSyscallError("socket", err))
+	}
+	unix.Close(fd)
+	return KernelInfo{Release: text, MaxMessageSize: kernelLimit(), Flags: version.knownFlags()}, nil
 }
 
 // idle reports whether no message is being sent.

@@ -13,7 +13,9 @@ import (
 )
 
 type demoCmd struct {
+	Address     string `arg:"" optional:"" help:"The bus, as in vcan0/7E0:7E8, and the sender's identifiers on it; without it, a virtual bus of the demo's own."`
 	File        string `arg:"" optional:"" help:"The file to send; without one, this program itself."`
+	Network     string `default:"isotp" placeholder:"NET" help:"On a bus that is named: isotp, isotp:user or isotp:kernel (${default})."`
 	Size        int64  `placeholder:"BYTES" help:"Send at most so many bytes of it; 0: what takes some ${demoSeconds} s."`
 	Bitrate     int    `placeholder:"BITS" help:"Bit rate of the bus, such as 500000; 0: as fast as can be."`
 	DataBitrate int    `placeholder:"BITS" help:"Bit rate of the data of CAN FD frames, such as 2000000; implies --brs."`
@@ -24,11 +26,13 @@ type demoCmd struct {
 
 func (*demoCmd) Help() string {
 	return `
-Two connections on a virtual CAN bus: one sends a file as ISO-TP messages of up to 4095
-bytes, the other receives it. The SHA-256 of what was sent and of what was received must
-be the same. --trace shows the frames as the sender sees them.
+Two connections on a CAN bus: one sends a file as ISO-TP messages of up to 4095 bytes, the
+other receives it. The SHA-256 of what was sent and of what was received must be the same.
+--trace shows the frames as the sender sees them.
 
 	isotp demo
+	isotp demo firmware.bin
+	isotp demo vcan0/7E0:7E8 firmware.bin
 	isotp demo --bitrate 500000
 	isotp demo --fd --bitrate 500000 --data-bitrate 2000000
 `
@@ -36,7 +40,14 @@ be the same. --trace shows the frames as the sender sees them.
 
 // Validate is called by the parser.
 func (c *demoCmd) Validate() error {
+	if c.File == "" && !isAddress(c.Address) {
+		c.Address, c.File = "", c.Address
+	}
 	switch {
+	case c.Address != "" && !isAddress(c.Address):
+		return fmt.Errorf("%s: of two arguments the first is the address, such as vcan0/7E0:7E8", c.Address)
+	case c.Address != "" && c.Bitrate > 0:
+		return fmt.Errorf("--bitrate %d: the bit rate of %s is what it is", c.Bitrate, c.Address)
 	case c.Size < 0:
 		return fmt.Errorf("--size %d: it must be above 0, or 0 for the default", c.Size)
 	case c.Bitrate < 0:
@@ -49,6 +60,15 @@ func (c *demoCmd) Validate() error {
 	return nil
 }
 
+// isAddress tells an address from the name of a file.
+func isAddress(text string) bool {
+	if _, err := os.Stat(text); err == nil {
+		return false
+	}
+	_, err := isotpnet.ParseAddr(text)
+	return err == nil
+}
+
 // Run sends the file and tells how it went.
 func (c *demoCmd) Run(ctx context.Context, s *streams) error {
 	c.BRS = c.BRS || c.DataBitrate > 0
@@ -57,6 +77,9 @@ func (c *demoCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	defer file.Close()
+	if c.Address != "" {
+		return interrupted(ctx, c.demo(ctx, s, nil, file, fileSize))
+	}
 	bus, err := newDemoBus(virtual.Options{Bitrate: c.Bitrate, DataBitrate: c.DataBitrate})
 	if err != nil {
 		return err
@@ -65,7 +88,7 @@ func (c *demoCmd) Run(ctx context.Context, s *streams) error {
 	return interrupted(ctx, c.demo(ctx, s, bus, file, fileSize))
 }
 
-// demo sends the file over the bus.
+// demo sends the file over the bus, or if it is nil over the one of the address.
 func (c *demoCmd) demo(ctx context.Context, s *streams, bus *demoBus, file *os.File, fileSize int64) error {
 	t, err := c.newTransfer(ctx, s, bus)
 	if err != nil {
@@ -123,17 +146,25 @@ func (c *demoCmd) open() (*os.File, int64, error) {
 
 // newTransfer opens the two ends, as two programs on the two sides of a bus would.
 func (c *demoCmd) newTransfer(ctx context.Context, s *streams, bus *demoBus) (*transfer, error) {
-	const network = "isotp"
-	addr := isotpnet.MustParseAddr("/7E0:7E8")
-
-	out := isotpnet.Dialer{Config: c.config(), Bus: bus.tester}
-	trace := newTracer(&c.configFlags, &out.Config, s.stderr, "demo")
+	out, in := isotpnet.Dialer{Config: c.config()}, isotpnet.Dialer{Config: c.config()}
+	address, name, network := c.Address, "demo", c.Network
+	if bus != nil {
+		address, network = "/7E0:7E8", "isotp"
+		out.Bus, in.Bus = bus.tester, bus.ecu
+	}
+	addr, err := isotpnet.ParseAddr(address)
+	if err != nil {
+		return nil, err
+	}
+	if bus == nil {
+		name = addr.Bus()
+	}
+	trace := newTracer(&c.configFlags, &out.Config, s.stderr, name)
 	sender, err := out.DialAddr(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
 	// One end's trace is enough: each frame would be there twice.
-	in := isotpnet.Dialer{Config: c.config(), Bus: bus.ecu}
 	receiver, err := in.DialAddr(ctx, network, addr.Mirror())
 	if err != nil {
 		sender.Close()
@@ -154,6 +185,10 @@ func (c *demoCmd) summarize(w io.Writer, name string, fileSize int64, t *transfe
 		match = "no"
 	}
 	out, in := t.sender.Stats(), t.receiver.Stats()
+	frames := fmt.Sprintf("%d: %d of data, %d of flow control", out.FramesSent+in.FramesSent, out.FramesSent, in.FramesSent)
+	if out.FramesSent+in.FramesSent == 0 {
+		frames = "the kernel does not tell"
+	}
 	seconds := max(t.elapsed.Seconds(), 1e-9)
 	speed, prefix := humanize.ComputeSI(float64(t.size) / seconds)
 
@@ -164,7 +199,7 @@ func (c *demoCmd) summarize(w io.Writer, name string, fileSize int64, t *transfe
 		{"received", fmt.Sprintf("SHA-256 %x", t.received.Sum(nil))},
 		{"match", match},
 		{"messages", fmt.Sprint(in.MessagesReceived)},
-		{"frames", fmt.Sprintf("%d: %d of data, %d of flow control", out.FramesSent+in.FramesSent, out.FramesSent, in.FramesSent)},
+		{"frames", frames},
 		{"time", fmt.Sprintf("%.3f s", seconds)},
 		{"speed", fmt.Sprintf("%.1f %sB/s", speed, prefix)},
 	}

@@ -1,9 +1,10 @@
 // Command isotp sends and receives ISO-TP messages (ISO 15765-2) on CAN buses.
 //
-//	isotp demo [FILE]    send a file from end to end of a virtual CAN bus
-//	isotp send ADDRESS   send messages from standard input
-//	isotp recv ADDRESS   write received messages to standard output
-//	isotp proxy FROM TO  pass connections between TCP and a CAN bus
+//	isotp demo [ADDRESS] [FILE]  send a file from end to end of a CAN bus
+//	isotp send ADDRESS           send messages from standard input
+//	isotp recv ADDRESS           write received messages to standard output
+//	isotp proxy FROM TO          pass connections between TCP and a CAN bus
+//	isotp link                   list CAN interfaces, or make a virtual one
 //
 // With --help each tells its flags; those of package isotpnet's Config are the
 // same everywhere.

@@ -13,10 +13,11 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Demo  demoCmd  `cmd:"" help:"Send a file from end to end of a virtual CAN bus, and compare the digests."`
+	Demo  demoCmd  `cmd:"" help:"Send a file from end to end of a CAN bus, and compare the digests."`
 	Send  sendCmd  `cmd:"" help:"Send messages from standard input."`
 	Recv  recvCmd  `cmd:"" help:"Write received messages to standard output."`
 	Proxy proxyCmd `cmd:"" help:"Pass connections between TCP and a CAN bus."`
+	Link  linkCmd  `cmd:"" help:"List CAN interfaces and what the kernel can do; make a virtual one."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }

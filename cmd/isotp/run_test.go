@@ -145,7 +145,7 @@ func TestUsageErrors(t *testing.T) {
 		{"demo --data-bitrate 2000000 --fd", "--data-bitrate 2000000: it needs --bitrate and --fd"},
 		{"demo --data-bitrate 2000000 --bitrate 500000", "--data-bitrate 2000000: it needs --bitrate and --fd"},
 		{"demo --frame-size -5", "--frame-size -5: "},
-		{"demo one two", "unexpected argument two"},
+		{"demo one two", "of two arguments the first is the address"},
 	} {
 		r := isotp(t.Context(), strings.NewReader("AB"), strings.Fields(c.args)...)
 		if r.want(t, exitUsage, c.text); t.Failed() {

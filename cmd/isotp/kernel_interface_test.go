@@ -1,0 +1,78 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"example.com/isotp/test/kernel/cantest"
+)
+
+// These tests need CAN in the kernel: see test/kernel.
+
+func TestMain(m *testing.M) { cantest.Main(m) }
+
+func TestKernelDemoOnAnInterface(t *testing.T) {
+	cantest.Need(t)
+	name := writeFile(t, randomBytes(100_000))
+	for _, test := range []struct{ flags, frames string }{
+		{"--network isotp", "the kernel does not tell"},
+		{"--network isotp:kernel --fd", "the kernel does not tell"},
+		// 24 messages of 4095 bytes and one of 1720, as in TestDemoSendsAFile.
+		{"--network isotp:user", "14335: 14310 of data, 25 of flow control"},
+	} {
+		r := isotp(t.Context(), nil, append([]string{"demo", "vcan0/7E0:7E8", name}, words(test.flags)...)...)
+		r.want(t, exitOK, "")
+		r.wantSummary(t, map[string]string{"match": "yes", "messages": "25", "frames": test.frames})
+	}
+}
+
+func TestKernelSendAndRecvOnAnInterface(t *testing.T) {
+	cantest.Need(t)
+	const message = "22F190000102030405060708090A0B0C0D0E0F10"
+	for _, networks := range [][2]string{{"isotp", "isotp"}, {"isotp:user", "isotp:kernel"}, {"isotp:kernel", "isotp:user"}} {
+		received := make(chan result, 1)
+		go func() {
+			received <- isotp(t.Context(), nil, "recv", "--hex", "--count", "1", "--network", networks[1], "vcan1/7E8:7E0")
+		}()
+		// The message needs flow control, which nobody sends before recv listens.
+		send := func() result {
+			return isotp(t.Context(), strings.NewReader(message), "send", "--hex", "--network", networks[0], "vcan1/7E0:7E8")
+		}
+		r := send()
+		for r.status == exitTimeout {
+			r = send()
+		}
+		r.want(t, exitOK, "")
+		r = <-received
+		r.want(t, exitOK, "")
+		r.wantStdout(t, message+"\n")
+	}
+}
+
+func TestKernelLinkListsInterfaces(t *testing.T) {
+	cantest.Need(t)
+	r := isotp(t.Context(), nil, "link", "--vcan", "made0")
+	t.Cleanup(func() { cantest.DeleteLink("made0") })
+	r.want(t, exitOK, "")
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		fmt.Sprintf("isotp:kernel  yes  Linux %s, messages of up to ", strings.TrimSpace(string(release))),
+		"isotp:user    yes", "\nvcan0      vcan  up     CAN FD  -\n", "\nmade0      vcan  up     CAN FD  -\n",
+	} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("no %q in\n%s", want, r.stdout)
+		}
+	}
+	if strings.Contains(r.stdout, "\nlo ") {
+		t.Error("lo is no CAN interface:\n" + r.stdout)
+	}
+	isotp(t.Context(), nil, "link", "--vcan", "made0").want(t, exitFailure, "there is an interface of that name")
+	isotp(t.Context(), nil, "link", "--vcan", "much/too/long/for/a/name").want(t, exitFailure, "at most 15 characters")
+}

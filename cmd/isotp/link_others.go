@@ -1,0 +1,16 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"runtime"
+)
+
+var errNoInterfaces = errors.New("only Linux has CAN interfaces, and this is " + runtime.GOOS)
+
+func addVcan(string) error { return errNoInterfaces }
+
+func canInterfaces() ([]interfaceInfo, error) { return nil, errNoInterfaces }
+
+func haveRaw() error { return errNoInterfaces }
