@@ -2,11 +2,12 @@
 # make test     everything that .ci/run checks
 # make kernels  the tests of Linux's CAN sockets, inside three kernels, 20 times
 # make bench    the figures of README.md
+# make bench-kernel  those of Linux's sockets, against a C program
 # make soak     the tests that CI repeats a few times, 200 times
 #
 # All of them install what they need.
 
-.PHONY: demo test kernels bench soak
+.PHONY: demo test kernels bench bench-kernel soak
 
 demo:
 	go run ./cmd/isotp demo
@@ -19,6 +20,9 @@ kernels:
 
 bench:
 	./test/bench
+
+bench-kernel:
+	./test/kernel/bench
 
 soak:
 	./test/soak

@@ -4,29 +4,42 @@ package isotpnet
 
 import (
 	"fmt"
+	"os/exec"
+	"strconv"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// BenchmarkKernelThroughput is 4095 bytes from one socket to another, with the
-// gap that we leave before each Consecutive Frame and with Linux's own.
+// These benchmarks run a C program (test/kernel/cbench) that does the same, if it is
+// there: test/kernel/bench makes it. Their figures x-C and CPU-x-C are how many times
+// the C program's time and processor time ours are.
+
+// BenchmarkKernelThroughput is a message from one socket to another, with the gap
+// that we leave before each Consecutive Frame and with Linux's own.
 func BenchmarkKernelThroughput(b *testing.B) {
 	for _, fd := range []bool{false, true} {
 		for _, gap := range []time.Duration{0, 50 * time.Microsecond} {
+			const size = 4095
 			b.Run(fmt.Sprintf("FD=%v/FrameTxTime=%v", fd, gap), func(b *testing.B) {
 				c1, c2 := kernelPair(b, &Dialer{Config: Config{FD: fd, Kernel: KernelOptions{FrameTxTime: gap}}})
-				p := make([]byte, 4095)
+				p := make([]byte, size)
 				buf := make([]byte, 8192)
-				b.SetBytes(int64(len(p)))
+				b.SetBytes(size)
 				b.ReportAllocs()
+				work := processorTime()
 				for b.Loop() {
 					if _, err := c1.Write(p); err != nil {
 						b.Fatal(err)
 					}
-					if n, err := c2.Read(buf); n != len(p) || err != nil {
+					if n, err := c2.Read(buf); n != size || err != nil {
 						b.Fatal(n, err)
 					}
 				}
+				work = processorTime() - work
+				b.ReportMetric(float64(work.Nanoseconds())/float64(b.N*framesOf(size, fd)), "CPU-ns/frame")
+				compareWithC(b, work, "throughput", fd, size, gap)
 			})
 		}
 	}
@@ -50,6 +63,7 @@ func BenchmarkKernelRoundTrip(b *testing.B) {
 	p := []byte{1, 2, 3}
 	buf := make([]byte, 8)
 	b.ReportAllocs()
+	work := processorTime()
 	for b.Loop() {
 		if _, err := c1.Write(p); err != nil {
 			b.Fatal(err)
@@ -58,4 +72,47 @@ func BenchmarkKernelRoundTrip(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	compareWithC(b, processorTime()-work, "roundtrip", false, len(p), 0)
+}
+
+// framesOf is how many frames a message and its flow control are.
+func framesOf(size int, fd bool) int {
+	first, next := 6, 7
+	if fd {
+		first, next = 62, 63
+	}
+	return 2 + (size-first+next-1)/next
+}
+
+// compareWithC runs the C program as often as b.N says.
+func compareWithC(b *testing.B, work time.Duration, what string, fd bool, size int, gap time.Duration) {
+	program, err := exec.LookPath("isotpbench")
+	if err != nil {
+		return
+	}
+	elapsed := b.Elapsed()
+	isFD := 0
+	if fd {
+		isFD = 1
+	}
+	out, err := exec.Command(program, what, newInterface(b), strconv.Itoa(isFD), strconv.Itoa(size),
+		strconv.Itoa(b.N), strconv.FormatInt(gap.Nanoseconds(), 10)).Output()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var each, eachWork float64
+	if _, err := fmt.Sscan(string(out), &each, &eachWork); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(elapsed.Nanoseconds())/float64(b.N)/each, "x-C")
+	b.ReportMetric(float64(work.Nanoseconds())/float64(b.N)/eachWork, "CPU-x-C")
+}
+
+// processorTime is how long this process has worked, in the kernel too.
+func processorTime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
 }

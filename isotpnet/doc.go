@@ -145,6 +145,8 @@
 //	gap at STmin 0       none                     none, or KernelOptions.FrameTxTime
 //	BS and STmin of      every CTS, or the first  the same since Linux 6.9; before,
 //	                                              the first flow control, even a WAIT
+//	STmin from the last  waited for               only without a CTS in between
+//	CF of a block
 //	flow control of      is ignored               InvalidFS
 //	fewer than 3 bytes
 //	SF_DL 0              is ignored               ends a reception without a word

@@ -44,6 +44,29 @@ func TestKernelQueueThatStaysFull(t *testing.T) {
 	within(t, 500*time.Millisecond, "Close", func() { c.Close() })
 }
 
+// The kernel does not try again when there is no room for a Consecutive Frame, and
+// waits for an echo that cannot come.
+func TestKernelQueueFullInMidMessage(t *testing.T) {
+	name := newInterface(t)
+	peer := newRawPeer(t, name)
+	c := new(Dialer).mustDial(t, "isotp:kernel", name+"/7E0:7E8")
+	done := writing(c, twenty)
+	peer.next()
+	must(t, cantest.SetQueue(name, 10, 10_000_000))
+	for range 9 {
+		peer.send("123#00")
+	}
+	peer.send("7E8#300000") // the tenth
+	var err error
+	within(t, 3*time.Second, "Write", func() { err = <-done })
+	wantCode(t, err, TimeoutBs)
+	must(t, cantest.ResetQueue(name))
+	if _, err := c.Write([]byte{1}); err != nil {
+		t.Error("the next message: ", err)
+	}
+	within(t, 500*time.Millisecond, "Close", func() { c.Close() })
+}
+
 // fill sends frames until the interface takes no more.
 func (p *rawPeer) fill() {
 	p.t.Helper()

@@ -1,0 +1,193 @@
+//go:build linux
+
+package isotpnet
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/isotp/test/kernel/cantest"
+	"golang.org/x/sys/unix"
+)
+
+// A timedScript is what a peer does, and when. Both backends go through it, and what
+// they do is written down with its time, to 10 ms: the frames they send, how the Write
+// ended, and what was read.
+type timedScript struct {
+	name   string
+	config Config
+	write  int // begin by a Write of so many bytes; 0: none
+	steps  []timedFrame
+	want   string // of both, or of the user
+	kernel string // what the kernel does where it is something else; see the package's documentation
+}
+
+// A timedFrame is sent so many milliseconds after the beginning.
+type timedFrame struct {
+	at    int
+	frame string
+}
+
+const (
+	cts     = "7E8#300000"
+	wait    = "7E8#310000"
+	ff20    = "7E8#1014303132333435"
+	cf1     = "7E8#2136373839303132"
+	cf2     = "7E8#2233343536373839"
+	message = "read 3031323334353637383930313233343536373839"
+	fourth  = "7E0#2330313233343536"
+	first27 = "7E0#101B303132333435"
+)
+
+var timedScripts = []timedScript{
+	{name: "CTS just in time", write: 20, steps: []timedFrame{{990, cts}},
+		want: "0 " + first + ", 990 " + second + ", 990 " + third + ", 990 sent"},
+	{name: "CTS too late", write: 20, steps: []timedFrame{{1010, cts}},
+		want: "0 " + first + ", 1000 N_TIMEOUT_Bs"},
+	{name: "WAIT restarts N_Bs", write: 20, steps: []timedFrame{{600, wait}, {1590, cts}},
+		want: "0 " + first + ", 1590 " + second + ", 1590 " + third + ", 1590 sent"},
+	{name: "silence after WAIT", write: 20, steps: []timedFrame{{600, wait}},
+		want: "0 " + first + ", 1600 N_TIMEOUT_Bs"},
+	{name: "STmin 20 ms", write: 27, steps: []timedFrame{{10, "7E8#300014"}},
+		want: "0 " + first27 + ", 10 " + second + ", 30 " + third + ", 50 " + fourth + ", 50 sent"},
+	{name: "reserved STmin is 127 ms", write: 27, steps: []timedFrame{{10, "7E8#300080"}},
+		want: "0 " + first27 + ", 10 " + second + ", 140 " + third + ", 260 " + fourth + ", 260 sent"},
+	{name: "OverrideSTmin", config: Config{OverrideSTmin: 30 * time.Millisecond}, write: 27, steps: []timedFrame{{10, cts}},
+		want: "0 " + first27 + ", 10 " + second + ", 40 " + third + ", 70 " + fourth + ", 70 sent"},
+	{name: "a CTS in each block, STmin 50 ms", write: 27, steps: []timedFrame{{10, "7E8#300132"}, {30, "7E8#300132"}, {100, "7E8#300132"}},
+		want:   "0 " + first27 + ", 10 " + second + ", 60 " + third + ", 110 " + fourth + ", 110 sent",
+		kernel: "0 " + first27 + ", 10 " + second + ", 30 " + third + ", 100 " + fourth + ", 100 sent"},
+	{name: "a single frame while sending", write: 27, steps: []timedFrame{{10, "7E8#300014"}, {20, "7E8#0141"}},
+		want: "0 " + first27 + ", 10 " + second + ", 20 read 41, 30 " + third + ", 50 " + fourth + ", 50 sent"},
+	{name: "OVFLW in time", write: 20, steps: []timedFrame{{500, "7E8#320000"}},
+		want: "0 " + first + ", 500 N_BUFFER_OVFLW"},
+	{name: "CF just in time", steps: []timedFrame{{0, ff20}, {990, cf1}, {1980, cf2}},
+		want: "0 " + control + ", 1980 " + message},
+	{name: "first CF too late", steps: []timedFrame{{0, ff20}, {1010, cf1}, {1020, cf2}, {1030, "7E8#0141"}},
+		want: "0 " + control + ", 1030 read 41"},
+	{name: "second CF too late", steps: []timedFrame{{0, ff20}, {500, cf1}, {1510, cf2}, {1520, "7E8#0141"}},
+		want: "0 " + control + ", 1520 read 41"},
+	{name: "N_Cr restarts in the next block", config: Config{BlockSize: 1}, steps: []timedFrame{{0, ff20}, {900, cf1}, {1800, cf2}},
+		want: "0 7E0#300100CCCCCCCCCC, 900 7E0#300100CCCCCCCCCC, 1800 " + message},
+	{name: "CFs sooner than STmin", config: Config{STmin: 20 * time.Millisecond}, steps: []timedFrame{{0, ff20}, {10, cf1}, {20, cf2}},
+		want: "0 7E0#300014CCCCCCCCCC, 20 " + message},
+	{name: "a first frame interrupts", steps: []timedFrame{{0, ff20}, {900, ff20}, {1800, cf1}, {1810, cf2}},
+		want: "0 " + control + ", 900 " + control + ", 1810 " + message},
+	{name: "an ignored frame does not restart N_Cr", steps: []timedFrame{{0, ff20}, {900, "7E8#4000"}, {1100, cf1}, {1110, cf2}, {1120, "7E8#0141"}},
+		want: "0 " + control + ", 1120 read 41"},
+	{name: "both directions", write: 27, steps: []timedFrame{{10, "7E8#300014"}, {20, ff20}, {30, cf1}, {40, cf2}},
+		want: "0 " + first27 + ", 10 " + second + ", 20 " + control + ", 30 " + third + ", 40 " + message + ", 50 " + fourth + ", 50 sent"},
+}
+
+func TestBackendsDoTheSameAtTheSameTime(t *testing.T) {
+	cantest.Need(t)
+	if !cantest.InMachine() {
+		t.Skip("only the time in a machine of test/kernel is exact enough")
+	}
+	for _, s := range timedScripts {
+		t.Run(s.name, func(t *testing.T) {
+			for _, network := range []string{"isotp:user", "isotp:kernel"} {
+				want := s.want
+				if network == "isotp:kernel" {
+					want = cmp.Or(s.kernel, s.want)
+				}
+				if got := s.run(t, network); got != want {
+					t.Errorf("%s:\n%s\nwant\n%s", network, got, want)
+				}
+			}
+		})
+	}
+}
+
+// A timeline is what happened, and when.
+type timeline struct {
+	start time.Time
+
+	mu     sync.Mutex
+	events []timedEvent
+}
+
+type timedEvent struct {
+	at   time.Duration
+	text string
+}
+
+func (l *timeline) add(text string) {
+	at := time.Since(l.start)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, timedEvent{at, text})
+}
+
+func (l *timeline) String() string {
+	// Goroutines may tell in another order than it happened: at one time frames
+	// come first.
+	slices.SortStableFunc(l.events, func(a, b timedEvent) int {
+		isFrame := func(e timedEvent) int { return -strings.Count(e.text, "#") }
+		return cmp.Or(cmp.Compare(a.at.Round(10*time.Millisecond), b.at.Round(10*time.Millisecond)), isFrame(a)-isFrame(b))
+	})
+	var texts []string
+	for _, e := range l.events {
+		texts = append(texts, fmt.Sprintf("%d %s", e.at.Round(10*time.Millisecond).Milliseconds(), e.text))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// run returns what the backend does.
+func (s *timedScript) run(t *testing.T, network string) string {
+	name := newInterface(t)
+	peer, ear := newRawPeer(t, name), newRawPeer(t, name)
+	c := (&Dialer{Config: s.config}).mustDial(t, network, name+"/7E0:7E8")
+	defer c.Close()
+	l := &timeline{start: time.Now()}
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		buf := make([]byte, 100)
+		for {
+			n, err := c.Read(buf)
+			if err != nil {
+				return
+			}
+			l.add(fmt.Sprintf("read %X", buf[:n]))
+		}
+	})
+	const after = 1500 * time.Millisecond // nothing happens later than that
+	must(t, unix.SetsockoptTimeval(ear.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 2}))
+	tasks.Go(func() {
+		for {
+			f, err := ear.tryNext()
+			if err != nil {
+				return // it has been quiet for 2 s
+			}
+			if strings.HasPrefix(f, "7E0") {
+				l.add(f)
+			}
+		}
+	})
+	if s.write > 0 {
+		tasks.Go(func() {
+			_, err := c.Write(times(s.write))
+			outcome := "sent"
+			if e, ok := errors.AsType[*ProtocolError](err); ok {
+				outcome, _, _ = strings.Cut(e.Code.String(), ":")
+			} else if err != nil {
+				outcome = err.Error()
+			}
+			l.add(outcome)
+		})
+	}
+	for _, step := range s.steps {
+		time.Sleep(time.Until(l.start.Add(time.Duration(step.at) * time.Millisecond)))
+		peer.send(step.frame)
+	}
+	time.Sleep(after)
+	c.SetReadDeadline(time.Now())
+	tasks.Wait()
+	return l.String()
+}
