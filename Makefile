@@ -1,9 +1,9 @@
-# make demo     a file crosses a CAN bus
-# make test     everything that .ci/run checks
-# make kernels  the tests of Linux's CAN sockets, inside three kernels, 20 times
-# make bench    the figures of README.md
-# make bench-kernel  those of Linux's sockets, against a C program
-# make soak     the tests that CI repeats a few times, 200 times
+# make demo          a file crosses a CAN bus
+# make test          everything that .ci/run checks
+# make kernels       the tests of Linux's CAN sockets, inside three kernels, 20 times
+# make bench         the figures of README.md
+# make bench-kernel   those of Linux's sockets, against a C program
+# make soak          the tests that CI repeats a few times, 200 times
 #
 # All of them install what they need.
 

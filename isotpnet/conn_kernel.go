@@ -37,6 +37,7 @@ type kernelConn struct {
 	checks   bool  // of padding: EBADMSG may be about a reception
 	limit    int64 // of a message, in bytes
 	single   int   // the longest that fits in a Single Frame
+	buffer   int   // that below which no message is dropped, as messageCost counts
 	observer *observer
 	began    time.Time
 
@@ -97,6 +98,9 @@ func newKernelConn(sock *socket.Conn, s *kernelSpec) (*kernelConn, error) {
 	k.readDeadline.set = sock.SetReadDeadline
 	k.writeDeadline.set = sock.SetWriteDeadline
 	raw.Control(func(fd uintptr) { k.read.drops = dropped(int(fd)) })
+	if size, err := sock.ReadBuffer(); err == nil {
+		k.buffer = max(size-messageCost(int(k.limit)), 0)
+	}
 	return k, nil
 }
 

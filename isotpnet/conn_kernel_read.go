@@ -23,7 +23,8 @@ type kernelRead struct {
 	rest   []byte      // of the message being read, in buf
 	buf    *[]byte     // from kernelBuffers
 
-	drops uint32 // of the socket, as told so far
+	drops  uint32 // of the socket, as told so far
+	filled int    // how much of the socket's buffer was in use at most since we asked
 }
 
 // kernelBuffers are for messages longer than what a Read has room for.
@@ -157,6 +158,11 @@ func (k *kernelConn) tryReadOnce(fd uintptr) bool {
 			return true
 		case unix.EAGAIN:
 			r.drop()
+			if r.filled < k.buffer {
+				r.filled = 0
+				return false // nothing can have been dropped
+			}
+			r.filled = 0
 			return k.overrun(dropped(int(fd)))
 		default:
 			k.took(int(fd), errno)
@@ -183,6 +189,7 @@ func (k *kernelConn) received(more []byte) {
 		r.info.First = r.info.Last
 	}
 	k.told = false
+	r.filled += messageCost(r.recv.size)
 	k.counts.MessagesReceived++
 	k.counts.BytesReceived += uint64(r.recv.size)
 	k.observe(engine.Observation{Kind: engine.MessageReceived, Size: uint32(r.recv.size)})
@@ -193,6 +200,10 @@ func (k *kernelConn) received(more []byte) {
 		r.n, r.buf, r.rest = 0, &whole, whole
 	}
 }
+
+// messageCost is more than what a message takes of a socket's buffer: the kernel
+// rounds up to a power of two, and adds some hundred bytes of its own.
+func messageCost(size int) int { return 4096 + 2*size }
 
 // overrun has ErrOverrun returned if messages were lost. Under mu.
 func (k *kernelConn) overrun(drops uint32) bool {

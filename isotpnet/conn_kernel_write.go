@@ -96,7 +96,8 @@ func (k *kernelConn) tryWriteOnce(fd uintptr) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.write.full = false
-	if !k.sending {
+	justBegun, began := !k.sending, time.Now()
+	if justBegun {
 		if err := k.handOver(int(fd)); err != nil {
 			k.write.full = err == unix.ENOBUFS
 			k.write.err = writeError(err, len(k.write.p), k.limit)
@@ -109,9 +110,13 @@ func (k *kernelConn) tryWriteOnce(fd uintptr) bool {
 		k.sending, k.sendErr = true, nil
 		k.write.begun, k.write.size = true, len(k.write.p)
 	}
-	ended := idle(int(fd))
-	// The end comes after its error.
-	k.took(int(fd), socketError(int(fd)))
+	ended, failed := pollSocket(int(fd))
+	// The end comes after its error, perhaps when pollSocket had looked for one. But a
+	// Single Frame's only error is its time-out.
+	single := justBegun && len(k.write.p) <= k.single
+	if failed || !single || time.Since(began) > kernelTimeout/2 {
+		k.took(int(fd), socketError(int(fd)))
+	}
 	if !ended && k.sendErr == nil {
 		k.armRetry()
 		return false

@@ -217,9 +217,19 @@ func ProbeKernel() (KernelInfo, error) {
 
 // idle reports whether no message is being sent.
 func idle(fd int) bool {
+	idle, _ := pollSocket(fd)
+	return idle
+}
+
+// pollSocket reports whether no message is being sent, and whether the socket had an
+// error for us. It looks for the error first: it may have come with the end.
+func pollSocket(fd int) (idle, failed bool) {
 	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	n, err := unix.Poll(p, 0)
-	return err == nil && n > 0 && p[0].Revents&unix.POLLOUT != 0
+	if err != nil || n == 0 {
+		return false, false
+	}
+	return p[0].Revents&unix.POLLOUT != 0, p[0].Revents&unix.POLLERR != 0
 }
 
 // socketError takes the one error that the socket may have for us.
