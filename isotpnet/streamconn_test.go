@@ -156,18 +156,25 @@ func TestWriteDeadlineWithAFullWindow(t *testing.T) {
 func TestWriteDeadlineWithinAMessage(t *testing.T) {
 	inStreamBubble(t, virtual.Options{Bitrate: 500_000}, func(t *testing.T, tester, ecu streamEnd) {
 		dialled, accepted := newStream(t, tester, ecu)
-		want := payload(20_000) // some 5 s
+		want := payload(20_000) // five messages, each of some 150 ms
 		go func() {
+			late := 0
 			for rest := want; len(rest) > 0; {
-				dialled.SetWriteDeadline(time.Now().Add(1234 * time.Millisecond))
+				dialled.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
 				n, err := dialled.Write([]byte(rest))
-				if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				switch {
+				case errors.Is(err, os.ErrDeadlineExceeded):
+					late++
+				case err != nil:
 					t.Error(err)
 				}
 				if n%4088 != 0 && n != len(rest) {
 					t.Errorf("%d bytes were written, want whole messages", n)
 				}
 				rest = rest[n:]
+			}
+			if late == 0 {
+				t.Error("no deadline came within a message")
 			}
 			dialled.CloseWrite()
 		}()
@@ -184,7 +191,7 @@ func TestCloseWhileAMessageIsSent(t *testing.T) {
 			_, err := dialled.Write([]byte(payload(20_000)))
 			written <- err
 		}()
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond) // the first message takes some 150
 		start := time.Now()
 		dialled.Close()
 		wantStreamErr(t, <-written, "write", net.ErrClosed)
