@@ -96,3 +96,21 @@ func TestProfilesComeBack(t *testing.T) {
 		}
 	}
 }
+
+// On a Linux that has CAN, whoever may make namespaces runs the tests there: without
+// root, with interfaces of their own.
+func TestTestsRunInANamespaceOfTheirOwn(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "socketcan.test")
+	if out, err := exec.Command("go", "test", "-c", "-o", program, "../../canbus/socketcan").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, errs, status := machine(t, []string{"-a", program}, `
+		unset ISOTPNET_KERNEL
+		ip link del vcan0 # none of the interfaces that are here
+		chmod 1777 /tmp
+		echo dev:x:1000:1000::/tmp:/bin/sh >>/etc/passwd
+		su dev -c 'id -u; socketcan.test -test.v -test.run "TestFramesOfEveryKindArrive|TestAnInterfaceMayGoDownAndUp"'`)
+	if status != 0 || !strings.HasPrefix(out, "1000\n") || strings.Count(out, "\n--- PASS") != 2 || strings.Contains(out, "SKIP") {
+		t.Errorf("stdout %q, stderr %q, status %d", out, errs, status)
+	}
+}
