@@ -4,6 +4,8 @@
 //	isotp send ADDRESS           send messages from standard input
 //	isotp recv ADDRESS           write received messages to standard output
 //	isotp proxy FROM TO          pass connections between TCP and a CAN bus
+//	isotp ecu ADDRESS            simulate ECUs
+//	isotp obd ADDRESS            send a functional request, print the answers of all ECUs
 //	isotp link                   list CAN interfaces, or make a virtual one
 //
 // With --help each tells its flags; those of package isotpnet's Config are the
@@ -12,7 +14,7 @@
 // An address is BUS/SEND:LISTEN, as in vcan0/7E0:7E8; package isotpnet
 // describes all its forms (see isotpnet.Addr). The peer of send vcan0/7E0:7E8 is
 // recv vcan0/7E8:7E0. A bus virtual:NAME lives within one process: there only
-// the demo can use it.
+// the demo, and obd --simulate, can use it.
 //
 // With --stream, and for the proxy, the peer must be this program or package
 // isotpnet too: these are connections of the network isotp-stream.
@@ -27,10 +29,11 @@
 //
 // # Exit status
 //
-//	0  done; a proxy, and a recv without --count, also when it was interrupted
+//	0  done; a proxy, an ecu, and a recv without --count, also when interrupted
 //	1  failed: a transfer, a bus, the input's data; the demo's digests differ; interrupted
 //	2  the command line is wrong: a flag, its value, the address, the file
-//	3  timed out: --timeout, or one of the protocol's own time-outs (N_As, N_Bs, N_Cr)
+//	3  timed out: --timeout, or one of the protocol's own time-outs (N_As, N_Bs, N_Cr);
+//	   no ECU has answered an obd
 //
 // SIGINT and SIGTERM interrupt: the message being sent is aborted and the bus
 // closed. A second one ends the process at once.

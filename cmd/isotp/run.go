@@ -17,6 +17,8 @@ type cli struct {
 	Send  sendCmd  `cmd:"" help:"Send messages from standard input."`
 	Recv  recvCmd  `cmd:"" help:"Write received messages to standard output."`
 	Proxy proxyCmd `cmd:"" help:"Pass connections between TCP and a CAN bus."`
+	Ecu   ecuCmd   `cmd:"" help:"Simulate ECUs."`
+	Obd   obdCmd   `cmd:"" help:"Send a functional request, and print the answers of all ECUs."`
 	Link  linkCmd  `cmd:"" help:"List CAN interfaces and what the kernel can do; make a virtual one."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
@@ -27,10 +29,10 @@ Sends and receives ISO-TP messages (ISO 15765-2) on CAN buses.
 
 Exit status:
 
-	0  done; a proxy, and a recv without --count, also when it was interrupted
+	0  done; a proxy, an ecu, and a recv without --count, also when interrupted
 	1  failed: a transfer, a bus, the input's data, the demo's digests; interrupted
 	2  the command line is wrong: a flag, its value, the address, the file
-	3  timed out: --timeout, or a time-out of the protocol
+	3  timed out: --timeout, or a time-out of the protocol; no ECU has answered
 `
 
 // run is the program; it returns the exit status.

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"example.com/isotp/isotpnet"
+)
+
+type obdCmd struct {
+	Address string        `arg:"" help:"BUS/obd or BUS/obd29, as vcan0/obd; or any that ListenPacket takes, with --to."`
+	Request string        `arg:"" optional:"" default:"0902" help:"The request in hexadecimal digits (${default}, the VIN)."`
+	To      string        `placeholder:"ADDR" help:"Where to send it: a functional address, as 7DF: or func:33:F1, or one ECU's, as 7E0:7E8 (OBD-II's)."`
+	Network string        `default:"isotp" placeholder:"NET" help:"isotp or isotp:user (${default})."`
+	Timeout time.Duration `default:"200ms" placeholder:"TIME" help:"How long to wait for answers to begin (${default}); those that have are waited for."`
+	Count   int           `placeholder:"N" help:"End after so many answers; 0: when --timeout is over."`
+	ECUs    int           `name:"simulate" placeholder:"N" help:"Simulate so many ECUs in this process; for a bus virtual:NAME."`
+	Stats   bool          `help:"Print what was counted on standard error at the end."`
+
+	configFlags `embed:""`
+}
+
+func (*obdCmd) Help() string {
+	return `
+Sends a functional request, and prints each ECU's answer as it arrives: whose it is, after
+what time it was complete, its bytes, and what of it is text.
+
+	isotp obd vcan0/obd
+	isotp obd vcan0/obd29 0100
+	isotp obd --simulate 8 virtual:demo/obd
+	isotp obd --to func:33:F1 vcan0/fixed::F1 3E00
+`
+}
+
+// Validate is called by the parser.
+func (c *obdCmd) Validate() error {
+	switch {
+	case c.Timeout <= 0:
+		return fmt.Errorf("--timeout %v: it must be above 0", c.Timeout)
+	case c.Count < 0:
+		return fmt.Errorf("--count %d: it must be above 0, or 0 for no limit", c.Count)
+	case c.ECUs < 0 || c.ECUs > 8:
+		return fmt.Errorf("--simulate %d: it must be from 1 to 8, or 0 for none", c.ECUs)
+	}
+	return nil
+}
+
+const (
+	negativeResponse = 0x7F
+	responsePending  = 0x78
+	// pendingTime is P2*: how long an ECU may take after it has said that its
+	// answer is pending.
+	pendingTime = 5 * time.Second
+)
+
+var errNoAnswer = errors.New("no ECU has answered in time")
+
+// Run asks.
+func (c *obdCmd) Run(ctx context.Context, s *streams) error {
+	request, err := hex.DecodeString(strings.Join(strings.Fields(c.Request), ""))
+	if err != nil || len(request) == 0 {
+		return usageErrorf("%q is not bytes in hexadecimal digits, such as 0902", c.Request)
+	}
+	config := c.config()
+	config.DeadlineAtFirstFrame = true
+	bus := busOf(c.Address)
+	trace := newTracer(&c.configFlags, &config, s.stderr, bus)
+	// The simulation first, so that it hears the request.
+	stop, err := c.simulate(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	conn, err := (&isotpnet.ListenConfig{Config: config}).ListenPacket(ctx, c.Network, c.Address)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	pc := conn.(*isotpnet.PacketConn)
+	cancel := context.AfterFunc(ctx, func() { pc.Close() })
+	defer cancel()
+
+	err = c.ask(s, pc, request)
+	if closeErr := pc.Close(); err == nil {
+		err = closeErr
+	}
+	stats := pc.Stats()
+	trace.wait(stats.Stats)
+	if c.Stats {
+		printStats(s.stderr, stats.Stats)
+	}
+	return interrupted(ctx, err)
+}
+
+// ask sends the request and prints the answers.
+func (c *obdCmd) ask(s *streams, pc *isotpnet.PacketConn, request []byte) error {
+	to := pc.LocalAddr()
+	if c.To != "" {
+		addr, err := isotpnet.ParseAddr("/" + c.To[strings.LastIndexByte(c.To, '/')+1:])
+		if err != nil {
+			return err
+		}
+		to = addr
+	}
+	start := time.Now()
+	deadline := start.Add(c.Timeout)
+	if err := pc.SetWriteDeadline(deadline); err != nil {
+		return err
+	}
+	if _, err := pc.WriteTo(request, to); err != nil {
+		return err
+	}
+	for answers := 0; c.Count == 0 || answers < c.Count; {
+		if err := pc.SetReadDeadline(deadline); err != nil {
+			return err
+		}
+		answer, info, from, err := pc.ReadMessageFrom(nil)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && answers > 0 && c.Count == 0:
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return fmt.Errorf("%w: %w", errNoAnswer, err)
+		case errors.Is(err, isotpnet.ErrOverrun):
+			continue
+		case err != nil:
+			return err
+		}
+		took := info.Last.Sub(start).Round(100 * time.Microsecond)
+		if _, err := fmt.Fprintf(s.stdout, "%-11s %8v  % X%s\n", from.WithBus("").String()[1:], took, answer, text(answer)); err != nil {
+			return err
+		}
+		if len(answer) == 3 && answer[0] == negativeResponse && answer[2] == responsePending {
+			deadline = time.Now().Add(pendingTime)
+			continue
+		}
+		answers++
+	}
+	return nil
+}
+
+// text is the longest run of printable characters, if it is one worth showing.
+func text(b []byte) string {
+	longest, begin := "", 0
+	for i := 0; i <= len(b); i++ {
+		if i < len(b) && ' ' <= b[i] && b[i] <= '~' {
+			continue
+		}
+		if i-begin > len(longest) {
+			longest = string(b[begin:i])
+		}
+		begin = i + 1
+	}
+	if len(longest) < 4 {
+		return ""
+	}
+	return fmt.Sprintf("  %q", longest)
+}
+
+// simulate runs ECUs beside, until stop is called.
+func (c *obdCmd) simulate(ctx context.Context, s *streams) (stop func(), err error) {
+	if c.ECUs == 0 {
+		return func() {}, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ready, done := make(chan struct{}), make(chan error, 1)
+	sim := &ecuCmd{Address: []string{c.Address}, Network: c.Network, VIN: "WVWZZZ1JZXW000001", Name: "ECU", Count: c.ECUs}
+	sim.configFlags.Logger = "off"
+	go func() { done <- sim.run(ctx, s, func() { close(ready) }) }()
+	select {
+	case <-ready:
+		return func() { cancel(); <-done }, nil
+	case err := <-done:
+		cancel()
+		return nil, err
+	}
+}

@@ -1,0 +1,106 @@
+// Gateway lets programs talk to an ECU over TCP: each message is two bytes with its
+// length, big endian, and its bytes, in both directions. The ECU is that of one
+// client at a time, because ISO-TP has no connections to tell several apart.
+//
+//	go run ./examples/gateway 127.0.0.1:1337 can0/7E0:7E8
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"os"
+
+	"example.com/isotp/isotpnet"
+)
+
+// serve joins the clients of a listener to an ECU, one after another, until the
+// listener is closed.
+func serve(ln net.Listener, network, ecuAddress string) error {
+	for {
+		client, err := ln.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			return err
+		}
+		ecu, err := isotpnet.Dial(network, ecuAddress)
+		if err != nil {
+			client.Close()
+			return err
+		}
+		log.Printf("%v has %v", client.RemoteAddr(), ecu.RemoteAddr())
+		err = join(client, ecu.(*isotpnet.Conn))
+		log.Printf("%v has left: %v", client.RemoteAddr(), err)
+	}
+}
+
+// join carries messages both ways until one end fails, and closes both. It returns
+// the reason.
+func join(client net.Conn, ecu *isotpnet.Conn) error {
+	ends := make(chan error, 2)
+	go func() { ends <- toECU(ecu, client) }()
+	go func() { ends <- toClient(client, ecu) }()
+	err := <-ends
+	client.Close()
+	ecu.Close()
+	<-ends
+	return err
+}
+
+func toECU(ecu *isotpnet.Conn, client io.Reader) error {
+	message := make([]byte, 1<<16)
+	for {
+		var head [2]byte
+		if _, err := io.ReadFull(client, head[:]); err != nil {
+			return err
+		}
+		n := binary.BigEndian.Uint16(head[:])
+		if _, err := io.ReadFull(client, message[:n]); err != nil {
+			return err
+		}
+		// That the ECU does not take a message is no reason to hang up.
+		var refused *isotpnet.ProtocolError
+		if _, err := ecu.Write(message[:n]); errors.As(err, &refused) {
+			log.Print(err)
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+func toClient(client io.Writer, ecu *isotpnet.Conn) error {
+	message := make([]byte, 2+1<<16)
+	for {
+		n, info, err := ecu.ReadMessage(message[2:])
+		switch {
+		case errors.Is(err, isotpnet.ErrOverrun):
+			log.Print(err)
+			continue
+		case err != nil:
+			return err
+		case info.Rest > 0 || n > 1<<16-1:
+			return errors.New("the ECU has sent a message of more than 65535 bytes")
+		}
+		binary.BigEndian.PutUint16(message, uint16(n))
+		if _, err := client.Write(message[:2+n]); err != nil {
+			return err
+		}
+	}
+}
+
+func main() {
+	if len(os.Args) != 3 {
+		log.Fatal("usage: gateway TCP-ADDRESS BUS/SEND:LISTEN, as in 127.0.0.1:1337 can0/7E0:7E8")
+	}
+	ln, err := net.Listen("tcp", os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := serve(ln, "isotp", os.Args[2]); err != nil {
+		log.Fatal(err)
+	}
+}

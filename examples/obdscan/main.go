@@ -1,0 +1,76 @@
+// Obdscan asks all ECUs of a vehicle for their VIN and name, with one functional
+// request each, and prints who answers what.
+//
+//	go run ./examples/obdscan can0/obd
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"time"
+
+	"example.com/isotp/isotpnet"
+)
+
+// scan sends one request to all ECUs and calls got with each answer.
+func scan(pc *isotpnet.PacketConn, mode, pid byte, got func(ecu isotpnet.Addr, data []byte)) error {
+	if _, err := pc.Drain(); err != nil { // what came too late for the request before
+		return err
+	}
+	if _, err := pc.WriteTo([]byte{mode, pid}, pc.LocalAddr()); err != nil {
+		return err
+	}
+	// P2 of ISO 15765-4 is 50 ms; answers of several frames may take longer.
+	if err := pc.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		return err
+	}
+	for {
+		answer, _, ecu, err := pc.ReadMessageFrom(nil)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err != nil:
+			return err
+		case bytes.HasPrefix(answer, []byte{mode + 0x40, pid}):
+			got(ecu, answer[2:])
+		}
+	}
+}
+
+func run(w io.Writer, address string) error {
+	lc := isotpnet.ListenConfig{Config: isotpnet.Config{DeadlineAtFirstFrame: true}}
+	c, err := lc.ListenPacket(context.Background(), "isotp", address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	pc := c.(*isotpnet.PacketConn)
+	for _, item := range []struct {
+		pid  byte
+		what string
+	}{{0x02, "VIN"}, {0x0A, "name"}} {
+		err := scan(pc, 0x09, item.pid, func(ecu isotpnet.Addr, data []byte) {
+			if len(data) > 1 { // the first byte says how many items follow
+				fmt.Fprintf(w, "%v  %-4s  %s\n", ecu, item.what, bytes.TrimRight(data[1:], "\x00"))
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		log.Fatal("usage: obdscan BUS/obd or BUS/obd29")
+	}
+	if err := run(os.Stdout, os.Args[1]); err != nil {
+		log.Fatal(err)
+	}
+}

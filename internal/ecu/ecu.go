@@ -1,0 +1,181 @@
+// Package ecu is a simulated ECU, for demonstrations and tests: it answers the
+// requests of a tester over UDS (ISO 14229) and OBD-II (SAE J1979). It stands above
+// package isotpnet.
+package ecu
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync"
+
+	"example.com/isotp/isotpnet"
+)
+
+// An ECU says what a simulated ECU answers. The zero ECU has no VIN.
+type ECU struct {
+	// VIN is answered to OBD-II's mode 09 and to UDS' ReadDataByIdentifier F190.
+	VIN string
+	// Name is answered to mode 09, PID 0A: up to 20 bytes.
+	Name string
+	// Responses come before what the ECU answers by itself.
+	Responses Responses
+}
+
+// UDS' service identifiers and negative response codes.
+const (
+	sessionControl  = 0x10
+	readByID        = 0x22
+	testerPresent   = 0x3E
+	negative        = 0x7F
+	positive        = 0x40 // is added to the service
+	suppress        = 0x80 // of a sub-function: no positive response
+	notSupported    = 0x11
+	subNotSupported = 0x12
+	wrongLength     = 0x13
+	outOfRange      = 0x31
+)
+
+// Answer returns the answers to a request, in their order; none if the ECU keeps
+// silent. To functional requests it says nothing negative that concerns what it
+// does not have: others might have it.
+func (e *ECU) Answer(request []byte, functional bool) [][]byte {
+	if len(request) == 0 {
+		return nil
+	}
+	if answers, ok := e.Responses.find(request); ok {
+		return answers
+	}
+	answer := e.answer(request)
+	if answer == nil {
+		return nil
+	}
+	if functional && answer[0] == negative {
+		switch answer[2] {
+		case notSupported, subNotSupported, outOfRange:
+			return nil
+		}
+	}
+	return [][]byte{answer}
+}
+
+func (e *ECU) answer(request []byte) []byte {
+	service := request[0]
+	switch service {
+	case 0x01, 0x09:
+		return e.obd(service, request[1:])
+	case sessionControl:
+		if len(request) != 2 {
+			return []byte{negative, service, wrongLength}
+		}
+		// P2 is 50 ms, P2* 5 s in steps of 10 ms.
+		return subFunction(request, []byte{0, 50, 0x01, 0xF4})
+	case testerPresent:
+		switch {
+		case len(request) != 2:
+			return []byte{negative, service, wrongLength}
+		case request[1]&^suppress != 0:
+			return []byte{negative, service, subNotSupported}
+		}
+		return subFunction(request, nil)
+	case readByID:
+		switch {
+		case len(request) != 3:
+			return []byte{negative, service, wrongLength}
+		case binary.BigEndian.Uint16(request[1:]) == 0xF190 && e.VIN != "":
+			return append([]byte{readByID + positive, 0xF1, 0x90}, e.VIN...)
+		}
+		return []byte{negative, service, outOfRange}
+	}
+	if service < sessionControl {
+		return nil // the modes of OBD-II know no negative response
+	}
+	return []byte{negative, service, notSupported}
+}
+
+// subFunction is a positive response, unless the tester does not want it.
+func subFunction(request, data []byte) []byte {
+	if request[1]&suppress != 0 {
+		return nil
+	}
+	return append([]byte{request[0] + positive, request[1]}, data...)
+}
+
+// obd answers modes 01 (engine speed, vehicle speed) and 09 (VIN, name).
+func (e *ECU) obd(mode byte, pids []byte) []byte {
+	if len(pids) != 1 {
+		return nil
+	}
+	pid := pids[0]
+	head := []byte{mode + positive, pid}
+	switch {
+	case mode == 0x01 && pid == 0x00:
+		return append(head, supported(0x0C, 0x0D)...)
+	case mode == 0x01 && pid == 0x0C:
+		return append(head, 0x0C, 0x80) // 800 rpm, in quarters
+	case mode == 0x01 && pid == 0x0D:
+		return append(head, 0)
+	case mode == 0x09 && pid == 0x00:
+		return append(head, supported(0x02, 0x0A)...)
+	case mode == 0x09 && pid == 0x02 && e.VIN != "":
+		return append(append(head, 1), e.VIN...)
+	case mode == 0x09 && pid == 0x0A && e.Name != "":
+		name := make([]byte, 20)
+		copy(name, e.Name)
+		return append(append(head, 1), name...)
+	}
+	return nil
+}
+
+// supported says which of the PIDs 01 to 20 there are, the first in the highest bit.
+func supported(pids ...byte) []byte {
+	var bits uint32
+	for _, pid := range pids {
+		bits |= 1 << (32 - pid)
+	}
+	return binary.BigEndian.AppendUint32(nil, bits)
+}
+
+// Serve answers everybody who speaks to a listener, until it is closed; then it ends
+// its connections and returns nil.
+func (e *ECU) Serve(ln *isotpnet.Listener) error {
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	done := make(chan struct{})
+	defer close(done)
+	for {
+		c, err := ln.AcceptConn()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			return err
+		}
+		conns.Go(func() {
+			<-done
+			c.Close()
+		})
+		conns.Go(func() { e.serve(c) })
+	}
+}
+
+// serve answers one tester until the connection is closed. What cannot be sent is
+// the tester's loss, as with a real ECU.
+func (e *ECU) serve(c *isotpnet.Conn) {
+	buf := make([]byte, 4095)
+	for {
+		n, info, err := c.ReadMessage(buf)
+		switch {
+		case errors.Is(err, isotpnet.ErrOverrun):
+			continue
+		case err != nil:
+			return
+		}
+		if info.Rest > 0 || int64(n) < info.Size {
+			continue // longer than any request that it knows
+		}
+		for _, answer := range e.Answer(buf[:n], info.Functional) {
+			c.Write(answer)
+		}
+	}
+}
