@@ -48,7 +48,6 @@ type Endpoint struct {
 	engine engine.Engine
 	routes []route
 	host   *host   // that has made it for a peer, else nil
-	index  uint8   // in host.peers
 	member *member // if it is one of Peers, else nil
 
 	readDeadline, writeDeadline deadline.Deadline
@@ -57,14 +56,16 @@ type Endpoint struct {
 
 	next, previous *Endpoint // in Mux.endpoints
 
-	reading engine.Reading
-	closed  bool
 	err     error // of the bus
 	sendErr error // why the bus did not take a frame
 
+	// Small fields stand together: idle endpoints are counted in bytes.
+	index   uint8 // in host.peers
+	reading engine.Reading
+	closed  bool
 	// Whether another endpoint of this bus hears this one, as of routes.changes.
-	heardSince uint32
 	isHeard    bool
+	heardSince uint32
 
 	// The timers' and the writer's.
 	timerAt               engine.Time

@@ -7,11 +7,13 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/virtual"
@@ -545,4 +547,11 @@ func TestInfoSaysWhenAMessageCame(t *testing.T) {
 			t.Errorf("Format() = %+v", f)
 		}
 	})
+}
+
+// Beyond 1016 bytes Go's allocator takes the next size, 1152.
+func TestIdleEndpointsAreSmall(t *testing.T) {
+	if size := unsafe.Sizeof(Endpoint{}); strconv.IntSize == 64 && size > 1016 {
+		t.Errorf("an Endpoint has %d bytes, want at most 1016", size)
+	}
 }
