@@ -43,9 +43,9 @@ type StreamConn struct {
 	writeAt            time.Time // the write deadline
 	ending             bool      // CloseWrite was called
 	abort              bool      // SetLinger(0) was called
-	reading, writing   turn
-	readable, writable signal
-	ended              signal // END was handed over, or will not be
+	reading, writing   deadline.Turn
+	readable, writable deadline.Signal
+	ended              deadline.Signal // END was handed over, or will not be
 }
 
 // closeWait is how long Close and CloseWrite wait for END to be handed over: so a
@@ -77,7 +77,7 @@ func (c *StreamConn) read(p []byte) (int, error) {
 	if err := c.take(&c.reading, &c.readDeadline); err != nil {
 		return 0, err
 	}
-	defer c.reading.leave()
+	defer c.reading.Leave()
 	for {
 		if n, err := c.session.Read(p); n > 0 || err != nil {
 			return n, streamError(err)
@@ -106,7 +106,7 @@ func (c *StreamConn) write(p []byte) (n int, err error) {
 	if err := c.take(&c.writing, &c.writeDeadline); err != nil {
 		return 0, err
 	}
-	defer c.writing.leave()
+	defer c.writing.Leave()
 	if err := c.unwritable(); err != nil || len(p) == 0 {
 		return 0, err
 	}
@@ -146,42 +146,33 @@ func (c *StreamConn) unwritable() error {
 }
 
 // take waits for the turn to read or to write. Under pair.mu.
-func (c *StreamConn) take(t *turn, d *deadline.Deadline) error {
+func (c *StreamConn) take(t *deadline.Turn, d *deadline.Deadline) error {
 	for {
 		switch {
 		case c.closed:
 			return net.ErrClosed
 		case d.Exceeded():
 			return os.ErrDeadlineExceeded
-		case !t.taken:
-			t.taken = true
+		case !t.Taken:
+			t.Taken = true
 			return nil
 		}
-		if err := c.wait(&t.free, d); err != nil {
+		if err := c.wait(&t.Free, d); err != nil {
 			return err
 		}
 	}
 }
 
 // wait releases pair.mu and waits for a signal, the deadline, or Close.
-func (c *StreamConn) wait(s *signal, d *deadline.Deadline) error {
-	made := s.made()
+func (c *StreamConn) wait(s *deadline.Signal, d *deadline.Deadline) error {
+	s.Make()
 	c.pair.unlock()
-	late := false
-	select {
-	case <-made:
-	default:
-		select {
-		case <-made:
-		case <-d.Wait():
-			late = true
-		}
-	}
+	inTime := s.Wait(d)
 	c.pair.mu.Lock()
 	switch {
 	case c.closed:
 		return net.ErrClosed
-	case late:
+	case !inTime:
 		return os.ErrDeadlineExceeded
 	}
 	return nil
@@ -280,16 +271,13 @@ func (c *StreamConn) awaitEnd() {
 	if c.session.Ended() {
 		return
 	}
-	timer := time.NewTimer(closeWait)
-	defer timer.Stop()
-	for late := false; !late && !c.session.Ended(); {
-		made := c.ended.made()
+	var enough deadline.Deadline
+	enough.Set(time.Now().Add(closeWait))
+	defer enough.Set(time.Time{})
+	for inTime := true; inTime && !c.session.Ended(); {
+		c.ended.Make()
 		c.pair.unlock()
-		select {
-		case <-made:
-		case <-timer.C:
-			late = true
-		}
+		inTime = c.ended.Wait(&enough)
 		c.pair.mu.Lock()
 	}
 }
@@ -421,36 +409,3 @@ func (c *StreamConn) error(op string, err error) error {
 
 // past is a deadline that has come.
 var past = time.Unix(1, 0)
-
-// A turn lets one goroutine in at a time; those who wait have deadlines. Under
-// streamPair.mu.
-type turn struct {
-	taken bool
-	free  signal
-}
-
-func (t *turn) leave() {
-	t.taken = false
-	t.free.set()
-}
-
-// A signal wakes one who waits for it, also when it came first. It takes a channel
-// when somebody waits. Under streamPair.mu.
-type signal struct{ c chan struct{} }
-
-func (s *signal) made() <-chan struct{} {
-	if s.c == nil {
-		s.c = make(chan struct{}, 1)
-	}
-	return s.c
-}
-
-func (s *signal) set() {
-	if s.c == nil {
-		return
-	}
-	select {
-	case s.c <- struct{}{}:
-	default:
-	}
-}

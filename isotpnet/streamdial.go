@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/isotp/internal/deadline"
 	"example.com/isotp/internal/stream"
 )
 
@@ -81,13 +82,13 @@ func (p *streamPair) dial(ctx context.Context, network string, keep stream.KeepA
 		return nil, dialError(err)
 	}
 	c := newStreamConn(p, s, network, keep)
+	var enough deadline.Deadline
+	defer context.AfterFunc(ctx, func() { enough.Set(past) })()
 	for !s.Opened() {
-		made := c.readable.made()
+		c.readable.Make()
 		p.unlock()
-		select {
-		case <-made:
-			err = nil
-		case <-ctx.Done():
+		err = nil
+		if !c.readable.Wait(&enough) {
 			err = contextError(ctx.Err())
 		}
 		p.mu.Lock()

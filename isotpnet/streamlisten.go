@@ -30,7 +30,7 @@ type StreamListener struct {
 	keep     stream.KeepAlive
 	deadline deadline.Deadline
 
-	waiting signal // a connection waits, or the pair has failed
+	waiting deadline.Signal // a connection waits, or the pair has failed
 
 	mu      sync.Mutex
 	pair    *streamPair // nil if it has to be opened anew
@@ -75,8 +75,8 @@ func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr A
 		addr:    addr,
 		join:    func() (*streamPair, error) { return join(context.Background()) },
 		keep:    newKeepAlive(lc.KeepAlive, lc.KeepAliveConfig),
-		waiting: signal{make(chan struct{}, 1)},
 	}
+	l.waiting.Make()
 	p, err := join(ctx)
 	if err != nil {
 		return nil, err
@@ -155,10 +155,7 @@ func (l *StreamListener) accept() (*StreamConn, error) {
 			return c, nil
 		}
 		p.unlock()
-		select {
-		case <-l.waiting.c:
-		case <-l.deadline.Wait():
-		}
+		l.waiting.Wait(&l.deadline)
 		p.mu.Lock()
 	}
 }
@@ -198,7 +195,7 @@ func (l *StreamListener) lose(p *streamPair) error {
 		l.pair = nil
 		l.stop(p)
 	}
-	l.waiting.set() // for the next Accept that waits
+	l.waiting.Set() // for the next Accept that waits
 	return passing(p.err)
 }
 

@@ -224,17 +224,17 @@ func (p *streamPair) wake() {
 			continue // nobody has accepted it yet
 		}
 		if ev&(stream.Readable|stream.Opened) != 0 {
-			c.readable.set()
+			c.readable.Set()
 		}
 		if ev&stream.Written != 0 {
-			c.writable.set()
+			c.writable.Set()
 		}
 		if ev&stream.Ended != 0 {
-			c.ended.set()
+			c.ended.Set()
 		}
 	}
 	if p.listener != nil && p.proto.Waiting() > 0 {
-		p.listener.waiting.set()
+		p.listener.waiting.Set()
 	}
 }
 
@@ -269,7 +269,7 @@ func (p *streamPair) startSending() {
 	switch s, ok := p.proto.Pending(); {
 	case !ok:
 	case s != nil && s.Offered() > 0:
-		s.User.(*StreamConn).writable.set() // its Write will
+		s.User.(*StreamConn).writable.Set() // its Write will
 	default:
 		p.sending = true
 		go p.sendOthers()
@@ -370,7 +370,7 @@ func (p *streamPair) fail(err error) {
 	p.err = err
 	p.proto.Fail(err)
 	if p.listener != nil {
-		p.listener.waiting.set()
+		p.listener.waiting.Set()
 	}
 	p.unlock()
 	if !over {
