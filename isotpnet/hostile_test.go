@@ -146,6 +146,64 @@ func TestHostilePeersDoNotHoldUpHonestOnes(t *testing.T) {
 	}
 }
 
+// An ECU that accepts everybody answers the honest tester as fast as ever, whatever
+// begins messages from 254 sources.
+func TestHostilePeersDoNotHoldUpAListener(t *testing.T) {
+	exchanges := func(attacked bool) (longest time.Duration, stats isotpnet.ListenerStats) {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t, virtual.Options{Bitrate: 500000})
+			ln := listenOn(t, newTap(t, n), "/fixed::F1", isotpnet.Config{})
+			tester := dialOn(t, newTap(t, n), "/fixed:F1:10", isotpnet.Config{})
+			var ends sync.WaitGroup
+			ends.Go(func() {
+				for {
+					c, err := ln.AcceptConn()
+					if err != nil {
+						return
+					}
+					ends.Go(func() {
+						defer c.Close()
+						buf := make([]byte, 8)
+						for {
+							c.SetDeadline(time.Now().Add(2 * time.Second))
+							if _, err := c.Read(buf); err != nil {
+								return
+							}
+							if _, err := c.Write([]byte(payload(200))); err != nil {
+								return
+							}
+						}
+					})
+				}
+			})
+			stop := make(chan struct{})
+			if attacked {
+				ends.Go(func() { forgeFirstFrames(t, n, nil, stop) })
+			}
+			for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
+				start := time.Now()
+				wantWrite(t, tester, "\x22\xF1\x90")
+				wantRead(t, tester, payload(200))
+				longest = max(longest, time.Since(start))
+			}
+			close(stop)
+			ln.Close()
+			stats = ln.Stats()
+			ends.Wait()
+		})
+		return longest, stats
+	}
+	alone, _ := exchanges(false)
+	longest, s := exchanges(true)
+	t.Logf("the longest exchange took %v, alone %v; %+v", longest, alone, s)
+	if longest > 2*alone {
+		t.Errorf("an exchange took %v, alone it takes %v", longest, alone)
+	}
+	if s.Made < 255 || s.Refused > 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // forge sends frames of a forged source address each, for a third of the bus's time.
 func forge(n *virtual.Network, stop <-chan struct{}, data string) {
 	tap, err := n.Tap()

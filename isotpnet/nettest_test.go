@@ -26,6 +26,7 @@ var pairs = []struct {
 	{"OneTap", makeOnOneTap, false},
 	{"EchoingTaps", makeOnEchoingTaps, false},
 	{"Listener", makeByListener, false},
+	{"NodeListener", makeByNodeListener, false},
 }
 
 // TestConnIsANetConn runs the tests of package nettest. Run it with -cpu 1,2,8.
@@ -134,6 +135,31 @@ func makeByListener(t *testing.T, c isotpnet.Config) (c1, c2 *isotpnet.Conn, sto
 	}
 	wantRead(t, c2, "hello")
 	return c1, c2, func() { closeAll(c1, c2, ln, tap1, tap2) }, nil
+}
+
+// makeByNodeListener accepts the connection of one of several peers.
+func makeByNodeListener(t *testing.T, c isotpnet.Config) (c1, c2 *isotpnet.Conn, stop func(), err error) {
+	n := newNetwork(t, virtual.Options{})
+	tap1, tap2 := newTap(t, n), newTap(t, n)
+	ln := listenOn(t, tap2, "/fixed::10,func:33", c)
+	other := dialOn(t, tap1, "/fixed:10:F2", c)
+	c1 = dialOn(t, tap1, "/fixed:10:F1", c)
+	if _, err := other.Write([]byte("other")); err != nil {
+		return nil, nil, nil, err
+	}
+	if _, err := c1.Write([]byte("hello")); err != nil {
+		return nil, nil, nil, err
+	}
+	o2, err := ln.AcceptConn()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if c2, err = ln.AcceptConn(); err != nil {
+		return nil, nil, nil, err
+	}
+	wantRead(t, o2, "other")
+	wantRead(t, c2, "hello")
+	return c1, c2, func() { closeAll(c1, c2, other, o2, ln, tap1, tap2) }, nil
 }
 
 func closeAll(cs ...io.Closer) {

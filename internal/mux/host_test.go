@@ -1,0 +1,124 @@
+package mux
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/engine"
+	"example.com/isotp/internal/wire"
+)
+
+// node is the Spec of the node with that address and any peer, in normal fixed
+// addressing, which hears the group 33.
+func node(own uint32) *Spec {
+	s := spec(anyPriority(0x18DA0000|own), anyPriority(0x18DA0000|own<<8))
+	s.AnyPeer = true
+	s.Functional = []wire.Address{*anyPriority(0x18DB3300)}
+	return s
+}
+
+func peersOf(t *testing.T, m *Mux, ss ...*Spec) *Peers {
+	t.Helper()
+	p, err := m.Peers(ss, 256, func(*Endpoint) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func TestFiltersOfANode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &filterBus{fakeBus: newFakeBus()}
+		m := own(t, bus)
+		p := peersOf(t, m, node(0xF1))
+		const mask = 0x03FFFF00 // neither priority nor N_SA
+		wantFilters(t, bus, canbus.Filter{ID: 0x18DAF100, Mask: mask, Extended: true},
+			canbus.Filter{ID: 0x18DB3300, Mask: mask, Extended: true})
+		p.Close()
+		wantFilters(t, bus)
+	})
+}
+
+func TestAFrameOfANodeTakesNoMemory(t *testing.T) {
+	r := new(routes)
+	r.init()
+	h := &host{spec: *node(0xF1)}
+	for _, rt := range h.spec.routes() {
+		rt.host = h
+		r.add(rt)
+	}
+	r.add(route{addr: *anyPriority(0x18DA10F1), role: physical})
+	frames := []canbus.Frame{parse(t, "18DAF110#0101"), parse(t, "18DAF111#0101"), parse(t, "18DA10F1#0101")}
+	if n := testing.AllocsPerRun(100, func() {
+		for i := range frames {
+			if len(r.find(&frames[i])) != 1 {
+				t.Error("not found")
+			}
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// Whether somebody on our own bus hears an endpoint is remembered, until others come
+// and go.
+func TestWhoComesLaterHearsEndpointsOfItsBus(t *testing.T) {
+	forEachBus(t, func(t *testing.T, bus canbus.Bus) {
+		m := own(t, bus)
+		tester := attach(t, m, pair(0x7E0, 0x7E8))
+		attach(t, m, pair(0x7E1, 0x7E9)) // for the bus to be shared
+		wantResult(t, startSend(tester, []byte{1}), nil)
+		for range 2 {
+			ecu := attach(t, m, pair(0x7E8, 0x7E0))
+			there := startReceive(ecu, []byte{2})
+			wantResult(t, startSend(tester, []byte{2}), nil)
+			wantResult(t, there, nil)
+			ecu.Close()
+			wantResult(t, startSend(tester, []byte{1}), nil)
+		}
+	})
+}
+
+// A functional address is not where the endpoint sends otherwise.
+func TestFunctionalRequestIsHeardOnItsBus(t *testing.T) {
+	forEachBus(t, func(t *testing.T, bus canbus.Bus) {
+		m := own(t, bus)
+		tester := attach(t, m, pair(0x7E0, 0x7EF))
+		ecu := attach(t, m, functionally(pair(0x7E8, 0x7E1), addr(0x7DF)))
+		wantResult(t, startSend(tester, []byte{1}), nil) // nobody hears that
+		there := startReceive(ecu, []byte{2})
+		format := newConfig().Format(*addr(0x7DF))
+		wantResult(t, start(func() error { return tester.Send(&format, []byte{2}) }), nil)
+		wantResult(t, there, nil)
+	})
+}
+
+func TestPeersOfOneBusTalkToEachOther(t *testing.T) {
+	forEachBus(t, func(t *testing.T, bus canbus.Bus) {
+		m := own(t, bus)
+		tester, ecu := peersOf(t, m, node(0xF1)), peersOf(t, m, node(0x10))
+		receive := func(p *Peers, want []byte, from uint32) <-chan error {
+			return start(func() error {
+				r, err := p.Receive(nil, true)
+				if err == nil && (!slices.Equal(r.Data, want) || r.From.engine.Format().Address.ID != from) {
+					t.Errorf("%d bytes from %X", len(r.Data), r.From.engine.Format().Address.ID)
+				}
+				return err
+			})
+		}
+		there := receive(ecu, message(300), 0x18DAF110)
+		wantResult(t, start(func() error {
+			return tester.Send(*anyPriority(0x18DA10F1), *anyPriority(0x18DAF110), message(300))
+		}), nil)
+		wantResult(t, there, nil)
+		there = receive(ecu, message(3), 0x18DAF110)
+		wantResult(t, start(func() error { return tester.SendGroup(*anyPriority(0x18DB33F1), message(3)) }), nil)
+		wantResult(t, there, nil)
+		if s := tester.Stats(); s.Engines.Errors != [engine.NumCodes]uint32{} || s.Refused+s.Stray > 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
