@@ -1,0 +1,87 @@
+package udpmulticast
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// An address is what a bus's name says.
+type address struct {
+	group   netip.AddrPort // without a zone
+	ifi     string         // the interface's name; "" for the system's choice
+	bitrate int            // as in Options
+}
+
+func parseAddress(s string) (a address, err error) {
+	hostport, rate, limited := strings.Cut(s, "@")
+	if limited {
+		if a.bitrate, err = parseBitrate(rate); err != nil {
+			return a, fmt.Errorf("udpmulticast: %q: %w", s, err)
+		}
+	}
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return a, fmt.Errorf("udpmulticast: %q is not GROUP:PORT, as 239.74.163.2:43113 or [ff15::1]:43113: %w", s, err)
+	}
+	host, a.ifi, _ = strings.Cut(host, "%")
+	group, err := netip.ParseAddr(host)
+	if err != nil || !group.IsMulticast() || group.Is4In6() {
+		return a, fmt.Errorf("udpmulticast: %q in %q is not a multicast address (224.0.0.0 to 239.255.255.255, or ff00::/8)", host, s)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return a, fmt.Errorf("udpmulticast: port %q in %q is not from 1 to 65535", port, s)
+	}
+	a.group = netip.AddrPortFrom(group, uint16(n))
+	return a, nil
+}
+
+func parseBitrate(s string) (int, error) {
+	if s == "none" {
+		return -1, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("bit rate %q is not a number of bits per second above 0, as @500000, nor @none", s)
+	}
+	return int(n), nil
+}
+
+// networks of package net for a group's family.
+func (a *address) network() string {
+	if a.group.Addr().Is4() {
+		return "udp4"
+	}
+	return "udp6"
+}
+
+// local returns the interface and one of its addresses, of the group's family; nil
+// and nil where the system shall choose.
+func (a *address) local() (*net.Interface, *net.UDPAddr, error) {
+	if a.ifi == "" {
+		return nil, nil, nil
+	}
+	ifi, err := net.InterfaceByName(a.ifi)
+	if err != nil {
+		return nil, nil, fmt.Errorf("udpmulticast: interface %q: %w", a.ifi, err)
+	}
+	addrs, err := ifi.Addrs()
+	if err != nil {
+		return nil, nil, fmt.Errorf("udpmulticast: interface %q: %w", a.ifi, err)
+	}
+	for _, addr := range addrs {
+		ip, ok := addr.(*net.IPNet)
+		if !ok || (ip.IP.To4() != nil) != a.group.Addr().Is4() {
+			continue
+		}
+		local := &net.UDPAddr{IP: ip.IP}
+		if ip.IP.IsLinkLocalUnicast() && ip.IP.To4() == nil {
+			local.Zone = ifi.Name
+		}
+		return ifi, local, nil
+	}
+	return nil, nil, fmt.Errorf("udpmulticast: interface %q has no address of the family of %v", a.ifi, a.group.Addr())
+}

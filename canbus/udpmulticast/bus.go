@@ -1,0 +1,291 @@
+package udpmulticast
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/isotp/canbus"
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+)
+
+func init() {
+	canbus.Register("udp", func(name string) (canbus.Bus, error) {
+		a, err := parseAddress(name)
+		if err != nil {
+			return nil, err
+		}
+		b, err := open(a)
+		if err != nil {
+			return nil, err
+		}
+		return b, nil
+	})
+}
+
+var (
+	_ canbus.Bus       = (*Bus)(nil)
+	_ canbus.Describer = (*Bus)(nil)
+	_ canbus.TryWriter = (*Bus)(nil)
+)
+
+// The bit rates of the wire that a Bus pretends to have.
+const (
+	defaultBitrate     = 1_000_000
+	defaultDataBitrate = 8_000_000
+)
+
+const (
+	// batchLen is how many datagrams one system call moves at most, on Linux.
+	batchLen = 64
+	// receiveBuffer has room for some 5000 frames. Without privileges Linux grants
+	// less.
+	receiveBuffer = 4 << 20
+)
+
+// A Bus is a member of a multicast group.
+//
+// It has two sockets. One, bound to the group's port, which all members share,
+// receives. The other sends, from an address and port that nobody else has: by
+// these the Bus knows its own datagrams, and drops them, as the system gives a
+// member of a group also what it has sent itself. Other members on the same
+// computer, and in the same process, have other ports.
+type Bus struct {
+	wire wire
+	rx   *net.UDPConn
+	tx   *net.UDPConn
+	own  netip.AddrPort // the address of tx
+	in   receiver
+	out  sender
+
+	once      sync.Once
+	closed    chan struct{}
+	malformed atomic.Uint64
+	lost      atomic.Uint64 // what Dropped was at Close
+}
+
+// Open joins a group: "239.74.163.2:43113", with what package documentation says
+// may follow.
+func Open(name string) (*Bus, error) {
+	a, err := parseAddress(name)
+	if err != nil {
+		return nil, err
+	}
+	return open(a)
+}
+
+func open(a address) (*Bus, error) {
+	ifi, local, err := a.local()
+	if err != nil {
+		return nil, err
+	}
+	group := net.UDPAddrFromAddrPort(a.group)
+	rx, err := net.ListenMulticastUDP(a.network(), ifi, group)
+	if err != nil {
+		return nil, fmt.Errorf("udpmulticast: join %v: %w", group, err)
+	}
+	tx, err := net.DialUDP(a.network(), local, group)
+	if err != nil {
+		rx.Close()
+		return nil, fmt.Errorf("udpmulticast: send to %v: %w", group, err)
+	}
+	b := &Bus{rx: rx, tx: tx, closed: make(chan struct{})}
+	b.own = plainAddr(tx.LocalAddr().(*net.UDPAddr).AddrPort())
+	b.wire.bitrate, b.wire.dataBitrate = defaultBitrate, defaultDataBitrate
+	if a.bitrate != 0 {
+		b.wire.bitrate, b.wire.dataBitrate = max(a.bitrate, 0), max(a.bitrate, 0)
+	}
+	if err := b.setup(ifi, a.group.Addr()); err != nil {
+		rx.Close()
+		tx.Close()
+		return nil, fmt.Errorf("udpmulticast: set up %v: %w", group, err)
+	}
+	return b, nil
+}
+
+// setup sets the sockets' options and makes the batches.
+func (b *Bus) setup(ifi *net.Interface, group netip.Addr) error {
+	growReceiveBuffer(b.rx, receiveBuffer)
+	// Windows heeds loopback of the socket that receives, others that of the one
+	// that sends. The destination is not told everywhere (Windows): where it is
+	// not, only the group's datagrams come.
+	if group.Is4() {
+		rx, tx := ipv4.NewPacketConn(b.rx), ipv4.NewPacketConn(b.tx)
+		err := errors.Join(tx.SetMulticastTTL(1), tx.SetMulticastLoopback(true), rx.SetMulticastLoopback(true))
+		if ifi != nil {
+			err = errors.Join(err, tx.SetMulticastInterface(ifi))
+		}
+		var told func([]byte) net.IP
+		if rx.SetControlMessage(ipv4.FlagDst, true) == nil {
+			var cm ipv4.ControlMessage
+			told = func(oob []byte) net.IP {
+				if cm.Parse(oob) != nil {
+					return nil
+				}
+				return cm.Dst
+			}
+		}
+		b.in.init(rx.ReadBatch, group, told)
+		b.out.init(tx.WriteBatch)
+		return err
+	}
+	rx, tx := ipv6.NewPacketConn(b.rx), ipv6.NewPacketConn(b.tx)
+	err := errors.Join(tx.SetMulticastHopLimit(1), tx.SetMulticastLoopback(true), rx.SetMulticastLoopback(true))
+	if ifi != nil {
+		err = errors.Join(err, tx.SetMulticastInterface(ifi))
+	}
+	var told func([]byte) net.IP
+	if rx.SetControlMessage(ipv6.FlagDst, true) == nil {
+		var cm ipv6.ControlMessage
+		told = func(oob []byte) net.IP {
+			if cm.Parse(oob) != nil {
+				return nil
+			}
+			return cm.Dst
+		}
+	}
+	b.in.init(rx.ReadBatch, group, told)
+	b.out.init(tx.WriteBatch)
+	return err
+}
+
+// Properties implements [canbus.Describer].
+func (b *Bus) Properties() canbus.Properties {
+	return canbus.Properties{FD: true, Bitrate: b.wire.bitrate, DataBitrate: b.wire.dataBitrate}
+}
+
+// Malformed returns how many datagrams to the group were left out because they
+// were no frames.
+func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
+
+// Dropped returns how many datagrams were lost because the reader was too slow and
+// the socket's buffer full. Only Linux tells; elsewhere it is 0.
+func (b *Bus) Dropped() uint64 {
+	select {
+	case <-b.closed:
+		return b.lost.Load()
+	default:
+		return drops(b.rx)
+	}
+}
+
+// Close implements [canbus.Bus].
+func (b *Bus) Close() error {
+	b.once.Do(func() {
+		b.lost.Store(drops(b.rx))
+		close(b.closed)
+		b.rx.Close()
+		b.tx.Close()
+	})
+	return nil
+}
+
+// ReadFrames implements [canbus.Bus]. Datagrams that are no frames are left out,
+// and counted, see [Bus.Malformed].
+func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
+	if len(frames) == 0 {
+		return 0, b.ended()
+	}
+	for {
+		if err := b.ended(); err != nil {
+			return 0, err
+		}
+		datagrams, err := b.in.receive(len(frames))
+		now := time.Now().UnixNano()
+		n := 0
+		for i := range datagrams {
+			d := &datagrams[i]
+			if b.in.source(d) == b.own || !b.in.forGroup(d) {
+				continue
+			}
+			f, err := parseMessage(d.Buffers[0][:d.N])
+			if err != nil {
+				b.malformed.Add(1)
+				continue
+			}
+			f.Timestamp = now
+			frames[n] = f
+			n++
+		}
+		switch {
+		case n > 0:
+			return n, nil
+		case err != nil && b.ended() != nil:
+			return 0, net.ErrClosed
+		case err != nil:
+			return 0, fmt.Errorf("udpmulticast: receive: %w", err)
+		}
+	}
+}
+
+// WriteFrames implements [canbus.Bus]. It waits while the wire is busy. A frame that
+// is not valid (see [canbus.Frame.Validate]) is refused, after those before it were
+// taken; so is one that the system does not send, as where there is no network.
+func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
+	for {
+		n, err := b.TryWriteFrames(frames)
+		if n > 0 || err != nil || len(frames) == 0 {
+			return n, err
+		}
+		if err := b.sleep(b.wire.wait()); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// sleep waits, or until Close.
+func (b *Bus) sleep(d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-b.closed:
+		return net.ErrClosed
+	}
+}
+
+// TryWriteFrames implements [canbus.TryWriter].
+func (b *Bus) TryWriteFrames(frames []canbus.Frame) (int, error) {
+	if err := b.ended(); err != nil {
+		return 0, err
+	}
+	frames = frames[:min(len(frames), batchLen)]
+	for i := range frames {
+		if err := frames[i].Validate(); err != nil {
+			if i == 0 {
+				return 0, err
+			}
+			frames = frames[:i]
+			break
+		}
+	}
+	n, err := b.out.send(frames[:b.wire.admit(frames)])
+	n = max(n, 0) // it may be -1
+	if err != nil && b.ended() != nil {
+		return n, net.ErrClosed
+	}
+	if err != nil {
+		return n, fmt.Errorf("udpmulticast: send: %w", err)
+	}
+	return n, nil
+}
+
+func (b *Bus) ended() error {
+	select {
+	case <-b.closed:
+		return net.ErrClosed
+	default:
+		return nil
+	}
+}
+
+// plainAddr is an address in the form in which addresses compare.
+func plainAddr(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}

@@ -1,0 +1,37 @@
+// Package udpmulticast is a CAN bus made of UDP datagrams to a multicast group: who
+// is in the group is on the bus, in any number of processes, on any operating
+// system, without hardware and without privileges. The format is that of
+// python-can's interface udp_multicast. Importing the package makes
+// [canbus.Open] know the scheme "udp":
+//
+//	import _ "example.com/isotp/canbus/udpmulticast"
+//
+//	c, err := isotpnet.Dial("isotp", "udp:239.74.163.2:43113/7E0:7E8")
+//
+// Names are udp:GROUP:PORT, as udp:239.74.163.2:43113 or
+// udp:[ff15:7079:7468:6f6e:6465:6d6f:6d63:6173]:43113, python-can's own defaults.
+// A network interface may follow the group (udp:239.74.163.2%eth0:43113); without
+// it the system's routes choose one. A bit rate may come last
+// (udp:239.74.163.2:43113@500000).
+//
+// # How far it goes
+//
+// Datagrams are sent with a TTL of 1: they reach the local network and are not
+// routed on. Nothing is encrypted or authenticated: everybody on that network is on
+// the bus.
+//
+// # How fast it is
+//
+// A real bus holds a sender up until each frame is on the wire; UDP does not, and
+// drops what a receiver has no room for. So a Bus sends as a node does on a wire of
+// 1 Mbit/s, and 8 Mbit/s for the data of frames with BRS, which is what a
+// receiver written in Python can take. @500000 is a slower wire, for both phases;
+// @none sends at once: then a message of 4095 bytes to a peer that asks for no
+// pauses may well lose frames.
+//
+// # What it is not
+//
+// A datagram may get lost, and does when a receiver's buffer is full
+// ([Bus.Dropped] counts that on Linux); no frame is acknowledged; there is no
+// arbitration. ISO-TP notices each loss but that of a Single Frame.
+package udpmulticast

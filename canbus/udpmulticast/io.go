@@ -1,0 +1,95 @@
+package udpmulticast
+
+import (
+	"net"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"example.com/isotp/canbus"
+	"golang.org/x/net/ipv4"
+)
+
+// maxDatagram is the longest that UDP has. Where datagrams come one at a time there
+// is room for it, as Windows makes a longer one than there is room for an error.
+const maxDatagram = 1 << 16
+
+// A datagram of both families: ipv6.Message is the same type.
+type datagram = ipv4.Message
+
+// A receiver receives datagrams in batches, where the system has a call for that.
+type receiver struct {
+	read  func([]datagram, int) (int, error)
+	batch []datagram
+	group netip.Addr
+	told  func(oob []byte) net.IP // where a datagram went; nil if it is not told
+}
+
+func (r *receiver) init(read func([]datagram, int) (int, error), group netip.Addr, told func([]byte) net.IP) {
+	count, size := batchLen, 4*maxMessage
+	if runtime.GOOS != "linux" {
+		count, size = 1, maxDatagram
+	}
+	r.read, r.group, r.told = read, group, told
+	r.batch = make([]datagram, count)
+	for i := range r.batch {
+		r.batch[i].Buffers = [][]byte{make([]byte, size)}
+		if told != nil {
+			r.batch[i].OOB = make([]byte, 128)
+		}
+	}
+}
+
+// receive waits for at least one datagram.
+func (r *receiver) receive(most int) ([]datagram, error) {
+	n, err := r.read(r.batch[:min(most, len(r.batch))], 0)
+	if err != nil {
+		return nil, err
+	}
+	return r.batch[:n], nil
+}
+
+// source is where a datagram came from.
+func (r *receiver) source(d *datagram) netip.AddrPort {
+	if a, ok := d.Addr.(*net.UDPAddr); ok {
+		return plainAddr(a.AddrPort())
+	}
+	return netip.AddrPort{}
+}
+
+// forGroup leaves out datagrams that went to the port, but not to the group: to
+// another one that a program on this computer has joined, or to the computer
+// itself.
+func (r *receiver) forGroup(d *datagram) bool {
+	if r.told == nil {
+		return true
+	}
+	to, ok := netip.AddrFromSlice(r.told(d.OOB[:d.NN]))
+	return ok && to.Unmap() == r.group
+}
+
+// A sender sends datagrams in batches.
+type sender struct {
+	write func([]datagram, int) (int, error)
+	batch [batchLen]datagram
+}
+
+func (s *sender) init(write func([]datagram, int) (int, error)) {
+	s.write = write
+	for i := range s.batch {
+		s.batch[i].Buffers = [][]byte{make([]byte, 0, maxMessage)}
+	}
+}
+
+// send sends at least one frame, or none with an error.
+func (s *sender) send(frames []canbus.Frame) (int, error) {
+	if len(frames) == 0 {
+		return 0, nil
+	}
+	now := time.Now()
+	for i := range frames {
+		buf := &s.batch[i].Buffers[0]
+		*buf = appendMessage((*buf)[:0], &frames[i], now)
+	}
+	return s.write(s.batch[:len(frames)], 0)
+}

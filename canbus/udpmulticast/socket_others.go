@@ -1,0 +1,9 @@
+//go:build !linux
+
+package udpmulticast
+
+import "net"
+
+func growReceiveBuffer(c *net.UDPConn, size int) { c.SetReadBuffer(size) }
+
+func drops(*net.UDPConn) uint64 { return 0 }

@@ -1,0 +1,97 @@
+// Package conntest runs the tests of package nettest over connections on any pair
+// of buses.
+package conntest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/bustest"
+	"example.com/isotp/isotpnet"
+	"go.uber.org/goleak"
+	"golang.org/x/net/nettest"
+)
+
+// Run runs nettest.TestConn on connections over the engine, on pairs of buses. On a
+// machine with too much to do a second can pass between two frames: time-outs of
+// the protocol in c that are 0 are a minute here.
+func Run(t *testing.T, newPair bustest.MakePair, c isotpnet.Config) {
+	there := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, there) })
+	for _, d := range []*time.Duration{&c.TransmitTimeout, &c.FlowControlTimeout, &c.ConsecutiveFrameTimeout} {
+		if *d == 0 {
+			*d = time.Minute
+		}
+	}
+	made := 0
+	nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
+		c1, c2, stop, err := Dial(newPair, c)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		// The first two tests end when a Read returns io.EOF, but ISO-TP has no
+		// close: their connections say goodbye to each other.
+		const needEOF = 2
+		if made++; made <= needEOF {
+			return &politeConn{Conn: c1}, &politeConn{Conn: c2}, stop, nil
+		}
+		return c1, c2, stop, nil
+	})
+}
+
+// Dial makes two connections that lead to each other, on a pair of buses, and what
+// closes it all.
+func Dial(newPair bustest.MakePair, c isotpnet.Config) (c1, c2 *isotpnet.Conn, stop func(), err error) {
+	a, b, stopPair, err := newPair()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	stop = func() {
+		for _, closer := range []io.Closer{c1, c2, a, b} {
+			closer.Close()
+		}
+		if stopPair != nil {
+			stopPair()
+		}
+	}
+	dial := func(bus canbus.Bus, address string) *isotpnet.Conn {
+		d := isotpnet.Dialer{Bus: bus, Config: c}
+		conn, dialErr := d.DialAddr(context.Background(), "isotp:user", isotpnet.MustParseAddr(address))
+		err = errors.Join(err, dialErr)
+		return conn
+	}
+	c1, c2 = dial(a, "/7E0:7E8"), dial(b, "/7E8:7E0")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return c1, c2, stop, nil
+}
+
+// A politeConn sends a message to say that it is about to be closed, which the
+// other end's Read takes for the end of the data.
+type politeConn struct {
+	*isotpnet.Conn
+	bye sync.Once
+}
+
+var goodbye = []byte("goodbye")
+
+func (c *politeConn) Read(p []byte) (int, error) {
+	n, info, err := c.ReadMessage(p)
+	if err == nil && info.Size == int64(len(goodbye)) && bytes.Equal(p[:n], goodbye) {
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+func (c *politeConn) Close() error {
+	c.bye.Do(func() { c.Write(goodbye) })
+	return c.Conn.Close()
+}
