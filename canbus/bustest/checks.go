@@ -454,7 +454,7 @@ func closeEndsRead(p *pair) error {
 		return err
 	}
 	if err := p.a.Close(); err != nil {
-		return fmt.Errorf("Close: %w", err)
+		return fmt.Errorf("calling Close: %w", err)
 	}
 	return isClosed("ReadFrames under way", r.end())
 }
@@ -490,7 +490,7 @@ func closeEndsWrite(p *pair) error {
 		runtime.Gosched()
 	}
 	if err := p.a.Close(); err != nil {
-		return fmt.Errorf("Close: %w", err)
+		return fmt.Errorf("calling Close: %w", err)
 	}
 	closed.Store(true)
 	return isClosed("WriteFrames under way", <-ended)
@@ -506,7 +506,7 @@ func isClosed(what string, err error) error {
 func closedBus(p *pair) error {
 	// What was received before may be lost or be read, but then comes the end.
 	if err := p.a.Close(); err != nil {
-		return fmt.Errorf("Close: %w", err)
+		return fmt.Errorf("calling Close: %w", err)
 	}
 	for range 3 {
 		_, err := p.a.ReadFrames(make([]canbus.Frame, 4))
@@ -553,7 +553,7 @@ func closeLeavesTheOther(p *pair) error {
 		return err
 	}
 	if err := p.a.Close(); err != nil {
-		return fmt.Errorf("Close: %w", err)
+		return fmt.Errorf("calling Close: %w", err)
 	}
 	if err := write(p.b, frame(0x200, 2)); err != nil {
 		return fmt.Errorf("after the other end was closed: %w", err)
@@ -571,7 +571,7 @@ func closeManyTimes(p *pair) error {
 	var all error
 	for range closers {
 		if err := <-errs; err != nil {
-			all = fmt.Errorf("Close: %w", err)
+			all = fmt.Errorf("calling Close: %w", err)
 		}
 	}
 	return errors.Join(all, isClosed("ReadFrames under way", r.end()))

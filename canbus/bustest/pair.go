@@ -91,7 +91,7 @@ func (r *reader) until(done func() bool) error {
 	defer r.mu.Unlock()
 	for !done() {
 		if r.err != nil {
-			return fmt.Errorf("ReadFrames, after %d frames and %d echoes: %w", len(r.frames), len(r.echoes), r.err)
+			return fmt.Errorf("reading, after %d frames and %d echoes: %w", len(r.frames), len(r.echoes), r.err)
 		}
 		r.news.Wait()
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/line"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 )
@@ -56,7 +57,7 @@ const (
 // member of a group also what it has sent itself. Other members on the same
 // computer, and in the same process, have other ports.
 type Bus struct {
-	wire wire
+	line line.Line
 	rx   *net.UDPConn
 	tx   *net.UDPConn
 	own  netip.AddrPort // the address of tx
@@ -96,9 +97,9 @@ func open(a address) (*Bus, error) {
 	}
 	b := &Bus{rx: rx, tx: tx, closed: make(chan struct{})}
 	b.own = plainAddr(tx.LocalAddr().(*net.UDPAddr).AddrPort())
-	b.wire.bitrate, b.wire.dataBitrate = defaultBitrate, defaultDataBitrate
+	b.line.Bitrate, b.line.DataBitrate = defaultBitrate, defaultDataBitrate
 	if a.bitrate != 0 {
-		b.wire.bitrate, b.wire.dataBitrate = max(a.bitrate, 0), max(a.bitrate, 0)
+		b.line.Bitrate, b.line.DataBitrate = max(a.bitrate, 0), max(a.bitrate, 0)
 	}
 	if err := b.setup(ifi, a.group.Addr()); err != nil {
 		rx.Close()
@@ -156,7 +157,7 @@ func (b *Bus) setup(ifi *net.Interface, group netip.Addr) error {
 
 // Properties implements [canbus.Describer].
 func (b *Bus) Properties() canbus.Properties {
-	return canbus.Properties{FD: true, Bitrate: b.wire.bitrate, DataBitrate: b.wire.dataBitrate}
+	return canbus.Properties{FD: true, Bitrate: b.line.Bitrate, DataBitrate: b.line.DataBitrate}
 }
 
 // Malformed returns how many datagrams to the group were left out because they
@@ -232,7 +233,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 		if n > 0 || err != nil || len(frames) == 0 {
 			return n, err
 		}
-		if err := b.sleep(b.wire.wait()); err != nil {
+		if err := b.sleep(b.line.Wait()); err != nil {
 			return 0, err
 		}
 	}
@@ -265,7 +266,7 @@ func (b *Bus) TryWriteFrames(frames []canbus.Frame) (int, error) {
 			break
 		}
 	}
-	n, err := b.out.send(frames[:b.wire.admit(frames)])
+	n, err := b.out.send(frames[:b.line.Admit(frames)])
 	n = max(n, 0) // it may be -1
 	if err != nil && b.ended() != nil {
 		return n, net.ErrClosed

@@ -213,20 +213,6 @@ func TestNetworkThatGoesAndComesBack(t *testing.T) {
 	wantNext(t, peer, frame(0x100, 2))
 }
 
-func TestWriteIsNoFasterThanTheWire(t *testing.T) {
-	w := wire{bitrate: 500_000, dataBitrate: 500_000}
-	frames := make([]canbus.Frame, 1000)
-	if n := w.admit(frames); n < 10 || n > 30 { // 52 bits each, 2 ms
-		t.Errorf("%d frames at once", n)
-	}
-	if n := w.admit(frames); n > 20 {
-		t.Errorf("%d more at once", n)
-	}
-	if d := w.wait(); d > 3*time.Millisecond {
-		t.Errorf("waits for %v", d)
-	}
-}
-
 func TestReaderAndWriterEndTogether(t *testing.T) {
 	b := openTest(t, group4+"@10000")
 	var wg sync.WaitGroup

@@ -15,7 +15,8 @@
 // describes all its forms (see isotpnet.Addr). The peer of send vcan0/7E0:7E8 is
 // recv vcan0/7E8:7E0. A bus virtual:NAME lives within one process: there only
 // the demo, and obd --simulate, can use it. udp:239.74.163.2:43113 is a bus of UDP
-// multicast, for processes on any system (see package canbus/udpmulticast).
+// multicast, for processes on any system (see package canbus/udpmulticast);
+// slcan:/dev/ttyACM0@500000 is that of a serial adapter (canbus/slcan).
 //
 // With --stream, and for the proxy, the peer must be this program or package
 // isotpnet too: these are connections of the network isotp-stream.

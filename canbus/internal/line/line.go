@@ -1,0 +1,49 @@
+// Package line is the pace of a CAN bus, for drivers whose medium has none of its
+// own or does not tell when a frame has left.
+package line
+
+import (
+	"sync"
+	"time"
+
+	"example.com/isotp/canbus"
+)
+
+// ahead is how far the line may be behind what was sent. It is longer than the
+// system's timers are late, so that they cost no time.
+const ahead = 2 * time.Millisecond
+
+// A Line takes the time that frames would take on the wire.
+type Line struct {
+	Bitrate, DataBitrate int // as for canbus.WireTime; 0: no time
+
+	mu   sync.Mutex
+	free time.Time // when all that was sent has left
+}
+
+// Admit returns how many of the frames may be sent now.
+func (l *Line) Admit(frames []canbus.Frame) int {
+	if l.Bitrate == 0 {
+		return len(frames)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.free.Before(now) {
+		l.free = now
+	}
+	for i := range frames {
+		if l.free.Sub(now) >= ahead {
+			return i
+		}
+		l.free = l.free.Add(canbus.WireTime(&frames[i], l.Bitrate, l.DataBitrate))
+	}
+	return len(frames)
+}
+
+// Wait returns how long to wait until there is room for more.
+func (l *Line) Wait() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Until(l.free) - ahead/2
+}

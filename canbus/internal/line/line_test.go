@@ -1,0 +1,36 @@
+package line
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/isotp/canbus"
+)
+
+func TestALineIsAsFastAsItsBitrate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := Line{Bitrate: 500_000}
+		frames := make([]canbus.Frame, 64)
+		const count = 10_000
+		start := time.Now()
+		for sent := 0; sent < count; {
+			n := l.Admit(frames[:min(len(frames), count-sent)])
+			if n == 0 {
+				time.Sleep(l.Wait())
+			}
+			sent += n
+		}
+		took := time.Since(start)
+		want := count * canbus.WireTime(&frames[0], l.Bitrate, 0)
+		if took < want-ahead || took > want {
+			t.Errorf("%d frames took %v, on the wire %v", count, took, want)
+		}
+	})
+}
+
+func TestALineWithoutBitrateTakesAll(t *testing.T) {
+	if n := new(Line).Admit(make([]canbus.Frame, 1000)); n != 1000 {
+		t.Errorf("it takes %d of 1000", n)
+	}
+}

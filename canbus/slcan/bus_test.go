@@ -1,0 +1,334 @@
+//go:build !windows
+
+package slcan
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/bustest"
+	"example.com/isotp/canbus/virtual"
+	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/conntest"
+	"github.com/creack/pty"
+	"go.uber.org/goleak"
+	"golang.org/x/term"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// classic has timing registers, so that the Bus does not know a bit rate to keep to.
+var classic = Options{Registers: "031C"}
+
+// A master is the other end of a serial line that openPty has made. It holds its
+// port open, or what the line is read would fail until somebody else does.
+type master struct {
+	*os.File
+	tty *os.File
+}
+
+func (m *master) Close() error {
+	m.tty.Close()
+	return m.File.Close()
+}
+
+// openPty makes a serial line: a port that Open opens, and its other end.
+func openPty() (name string, other *master, err error) {
+	ptm, tty, err := pty.Open()
+	if err != nil {
+		return "", nil, err
+	}
+	// A File of its own, whose Close ends a Write that waits.
+	fd, err := syscall.Dup(int(ptm.Fd()))
+	ptm.Close()
+	if err == nil {
+		err = syscall.SetNonblock(fd, true)
+	}
+	if err != nil {
+		tty.Close()
+		return "", nil, err
+	}
+	other = &master{os.NewFile(uintptr(fd), "ptmx"), tty}
+	// Raw from the beginning: the other end shall not hear its own words.
+	if _, err := term.MakeRaw(int(tty.Fd())); err != nil {
+		other.Close()
+		return "", nil, err
+	}
+	return tty.Name(), other, nil
+}
+
+// pair makes two buses, on a line and an adapter each, on one virtual bus.
+func pair(o Options, bend func(*adapter)) bustest.MakePair {
+	return func() (a, b canbus.Bus, stop func(), err error) {
+		n, err := virtual.New(virtual.Options{})
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		var buses [2]*Bus
+		var adapters [2]*adapter
+		for i := range buses {
+			name, other, err := openPty()
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			tap, err := n.Tap()
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			adapters[i] = &adapter{line: other, bus: tap}
+			bend(adapters[i])
+			adapters[i].start()
+			if buses[i], err = Open(name, o); err != nil {
+				return nil, nil, nil, err
+			}
+		}
+		return &reporting{buses[0], adapters[0]}, buses[1], func() {
+			adapters[0].stop()
+			adapters[1].stop()
+			n.Close()
+		}, nil
+	}
+}
+
+// A reporting bus can have its adapter report an error.
+type reporting struct {
+	*Bus
+	adapter *adapter
+}
+
+func TestBusConforms(t *testing.T) {
+	for name, c := range map[string]struct {
+		options Options
+		bend    func(*adapter)
+	}{
+		"Classic":    {classic, func(*adapter) {}},
+		"FD":         {Options{Bitrate: 1_000_000, DataBitrate: 5_000_000}, func(*adapter) {}},
+		"Mute":       {classic, func(a *adapter) { a.mute = true }},
+		"Timestamps": {classic, func(a *adapter) { a.timestamps = true }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bustest.TestBus(t, pair(c.options, c.bend), bustest.Options{
+				Report: func(a canbus.Bus) error {
+					a.(*reporting).adapter.say("F80\r")
+					return nil
+				},
+			})
+		})
+	}
+}
+
+func TestConnIsANetConn(t *testing.T) {
+	conntest.Run(t, pair(Options{Registers: "031C", DataBitrate: 5_000_000}, func(*adapter) {}), isotpnet.Config{FD: true})
+}
+
+// openLine makes a Bus with a line that the test holds the other end of, which has
+// answered the commands that set an adapter up.
+func openLine(t *testing.T, o Options) (*Bus, *master) {
+	t.Helper()
+	name, other, err := openPty()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &adapter{line: other, bus: stub{}}
+	set := make(chan struct{})
+	go func() {
+		defer close(set)
+		buf := make([]byte, 1)
+		var text string
+		for !a.did("O") && !a.did("L") {
+			if n, err := other.Read(buf); n == 0 || err != nil {
+				return
+			}
+			if text += string(buf); strings.HasSuffix(text, "\r") {
+				a.execute(strings.TrimSuffix(text, "\r"))
+				text = ""
+			}
+		}
+	}()
+	b, err := Open(name, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-set
+	t.Cleanup(func() { b.Close(); other.Close() })
+	return b, other
+}
+
+// A stub is a bus that nothing goes to.
+type stub struct{}
+
+func (stub) ReadFrames([]canbus.Frame) (int, error)    { return 0, net.ErrClosed }
+func (stub) WriteFrames(b []canbus.Frame) (int, error) { return len(b), nil }
+func (stub) Close() error                              { return nil }
+
+func TestGarbageIsLeftOutAndCounted(t *testing.T) {
+	b, other := openLine(t, classic)
+	want := canbus.Frame{ID: 0x7E8, Len: 2, Data: [64]byte{0x01, 0x3E}}
+	io.WriteString(other, "8\xFF\x00t7E82013E\r"+ // the end of something
+		"t7E82013E\r"+
+		"t7E89013E\r\r\r\az\rZ\rV1013\rNA123\r"+ // a wrong length, and answers
+		"t"+strings.Repeat("7", 10_000)+"\r"+
+		"t7E82013E\r")
+	for range 2 {
+		var got [1]canbus.Frame
+		if _, err := b.ReadFrames(got[:]); err != nil {
+			t.Fatal(err)
+		}
+		got[0].Timestamp = 0
+		if got[0] != want {
+			t.Errorf("read %v, want %v", got[0], want)
+		}
+	}
+	if b.Malformed() != 3 || b.Refused() != 1 {
+		t.Errorf("Malformed %d, Refused %d; want 3 and 1", b.Malformed(), b.Refused())
+	}
+}
+
+// After a refusal the adapter is asked for its status, and the answer is an error
+// frame.
+func TestRefusalIsReported(t *testing.T) {
+	b, other := openLine(t, classic)
+	io.WriteString(other, "\at1000\r")
+	var got [1]canbus.Frame
+	if _, err := b.ReadFrames(got[:]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.WriteFrames([]canbus.Frame{{ID: 0x123}}); err != nil {
+		t.Fatal(err)
+	}
+	said := make([]byte, 8)
+	if _, err := io.ReadFull(other, said); err != nil || string(said) != "F\rt1230\r" {
+		t.Errorf("written %q, %v", said, err)
+	}
+	io.WriteString(other, "F02\r")
+	if _, err := b.ReadFrames(got[:]); err != nil {
+		t.Fatal(err)
+	}
+	got[0].Timestamp = 0
+	if want := (canbus.Frame{ID: 4, Flags: canbus.ErrorFrame, Len: 8, Data: [64]byte{1: 2}}); got[0] != want {
+		t.Errorf("read %v, want %v", got[0], want)
+	}
+}
+
+func TestAdapterThatRefusesTheBitrate(t *testing.T) {
+	name, other, err := openPty()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &adapter{line: other, bus: stub{}, refuse: "S8"}
+	a.done.Go(a.obey)
+	defer a.stop()
+	_, err = Open(name, Options{Bitrate: 1_000_000})
+	if err == nil || !strings.Contains(err.Error(), "refuses the command S8") {
+		t.Errorf("Open: %v", err)
+	}
+}
+
+// The channel is closed with the Bus, or the adapter would go on acknowledging.
+func TestCloseClosesTheChannel(t *testing.T) {
+	b, other := openLine(t, classic)
+	b.Close()
+	said := make([]byte, 2)
+	if _, err := io.ReadFull(other, said); err != nil || string(said) != "C\r" {
+		t.Errorf("written %q, %v", said, err)
+	}
+}
+
+// The adapter is unplugged in the middle of a message: whoever waits is told, and why.
+func TestAdapterThatVanishes(t *testing.T) {
+	b, other := openLine(t, classic)
+	d := isotpnet.Dialer{Bus: b}
+	conn, err := d.DialContext(t.Context(), "isotp:user", "/7E0:7E8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	errs := make(chan error, 2)
+	wg.Go(func() {
+		_, err := conn.Write(make([]byte, 4000))
+		errs <- err
+	})
+	wg.Go(func() {
+		_, err := conn.Read(make([]byte, 10))
+		errs <- err
+	})
+	first := make([]byte, 22)
+	if _, err := io.ReadFull(other, first); err != nil || !strings.HasPrefix(string(first), "t7E081FA0") {
+		t.Fatalf("written %q, %v", first, err)
+	}
+	other.Close()
+	for range 2 {
+		err := <-errs
+		if lost, ok := errors.AsType[*LostError](err); !ok || !errors.Is(err, net.ErrClosed) || lost.Err == nil {
+			t.Errorf("error %v, want a LostError that is net.ErrClosed", err)
+		}
+	}
+	if _, err := b.ReadFrames(make([]canbus.Frame, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("ReadFrames: %v", err)
+	}
+}
+
+// An adapter that takes nothing more holds up a write, which Close ends.
+func TestAdapterThatStalls(t *testing.T) {
+	b, _ := openLine(t, classic)
+	ended := make(chan error, 1)
+	wrote := make(chan struct{}, 1)
+	go func() {
+		for {
+			if _, err := b.WriteFrames(make([]canbus.Frame, 16)); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case wrote <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	<-wrote
+	b.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("WriteFrames: %v", err)
+	}
+}
+
+// Frames come faster than they are read: the line holds the adapter up.
+func TestFloodHoldsTheAdapterUp(t *testing.T) {
+	b, other := openLine(t, classic)
+	const count = 20_000
+	go func() {
+		for i := range count {
+			f := canbus.Frame{ID: 0x100, Len: 2, Data: [64]byte{byte(i), byte(i >> 8)}}
+			other.Write(appendFrame(nil, &f))
+		}
+	}()
+	buf := make([]canbus.Frame, 50)
+	for n := 0; n < count; {
+		k, err := b.ReadFrames(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range buf[:k] {
+			if i := int(f.Data[0]) | int(f.Data[1])<<8; i != n {
+				t.Fatalf("frame %d after %d", i, n-1)
+			}
+			n++
+		}
+	}
+}
+
+func TestPortThatIsNotThere(t *testing.T) {
+	_, err := canbus.Open("slcan:/dev/no-such-port@500000")
+	if err == nil || !strings.Contains(err.Error(), "/dev/no-such-port") {
+		t.Errorf("Open: %v", err)
+	}
+}
