@@ -535,11 +535,11 @@ func closedBus(p *pair) error {
 			}
 		}
 		if err := p.a.Close(); err != nil {
-			return fmt.Errorf("Close of a closed bus: %w", err)
+			return fmt.Errorf("closing a closed bus: %w", err)
 		}
 	}
 	if d, ok := p.a.(canbus.Describer); ok && d.Properties() != p.properties {
-		return fmt.Errorf("Properties are %+v after Close; they were %+v", d.Properties(), p.properties)
+		return fmt.Errorf("after Close the properties are %+v; they were %+v", d.Properties(), p.properties)
 	}
 	return nil
 }

@@ -187,7 +187,7 @@ func write(bus canbus.Bus, frames ...canbus.Frame) error {
 		frames = frames[n:]
 		switch {
 		case err != nil && !temporary(err):
-			return fmt.Errorf("WriteFrames, with %d frames to go: %w", len(frames), err)
+			return fmt.Errorf("writing, with %d frames to go: %w", len(frames), err)
 		case err != nil:
 			time.Sleep(time.Millisecond) // for the bus to have room
 		case n == 0:

@@ -346,6 +346,9 @@ func (b *Bus) fail(err error) {
 		return
 	default:
 	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF // io.EOF is a bus that ends as it should
+	}
 	b.lost.CompareAndSwap(nil, &LostError{Port: b.name, Err: err})
 	b.end()
 }

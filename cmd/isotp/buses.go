@@ -3,5 +3,6 @@ package main
 // The buses that names can mean, beside those of package isotpnet.
 import (
 	_ "example.com/isotp/canbus/slcan"
+	_ "example.com/isotp/canbus/socketcand"
 	_ "example.com/isotp/canbus/udpmulticast"
 )

@@ -6,6 +6,7 @@
 //	isotp proxy FROM TO          pass connections between TCP and a CAN bus
 //	isotp ecu ADDRESS            simulate ECUs
 //	isotp obd ADDRESS            send a functional request, print the answers of all ECUs
+//	isotp serve-bus BUS          let programs on other computers use a bus of this one
 //	isotp link                   list CAN interfaces, or make a virtual one
 //
 // With --help each tells its flags; those of package isotpnet's Config are the
@@ -16,7 +17,8 @@
 // recv vcan0/7E8:7E0. A bus virtual:NAME lives within one process: there only
 // the demo, and obd --simulate, can use it. udp:239.74.163.2:43113 is a bus of UDP
 // multicast, for processes on any system (see package canbus/udpmulticast);
-// slcan:/dev/ttyACM0@500000 is that of a serial adapter (canbus/slcan).
+// slcan:/dev/ttyACM0@500000 is that of a serial adapter (canbus/slcan);
+// socketcand:HOST:28600/can0 is one of another computer (canbus/socketcand).
 //
 // With --stream, and for the proxy, the peer must be this program or package
 // isotpnet too: these are connections of the network isotp-stream.

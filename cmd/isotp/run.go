@@ -21,6 +21,8 @@ type cli struct {
 	Obd   obdCmd   `cmd:"" help:"Send a functional request, and print the answers of all ECUs."`
 	Link  linkCmd  `cmd:"" help:"List CAN interfaces and what the kernel can do; make a virtual one."`
 
+	ServeBus serveBusCmd `cmd:"" help:"Let programs on other computers use buses of this one."`
+
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
