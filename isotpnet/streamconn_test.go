@@ -182,6 +182,32 @@ func TestWriteDeadlineWithinAMessage(t *testing.T) {
 	})
 }
 
+// A deadline that is set during a Write ends the message under way, and what is left
+// of the Write does not hold up other streams.
+func TestWriteDeadlineSetMeanwhile(t *testing.T) {
+	inStreamBubble(t, virtual.Options{Bitrate: 500_000}, func(t *testing.T, tester, ecu streamEnd) {
+		ln := ecu.listen(t)
+		c := tester.dial(t)
+		acceptStream(t, ln)
+		other, accepted := tester.dial(t), acceptStream(t, ln)
+		written := make(chan error)
+		go func() {
+			_, err := c.Write([]byte(payload(50_000)))
+			written <- err
+		}()
+		time.Sleep(time.Second)
+		start := time.Now()
+		c.SetWriteDeadline(start)
+		wantStreamErr(t, <-written, "write", os.ErrDeadlineExceeded)
+		wantSince(t, start, 0)
+		go func() {
+			other.Write([]byte(payload(20_000)))
+			other.CloseWrite()
+		}()
+		wantReadAll(t, accepted, payload(20_000))
+	})
+}
+
 // The message under way is aborted, and the peer hears of the end at once.
 func TestCloseWhileAMessageIsSent(t *testing.T) {
 	inStreamBubble(t, virtual.Options{Bitrate: 500_000}, func(t *testing.T, tester, ecu streamEnd) {
@@ -200,7 +226,7 @@ func TestCloseWhileAMessageIsSent(t *testing.T) {
 			}
 			got <- string(p)
 		}()
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(1570 * time.Millisecond) // in the middle of a message
 		start := time.Now()
 		dialled.Close()
 		wantStreamErr(t, <-written, "write", net.ErrClosed)

@@ -399,6 +399,31 @@ func TestStreamsOfABusThatFails(t *testing.T) {
 	})
 }
 
+// A message that is given up is the end of its stream, not of the others.
+func TestLostMessageEndsItsStreamOnly(t *testing.T) {
+	var lose atomic.Bool
+	o := virtual.Options{Intercept: func(f *canbus.Frame) virtual.Verdict {
+		if f.Data[0]>>4 == 2 && lose.CompareAndSwap(true, false) { // one Consecutive Frame
+			return virtual.Lose
+		}
+		return virtual.Deliver
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		tester, ecu := newStreamEnds(t, newNetwork(t, o), isotpnet.Config{ReportAborted: true})
+		ln := ecu.listen(t)
+		c, accepted := tester.dial(t), acceptStream(t, ln)
+		other, otherAccepted := tester.dial(t), acceptStream(t, ln)
+		lose.Store(true)
+		wantWrite(t, c, payload(100))
+		for _, c := range []net.Conn{c, accepted} {
+			_, err := c.Read(make([]byte, 1))
+			wantStreamErr(t, err, "read", syscall.ECONNRESET)
+		}
+		wantWrite(t, other, "still here")
+		wantRead(t, otherAccepted, "still here")
+	})
+}
+
 // A bus that ends is no end of a stream.
 func TestStreamsOfABusThatHangsUp(t *testing.T) {
 	noLeaks(t)
