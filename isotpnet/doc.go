@@ -105,7 +105,8 @@
 // [ListenPacket] makes a [PacketConn], a net.PacketConn for any number of peers over
 // one or more addresses of ours: each ReadFrom gives a whole message and whose it is,
 // WriteTo sends to one peer, or to a functional address; what all those answer comes
-// to ReadFrom. A [Listener] for any peer accepts a Conn for each instead. Both work
+// to ReadFrom. A [Listener] for any peer accepts a Conn for each instead, and on
+// isotp-stream every connection of each: http.Serve works there, too. All of it is
 // on the engine.
 //
 // # Errors

@@ -19,8 +19,9 @@ import (
 //	can0/fixed::10        the node 10 and any peer, in normal fixed addressing
 //	can0/fixed::10,func:33  the same ECU, a member of the functional group 33
 //
-// See [Listener]. The net.Listener is a [*Listener], and on "isotp-stream" a
-// [*StreamListener].
+// See [Listener], which the net.Listener is. On "isotp-stream" it is a
+// [*StreamListener]; on a node, or on several pairs, one with a SetDeadline too, which
+// accepts the streams of all peers and ends with its bus. Streams have no groups.
 func Listen(network, address string) (net.Listener, error) {
 	return new(ListenConfig).Listen(context.Background(), network, address)
 }
@@ -108,12 +109,8 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 	if err != nil {
 		return nil, opError(opListen, network, nil, nil, err)
 	}
-	if isStream(network) && len(addrs) == 1 {
-		l, err := lc.ListenStream(ctx, network, addrs[0])
-		if err != nil {
-			return nil, err
-		}
-		return l, nil
+	if isStream(network) {
+		return lc.listenStreams(ctx, network, addrs)
 	}
 	l, err := lc.listen(ctx, network, addrs)
 	if err != nil {

@@ -506,7 +506,7 @@ func TestStreamsOfWhatCannotBe(t *testing.T) {
 		dialer                 isotpnet.Dialer
 	}{
 		{"functional", "isotp-stream:user", "/7DF:", isotpnet.Dialer{}},
-		{"pattern", "isotp-stream:user", "/fixed::10", isotpnet.Dialer{}},
+		{"pattern", "isotp-stream:user", "/obd", isotpnet.Dialer{}},
 		{"listen only", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Config: isotpnet.Config{ListenOnly: true}}},
 		{"messages too short", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Config: isotpnet.Config{MaxSendSize: 6}}},
 		{"Functional", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Functional: isotpnet.MustParseAddr("/7DF:")}},

@@ -45,7 +45,10 @@ func (d *Dialer) dialStream(ctx context.Context, network string, addr Addr) (*St
 	if err := checkStreamNetwork(network); err != nil {
 		return nil, err
 	}
-	if err := checkStreamConfig(&d.Config, addr, d.Functional); err != nil {
+	if err := checkStreamConfig(&d.Config, d.Functional); err != nil {
+		return nil, err
+	}
+	if err := checkStreamPair(addr); err != nil {
 		return nil, err
 	}
 	if err := d.checkAddr(addr); err != nil {
@@ -126,18 +129,24 @@ func checkStreamNetwork(network string) error {
 }
 
 // checkStreamConfig refuses what streams cannot be made of.
-func checkStreamConfig(c *Config, addr, functional Addr) error {
+func checkStreamConfig(c *Config, functional Addr) error {
 	switch {
 	case c.check() != nil:
 		return c.check()
-	case !addr.IsPair():
-		return &net.AddrError{Err: "a stream needs both sides of a pair, as in can0/7E0:7E8", Addr: addr.String()}
 	case functional.IsValid():
 		return &net.AddrError{Err: "a stream has two ends, so there is no functional address for it", Addr: functional.String()}
 	case c.ListenOnly:
 		return &ConfigError{Field: "ListenOnly", Value: true, Want: "a stream cannot be made without sending"}
 	case c.MaxSendSize != 0 && c.MaxSendSize < stream.MinMessage:
 		return &ConfigError{Field: "MaxSendSize", Value: c.MaxSendSize, Want: "a stream needs at least 7"}
+	}
+	return nil
+}
+
+// checkStreamPair refuses addresses that have no two sides.
+func checkStreamPair(addr Addr) error {
+	if !addr.IsPair() {
+		return &net.AddrError{Err: "a stream needs both sides of a pair, as in can0/7E0:7E8", Addr: addr.String()}
 	}
 	return nil
 }

@@ -50,15 +50,29 @@ func (lc *ListenConfig) ListenStream(ctx context.Context, network string, addr A
 	return l, nil
 }
 
+// listenStreams is Listen on one of the networks "isotp-stream".
+func (lc *ListenConfig) listenStreams(ctx context.Context, network string, addrs []Addr) (net.Listener, error) {
+	var l net.Listener
+	var err error
+	if len(addrs) == 1 && !addrs[0].IsPattern() {
+		l, err = lc.listenStream(ctx, network, addrs[0])
+	} else {
+		l, err = lc.listenStreamPeers(ctx, network, addrs)
+	}
+	if err != nil {
+		return nil, opError(opListen, network, nil, textOf(addrs), err)
+	}
+	return l, nil
+}
+
 func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr Addr) (*StreamListener, error) {
 	if err := checkStreamNetwork(network); err != nil {
 		return nil, err
 	}
-	functional := Addr{}
-	if len(lc.Functional) > 0 {
-		functional = lc.Functional[0]
+	if err := checkStreamConfig(&lc.Config, lc.streamGroup()); err != nil {
+		return nil, err
 	}
-	if err := checkStreamConfig(&lc.Config, addr, functional); err != nil {
+	if err := checkStreamPair(addr); err != nil {
 		return nil, err
 	}
 	if err := checkBus(addr, lc.Bus); err != nil {
@@ -87,6 +101,14 @@ func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr A
 	return l, nil
 }
 
+// streamGroup is a group that the listener belongs to, for checkStreamConfig.
+func (lc *ListenConfig) streamGroup() Addr {
+	if len(lc.Functional) > 0 {
+		return lc.Functional[0]
+	}
+	return Addr{}
+}
+
 // listen makes l the listener of a pair that was joined.
 func (l *StreamListener) listen(p *streamPair) error {
 	l.mu.Lock()
@@ -106,7 +128,7 @@ func (l *StreamListener) listen(p *streamPair) error {
 		p.users--
 		return err
 	}
-	p.listener = l
+	p.listener, p.accepted = l, &l.waiting
 	p.proto.Listen(streamBacklog)
 	l.pair, l.backend = p, p.backend.name()
 	return nil
@@ -148,9 +170,7 @@ func (l *StreamListener) accept() (*StreamConn, error) {
 			p.unlock()
 			return nil, os.ErrDeadlineExceeded
 		}
-		if s := p.proto.Accept(); s != nil {
-			p.users++
-			c := newStreamConn(p, s, l.network, l.keep)
+		if c := p.accept(l.network, l.keep); c != nil {
 			p.unlock()
 			return c, nil
 		}
@@ -203,7 +223,7 @@ func (l *StreamListener) lose(p *streamPair) error {
 func (l *StreamListener) stop(p *streamPair) {
 	p.mu.Lock()
 	defer p.unlock()
-	p.listener = nil
+	p.listener, p.accepted = nil, nil
 	p.users--
 	p.proto.StopListening()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/internal/deadline"
 	"example.com/isotp/internal/mux"
 	"example.com/isotp/internal/stream"
 )
@@ -36,6 +37,8 @@ type streamPair struct {
 	opened  chan struct{} // closed when the fields below are set
 	ended   chan struct{} // closed when the pair may be opened anew
 
+	peers *streamPeers // the listener that has admitted it, if one has
+
 	conn    *Conn // err is set if there is none
 	backend streamBackend
 	began   time.Time
@@ -43,9 +46,10 @@ type streamPair struct {
 	mu       sync.Mutex
 	proto    stream.Endpoint
 	listener *StreamListener
-	users    int   // the listener, and the streams that are not closed
-	err      error // why there is no transport any more
-	over     bool  // nobody can join any more
+	accepted *deadline.Signal // the listener's: a stream waits for Accept
+	users    int              // the listener, and the streams that are not closed
+	err      error            // why there is no transport any more
+	over     bool             // nobody can join any more
 
 	sending    bool        // a goroutine is at it
 	sender     *StreamConn // whose message is under way; nil if none or for no stream
@@ -105,10 +109,7 @@ func joinPair(ctx context.Context, network string, key pairKey, config *Config, 
 		streamPairs.Lock()
 		p := streamPairs.open[key]
 		if p == nil {
-			p = &streamPair{
-				key: key, config: *config, network: network, users: 1,
-				opened: make(chan struct{}), ended: make(chan struct{}),
-			}
+			p = newStreamPair(key, network, config)
 			streamPairs.open[key] = p
 			streamPairs.Unlock()
 			return p, p.open(open)
@@ -120,6 +121,14 @@ func joinPair(ctx context.Context, network string, key pairKey, config *Config, 
 		case joined:
 			return p, nil
 		}
+	}
+}
+
+// newStreamPair returns a pair that is not open yet, and has one user.
+func newStreamPair(key pairKey, network string, config *Config) *streamPair {
+	return &streamPair{
+		key: key, config: *config, network: network, users: 1,
+		opened: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
 
@@ -183,6 +192,9 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 		MaxSessions: maxStreams,
 		Random:      rand.Uint32,
 	})
+	if p.peers != nil {
+		p.peers.join(p)
+	}
 	close(p.opened)
 	go p.read()
 	return nil
@@ -233,9 +245,19 @@ func (p *streamPair) wake() {
 			c.ended.Set()
 		}
 	}
-	if p.listener != nil && p.proto.Waiting() > 0 {
-		p.listener.waiting.Set()
+	if p.accepted != nil && p.proto.Waiting() > 0 {
+		p.accepted.Set()
 	}
+}
+
+// accept returns a stream that the peer has opened, nil if there is none. Under mu.
+func (p *streamPair) accept(network string, keep stream.KeepAlive) *StreamConn {
+	s := p.proto.Accept()
+	if s == nil {
+		return nil
+	}
+	p.users++
+	return newStreamConn(p, s, network, keep)
 }
 
 // setTimer has tick called when something is due. Under mu.
@@ -327,17 +349,22 @@ func (p *streamPair) limit(t time.Time) {
 // read is the goroutine that reads the messages.
 func (p *streamPair) read() {
 	buf := make([]byte, stream.MaxMessage)
+	first := true
 	whole := true // no part of a message was read
 	downs := 0
 	for {
 		n, _, end, err := p.backend.receive(buf, false)
 		switch {
 		case err == nil:
+			p.mu.Lock()
 			if whole && end { // longer ones are none of ours
-				p.mu.Lock()
 				p.proto.HandleMessage(p.now(), buf[:n])
-				p.unlock()
 			}
+			if first && p.peers != nil {
+				p.users-- // from now on its streams keep it
+			}
+			first = false
+			p.unlock()
 			whole, downs = end, 0
 		case isLoss(err):
 			// The streams notice themselves whose message it was.
@@ -369,8 +396,8 @@ func (p *streamPair) fail(err error) {
 	p.over = true
 	p.err = err
 	p.proto.Fail(err)
-	if p.listener != nil {
-		p.listener.waiting.Set()
+	if p.accepted != nil {
+		p.accepted.Set()
 	}
 	p.unlock()
 	if !over {
@@ -388,6 +415,9 @@ func (p *streamPair) shut() {
 		p.timer.Stop()
 	}
 	p.mu.Unlock()
+	if p.peers != nil {
+		p.peers.leave(p)
+	}
 	p.conn.Close()
 	p.forget()
 }

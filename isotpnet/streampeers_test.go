@@ -1,0 +1,238 @@
+package isotpnet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/virtual"
+	"example.com/isotp/isotpnet"
+)
+
+func listenStreamPeers(t testing.TB, bus canbus.Bus, address string) net.Listener {
+	t.Helper()
+	lc := isotpnet.ListenConfig{Bus: bus}
+	l, err := lc.Listen(t.Context(), "isotp-stream", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func dialStreamOf(bus canbus.Bus, address string) (net.Conn, error) {
+	d := isotpnet.Dialer{Bus: bus}
+	return d.Dial("isotp-stream", address)
+}
+
+func mustDialStreamOf(t testing.TB, bus canbus.Bus, address string) net.Conn {
+	t.Helper()
+	c, err := dialStreamOf(bus, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// Each of the clients has an address of its own, and connects three times at once.
+func TestHTTPServerOfANodeForAnyPeer(t *testing.T) {
+	noLeaks(t)
+	n := newNetwork(t, virtual.Options{})
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		fmt.Fprintf(w, "%s from %s", body, r.RemoteAddr)
+	})}
+	served := make(chan error, 1)
+	ln := listenStreamPeers(t, newTap(t, n), "/fixed::10")
+	go func() { served <- server.Serve(ln) }()
+
+	var wg sync.WaitGroup
+	for peer := range 8 {
+		peerAddr := fmt.Sprintf("/fixed:10:%02X", 0xA0+peer)
+		tap := newTap(t, n)
+		for i := range 3 {
+			wg.Go(func() {
+				transport := &http.Transport{
+					DisableKeepAlives: true,
+					DialContext: func(context.Context, string, string) (net.Conn, error) {
+						return dialStreamOf(tap, peerAddr)
+					},
+				}
+				ask := strings.Repeat(fmt.Sprint(peer, i), 3000)
+				res, err := (&http.Client{Transport: transport}).Post("http://ecu/", "text/plain", strings.NewReader(ask))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got, err := io.ReadAll(res.Body)
+				res.Body.Close()
+				want := ask + " from " + isotpnet.MustParseAddr(peerAddr).Mirror().String()
+				if string(got) != want || err != nil {
+					t.Errorf("%s: %d bytes ...%.60s, %v; want ...%.60s", peerAddr, len(got), got[max(0, len(got)-60):], err, want[max(0, len(want)-60):])
+				}
+			})
+		}
+	}
+	wg.Wait()
+	server.Close()
+	if err := <-served; err != http.ErrServerClosed {
+		t.Error(err)
+	}
+}
+
+func TestStreamsOfAListOfPairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		ln := listenStreamPeers(t, newTap(t, n), "/7E8:7E0,7E9:7E1")
+		tap := newTap(t, n)
+		for _, address := range []string{"/7E0:7E8", "/7E1:7E9"} {
+			dialled := mustDialStreamOf(t, tap, address)
+			accepted, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { accepted.Close() })
+			if accepted.LocalAddr() != dialled.RemoteAddr() || accepted.RemoteAddr() != dialled.LocalAddr() {
+				t.Errorf("%v - %v and %v - %v", accepted.LocalAddr(), accepted.RemoteAddr(), dialled.LocalAddr(), dialled.RemoteAddr())
+			}
+			wantWrite(t, dialled, "there")
+			wantRead(t, accepted, "there")
+			wantWrite(t, accepted, "and back")
+			wantRead(t, dialled, "and back")
+		}
+	})
+}
+
+// After the streams of a peer are over nothing is kept for it, and it can begin anew.
+func TestPeerThatComesBackAfterItsStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		tap := newTap(t, n)
+		ln := listenStreamPeers(t, tap, "/fixed::10")
+		other := newTap(t, n)
+		for range 3 {
+			dialled := mustDialStreamOf(t, other, "/fixed:10:F1")
+			accepted, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantWrite(t, dialled, "hello")
+			wantRead(t, accepted, "hello")
+			dialled.Close()
+			accepted.Close()
+			synctest.Wait()
+			// The pair is free for messages.
+			c, err := (&isotpnet.Dialer{Bus: other}).Dial("isotp:user", "/fixed:10:F1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// What is no stream's makes a pair for the time of one message.
+func TestMessagesToAListenerOfStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		ln := listenStreamPeers(t, newTap(t, n), "/fixed::10")
+		peer := newNode(t, n)
+		peer.send("18DA10F1#023E00CCCCCCCCCC", "18DA10F2#0102CCCCCCCCCCCC")
+		synctest.Wait()
+		dialled := mustDialStreamOf(t, newTap(t, n), "/fixed:10:F1")
+		accepted, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer accepted.Close()
+		wantWrite(t, dialled, "hello")
+		wantRead(t, accepted, "hello")
+	})
+}
+
+func TestStreamsLiveOnWithoutTheListenerForAnyPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		ln := listenStreamPeers(t, newTap(t, n), "/fixed::10")
+		tap := newTap(t, n)
+		dialled := mustDialStreamOf(t, tap, "/fixed:10:F1")
+		accepted, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer accepted.Close()
+		waits := mustDialStreamOf(t, tap, "/fixed:10:F2")
+		for range 2 {
+			if err := ln.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		wantWrite(t, dialled, "lives on")
+		wantRead(t, accepted, "lives on")
+		if _, err := waits.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("read: %v, want %v", err, syscall.ECONNRESET)
+		}
+		if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("accept: %v, want %v", err, net.ErrClosed)
+		}
+	})
+}
+
+func TestAcceptOfStreamsForAnyPeerHasADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := listenStreamPeers(t, newTap(t, newNetwork(t, virtual.Options{})), "/fixed::10")
+		start := time.Now()
+		ln.(interface{ SetDeadline(time.Time) error }).SetDeadline(start.Add(time.Second))
+		_, err := ln.Accept()
+		wantSince(t, start, time.Second)
+		if err == nil || !err.(net.Error).Timeout() {
+			t.Errorf("accept: %v, want a time-out", err)
+		}
+	})
+}
+
+func TestListenerOfStreamsForAnyPeerEndsWithItsBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tap := newTap(t, newNetwork(t, virtual.Options{}))
+		ln := listenStreamPeers(t, tap, "/fixed::10")
+		tap.Close()
+		for range 2 {
+			if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("accept: %v, want %v", err, net.ErrClosed)
+			}
+		}
+	})
+}
+
+func TestListenersOfStreamsForAnyPeerRefuse(t *testing.T) {
+	tap := newTap(t, newNetwork(t, virtual.Options{}))
+	for address, want := range map[string]string{
+		"/fixed::10,func:33": `listen isotp-stream /fixed::10,func:33: address /func:33: streams are listened for on pairs and on nodes, as in can0/7E0:7E8 or can0/fixed::10`,
+		"/7E8:7E0,7DF":       `listen isotp-stream /7E8:7E0,:7DF: address /:7DF: streams are listened for on pairs and on nodes, as in can0/7E0:7E8 or can0/fixed::10`,
+	} {
+		lc := isotpnet.ListenConfig{Bus: tap}
+		_, err := lc.Listen(t.Context(), "isotp-stream", address)
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", address, err, want)
+		}
+	}
+	const want = `dial isotp-stream /fixed::10: address /fixed::10: a stream needs both sides of a pair, as in can0/7E0:7E8`
+	if _, err := dialStreamOf(tap, "/fixed::10"); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
