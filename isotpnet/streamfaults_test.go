@@ -330,9 +330,16 @@ func init() {
 // A pluggedBus fails with another error than that of a bus closed by its user.
 type pluggedBus struct{ *virtual.Tap }
 
-func (b pluggedBus) ReadFrames(f []canbus.Frame) (int, error) {
-	n, err := b.Tap.ReadFrames(f)
-	if err != nil {
+func (b pluggedBus) ReadFrames(f []canbus.Frame) (int, error) { return unplugged(b.Tap.ReadFrames(f)) }
+func (b pluggedBus) WriteFrames(f []canbus.Frame) (int, error) {
+	return unplugged(b.Tap.WriteFrames(f))
+}
+func (b pluggedBus) TryWriteFrames(f []canbus.Frame) (int, error) {
+	return unplugged(b.Tap.TryWriteFrames(f))
+}
+
+func unplugged(n int, err error) (int, error) {
+	if errors.Is(err, net.ErrClosed) {
 		err = errUnplugged
 	}
 	return n, err
