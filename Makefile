@@ -2,12 +2,13 @@
 # make test          everything that .ci/run checks
 # make kernels       the tests of Linux's CAN sockets, inside three kernels, 20 times
 # make bench         the figures of README.md
-# make bench-kernel   those of Linux's sockets, against a C program
+# make bench-kernel  those of Linux's sockets, against a C program
 # make soak          the tests that CI repeats a few times, 200 times
+# make corpus        keep what fuzzing has found, for the next run to start from
 #
 # All of them install what they need.
 
-.PHONY: demo test kernels bench bench-kernel soak
+.PHONY: demo test kernels bench bench-kernel soak corpus
 
 demo:
 	go run ./cmd/isotp demo
@@ -26,6 +27,9 @@ bench-kernel:
 
 soak:
 	./test/soak
+
+corpus:
+	./test/corpus
 
 # make rename MODULE=github.com/you/isotp   gives the module another path
 .PHONY: rename
