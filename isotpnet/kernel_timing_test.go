@@ -97,7 +97,11 @@ func TestBackendsDoTheSameAtTheSameTime(t *testing.T) {
 				if network == "isotp:kernel" {
 					want = cmp.Or(s.kernel, s.want)
 				}
-				if got := s.run(t, network); !got.is(want) {
+				got := s.run(t, network)
+				for again := 1; again < attempts && got.is(want, hang) && !got.is(want, late); again++ {
+					got = s.run(t, network)
+				}
+				if !got.is(want, late) {
 					t.Errorf("%s:\n%s\nwant\n%s", network, got, want)
 				}
 			}
@@ -125,12 +129,18 @@ func (l *timeline) add(text string) {
 	l.events = append(l.events, timedEvent{at, text})
 }
 
-// late is by how much things may come after their time: the machine's processor is
-// slow. Nothing may come before.
-const late = 15 * time.Millisecond
+const (
+	// late is by how much things may come after their time: the machine's processor
+	// is slow. Nothing may come before.
+	late = 15 * time.Millisecond
+	// Now and then it has something else to do for longer, but not for as long as
+	// changes what happens. What is late because of us is late in every attempt.
+	hang     = 80 * time.Millisecond
+	attempts = 5
+)
 
-// is reports whether what is wanted happened, and nothing else.
-func (l *timeline) is(want string) bool {
+// is reports whether what is wanted happened, at most so late, and nothing else.
+func (l *timeline) is(want string, late time.Duration) bool {
 	events := slices.Clone(l.events)
 	for text := range strings.SplitSeq(want, ", ") {
 		ms, text, _ := strings.Cut(text, " ")
