@@ -94,7 +94,7 @@
 // that their loss would look like a repetition. Who gets more than the limit ends
 // the session with RESET.
 //
-// A receiver sends WINDOW when it has room again for half of its window. A WINDOW
+// A receiver sends WINDOW when it has room again for 3/4 of its window. A WINDOW
 // can be lost: who has had to wait for a second sends PING, and goes on doing so
 // after 1, 2, 4, 8 and then each 15 s.
 //

@@ -98,7 +98,7 @@ func (s *Session) Read(p []byte) (int, error) {
 	n := s.buf.take(p)
 	switch {
 	case n > 0:
-		if !s.peerEnded && s.mayGrant()-s.granted >= uint64(s.endpoint.cfg.Window+1)/2 {
+		if !s.peerEnded && s.mayGrant()-s.granted >= uint64(s.endpoint.cfg.Window)*3/4 {
 			s.want(kindWindow)
 		}
 		return n, nil

@@ -373,7 +373,7 @@ func TestNobodySendsPastTheWindow(t *testing.T) {
 	}
 }
 
-func TestWindowIsSentWhenHalfOfItIsFree(t *testing.T) {
+func TestWindowIsSentWhenThreeQuartersOfItAreFree(t *testing.T) {
 	sc := newScript(t)
 	s := sc.dial()
 	fill := func(n int) {
@@ -381,13 +381,13 @@ func TestWindowIsSentWhenHalfOfItIsFree(t *testing.T) {
 		n += put(p, kindData, s.key|acceptedKey, s.expect, n)
 		sc.e.HandleMessage(sc.now, p[:n])
 	}
-	fill(2047)
-	s.Read(make([]byte, 2047))
-	sc.sends() // the limit would be 0x17: limits are multiples of 256
+	fill(3071)
+	s.Read(make([]byte, 3071))
+	sc.sends() // the limit would be 0x1B: limits are multiples of 256
 	fill(257)
 	s.Read(make([]byte, 1))
-	sc.sends(">WINDOW 0001 1000 00 18")
-	fill(0x1800 - 2047 - 257)
+	sc.sends(">WINDOW 0001 1000 00 1C")
+	fill(0x1C00 - 3071 - 257)
 	if s.Err() != nil {
 		t.Fatal("the window was not to be used to its end")
 	}
@@ -666,7 +666,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 		sa.Offer(a.now, p)
 		for sa.Offered() > 0 {
 			for _, way := range [][2]*script{{a, b}, {b, a}} {
-				n, _ := way[0].e.Poll(a.now, way[0].out[:])
+				n, _ := way[0].e.Poll(way[0].out[:])
 				if n > 0 {
 					way[0].e.Sent(a.now, true, nil)
 					way[1].e.HandleMessage(b.now, way[0].out[:n])
