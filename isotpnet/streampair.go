@@ -2,7 +2,6 @@ package isotpnet
 
 import (
 	"context"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -14,6 +13,7 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/internal/deadline"
+	"example.com/isotp/internal/engine"
 	"example.com/isotp/internal/mux"
 	"example.com/isotp/internal/stream"
 )
@@ -22,7 +22,8 @@ import (
 // of any number of dials, and those that are closed but not yet over. It sends and
 // receives by a backend, like a Conn.
 //
-// One goroutine reads the messages, and hands them to the streams. A Write sends
+// The user backend brings each message, as a [mux.Consumer] is called; of the
+// kernel's one goroutine reads them. A Write sends
 // its own data from the goroutine that called it; what nobody waits for (answers,
 // windows, ends) is sent by a goroutine that lives as long as there is some. Only
 // one of them sends at a time: the one that found sending false. So a stream's
@@ -38,6 +39,7 @@ type streamPair struct {
 	ended   chan struct{} // closed when the pair may be opened anew
 
 	peers *streamPeers // the listener that has admitted it, if one has
+	heard bool         // a message has come; for peers, under mu
 
 	conn    *Conn // err is set if there is none
 	backend streamBackend
@@ -67,9 +69,34 @@ type streamBackend interface {
 	// sendTracked sends a message as send does. handed: the peer may have got it,
 	// whatever the error is.
 	sendTracked(p []byte) (handed bool, err error)
+	// epoch is when the time of its messages begins.
+	epoch() time.Time
+	// consume has all messages given to p.message, and at last an error to p.fail.
+	consume(p *streamPair)
 }
 
 var _ streamBackend = (*userConn)(nil)
+
+func (u *userConn) epoch() time.Time { return u.endpoint.Time(0) }
+
+func (u *userConn) consume(p *streamPair) {
+	if err := u.endpoint.Consume((*streamConsumer)(p)); err != nil {
+		p.fail(err)
+	}
+}
+
+// A streamConsumer is a streamPair of the user backend.
+type streamConsumer streamPair
+
+func (c *streamConsumer) Message(at engine.Time, m []byte, err error) {
+	p := (*streamPair)(c)
+	switch {
+	case err == nil:
+		p.message(stream.Time(at), m)
+	case !isLoss(protocolError(err)):
+		go p.fail(err) // it closes the endpoint
+	}
+}
 
 func (u *userConn) sendTracked(p []byte) (handed bool, err error) {
 	handed, err = u.endpoint.HandOver(u.endpoint.Format(), p)
@@ -81,9 +108,6 @@ const (
 	maxStreams = 1024
 	// streamWindow is how many bytes of each may wait to be read.
 	streamWindow = stream.MaxWindow
-	// maxDowns is how often in a row reading may fail because the interface is
-	// down: the kernel says so once, and then waits for it to be up.
-	maxDowns = 3
 )
 
 // streamPairs are those of this process.
@@ -185,7 +209,8 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 		p.forget()
 		return err
 	}
-	p.conn, p.backend, p.began = conn, conn.backend.(streamBackend), time.Now()
+	p.conn, p.backend = conn, conn.backend.(streamBackend)
+	p.began = p.backend.epoch()
 	p.proto.Init(stream.Config{
 		MaxMessage:  int(min(conn.maxSend, stream.MaxMessage)),
 		Window:      streamWindow,
@@ -196,7 +221,7 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 		p.peers.join(p)
 	}
 	close(p.opened)
-	go p.read()
+	p.backend.consume(p)
 	return nil
 }
 
@@ -211,17 +236,22 @@ func (p *streamPair) forget() {
 func (p *streamPair) now() stream.Time { return stream.Time(time.Since(p.began)) }
 
 // unlock does what is due after something has happened: it wakes, has messages
-// sent and sets the timer. Then it releases mu.
+// sent and sets the timer. Then it releases mu, and shuts the pair if nobody uses it
+// any more.
 func (p *streamPair) unlock() {
+	if unused := p.unlockOnly(); unused {
+		p.shut()
+	}
+}
+
+func (p *streamPair) unlockOnly() (unused bool) {
 	p.wake()
 	p.startSending()
 	p.setTimer()
-	unused := p.users == 0 && p.proto.Sessions() == 0 && !p.sending && !p.over
+	unused = p.users == 0 && p.proto.Sessions() == 0 && !p.sending && !p.over
 	p.over = p.over || unused
 	p.mu.Unlock()
-	if unused {
-		p.shut()
-	}
+	return unused
 }
 
 // wake wakes those who wait for what has happened. Under mu.
@@ -315,7 +345,7 @@ func (p *streamPair) sendOthers() {
 // transmit sends the next message: c's data, or with nil something else. It is
 // called with mu, by the one who has set sending.
 func (p *streamPair) transmit(c *StreamConn) error {
-	n, s := p.proto.Poll(p.now(), p.out[:])
+	n, s := p.proto.Poll(p.out[:])
 	p.sender = c
 	var deadline time.Time
 	if c != nil {
@@ -346,41 +376,28 @@ func (p *streamPair) limit(t time.Time) {
 	}
 }
 
-// read is the goroutine that reads the messages.
-func (p *streamPair) read() {
-	buf := make([]byte, stream.MaxMessage)
-	first := true
-	whole := true // no part of a message was read
-	downs := 0
-	for {
-		n, _, end, err := p.backend.receive(buf, false)
-		switch {
-		case err == nil:
-			p.mu.Lock()
-			if whole && end { // longer ones are none of ours
-				p.proto.HandleMessage(p.now(), buf[:n])
-			}
-			if first && p.peers != nil {
-				p.users-- // from now on its streams keep it
-			}
-			first = false
-			p.unlock()
-			whole, downs = end, 0
-		case isLoss(err):
-			// The streams notice themselves whose message it was.
-		case errors.Is(err, syscall.ENETDOWN) && downs < maxDowns:
-			downs++
-			p.mu.Lock()
-			p.proto.Fail(err)
-			p.unlock()
-		default:
-			p.fail(err)
-			return
-		}
+// message takes a message. It does not wait for anything, nor shut the pair itself.
+func (p *streamPair) message(at stream.Time, m []byte) {
+	p.mu.Lock()
+	p.proto.HandleMessage(at, m)
+	if !p.heard && p.peers != nil {
+		p.users-- // from now on its streams keep it
+	}
+	p.heard = true
+	if unused := p.unlockOnly(); unused {
+		go p.shut()
 	}
 }
 
-// isLoss reports whether an error of reading says that a message was lost.
+// down ends the streams, but not the pair.
+func (p *streamPair) down(err error) {
+	p.mu.Lock()
+	p.proto.Fail(err)
+	p.unlock()
+}
+
+// isLoss reports whether an error of reading says that a message was lost: the
+// streams notice themselves whose it was.
 func isLoss(err error) bool {
 	_, aborted := err.(*ProtocolError) // with Config.ReportAborted
 	return aborted || err == ErrOverrun

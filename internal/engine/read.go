@@ -76,6 +76,26 @@ func (e *Engine) readable(m *message) bool {
 // Readable reports whether Read and ReadWhole have something to return.
 func (e *Engine) Readable() bool { return e.readable(e.queue.first()) }
 
+// First returns the bytes of the first message, all of them and without taking
+// them out. They are good until RemoveFirst, which must follow if ok is true. It is
+// for engines with ReadMessages; the rest is as of Read.
+func (e *Engine) First() (p []byte, info Info, why Code, ok bool) {
+	m := e.queue.first()
+	if !e.readable(m) {
+		return nil, Info{}, OK, false
+	}
+	if m.unread() == 0 {
+		return nil, Info{}, m.fail, true
+	}
+	return m.buf[m.read:], m.info, OK, true
+}
+
+// RemoveFirst takes the message out that First has returned.
+func (e *Engine) RemoveFirst() {
+	e.queue.pop()
+	e.roomMade()
+}
+
 // ReadWhole is Read that takes the first message out, however much of it fits in
 // p. What does not is lost, but with grow a longer p is made for it. It is for
 // engines with ReadMessages.

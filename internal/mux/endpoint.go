@@ -50,6 +50,8 @@ type Endpoint struct {
 	host   *host   // that has made it for a peer, else nil
 	member *member // if it is one of Peers, else nil
 
+	consumption *consumption // if it has a Consumer, else nil
+
 	readDeadline, writeDeadline deadline.Deadline
 	readTurn, sendTurn          deadline.Turn
 	readable, sent              deadline.Signal
@@ -259,9 +261,12 @@ func (ep *Endpoint) Stats() engine.Stats {
 func (ep *Endpoint) wake() {
 	ev := ep.engine.TakeEvents()
 	if ev&engine.Readable != 0 {
-		if ep.member != nil {
+		switch {
+		case ep.member != nil:
 			ep.member.peers.wake(ep)
-		} else {
+		case ep.consumption != nil:
+			ep.consume()
+		default:
 			ep.readable.Set()
 		}
 	}
@@ -275,6 +280,9 @@ func (ep *Endpoint) wake() {
 func (ep *Endpoint) fail(err error) {
 	ep.err = err
 	ep.readable.Set()
+	if ep.consumption != nil {
+		ep.consume()
+	}
 }
 
 // failSend ends the transmission that the frame of that number belongs to, if one

@@ -238,10 +238,13 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 		close(w.idle)
 		w.idle = nil
 	}
-	report := m.reports.wanted()
+	report, consume := m.reports.wanted(), m.consumers.wanted()
 	m.mu.Unlock()
 	if report {
 		m.reports.run(&m.mu)
+	}
+	if consume {
+		m.consumers.run(m)
 	}
 	return done
 }

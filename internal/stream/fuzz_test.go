@@ -66,7 +66,7 @@ func FuzzStream(f *testing.F) {
 				e.Listen(int(arg) % 3)
 			}
 			for i := 0; ; i++ {
-				n, _ := e.Poll(now, out)
+				n, _ := e.Poll(out)
 				if n == 0 {
 					break
 				}

@@ -146,7 +146,7 @@ func (m *model) read(x *side) {
 // send takes a message from an end, and has it handed over or not.
 func (m *model) send(end int) (sent bool) {
 	e := &m.ends[end]
-	n, s := e.Poll(m.now, m.out[:])
+	n, s := e.Poll(m.out[:])
 	if n == 0 {
 		return false
 	}

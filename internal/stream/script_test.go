@@ -92,7 +92,7 @@ func (sc *script) gets(messages ...string) {
 
 // poll returns the next message, "" if there is none.
 func (sc *script) poll() string {
-	n, _ := sc.e.Poll(sc.now, sc.out[:])
+	n, _ := sc.e.Poll(sc.out[:])
 	if n == 0 {
 		return ""
 	}

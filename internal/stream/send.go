@@ -14,6 +14,7 @@ type flight struct {
 	busy    bool
 	session *Session // of DATA and END, else nil
 	data    int      // bytes of the stream; 0: END
+	accepts *Session // of ACCEPT, else nil
 }
 
 // A line is a queue of sessions. Those that have nothing to send any more are
@@ -69,7 +70,7 @@ func (e *Endpoint) Pending() (*Session, bool) {
 // bytes, and returns its length, 0 if there is none: control messages first, then
 // one DATA or END of each session in turn, which it returns. Sent must be called
 // before the next Poll.
-func (e *Endpoint) Poll(now Time, b []byte) (int, *Session) {
+func (e *Endpoint) Poll(b []byte) (int, *Session) {
 	if e.flight.busy {
 		return 0, nil
 	}
@@ -83,7 +84,7 @@ func (e *Endpoint) Poll(now Time, b []byte) (int, *Session) {
 		e.flight = flight{busy: true}
 		e.urgent.pop()
 		s.inUrgent = false
-		n := s.pollControl(now, b)
+		n := s.pollControl(b)
 		s.queueControl()
 		return n, nil
 	}
@@ -103,6 +104,10 @@ func (e *Endpoint) Poll(now Time, b []byte) (int, *Session) {
 func (e *Endpoint) Sent(now Time, handed bool, err error) {
 	f := e.flight
 	e.flight = flight{}
+	if s := f.accepts; s != nil {
+		s.base, s.unconfirmed = now, true
+		s.schedule()
+	}
 	s := f.session
 	if s == nil {
 		return
@@ -230,7 +235,7 @@ func (s *Session) pollStream(b []byte) int {
 }
 
 // pollControl writes one of the control messages that are wanted. At least one is.
-func (s *Session) pollControl(now Time, b []byte) int {
+func (s *Session) pollControl(b []byte) int {
 	k := kindOpen
 	for s.wanted>>k&1 == 0 {
 		k++
@@ -245,8 +250,7 @@ func (s *Session) pollControl(now Time, b []byte) int {
 	case kindOpen, kindAccept:
 		b[n], b[n+1] = version, byte(s.endpoint.cfg.Window/windowUnit)
 		if k == kindAccept {
-			s.base, s.unconfirmed = now, true
-			s.schedule()
+			s.endpoint.flight.accepts = s
 		}
 		return n + 2
 	case kindPing:

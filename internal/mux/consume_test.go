@@ -1,0 +1,218 @@
+package mux
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/engine"
+)
+
+// A consumer remembers what it was given.
+type consumer struct {
+	mu    sync.Mutex
+	given []string
+	on    func(p []byte, err error) // called too, where not nil
+}
+
+func (c *consumer) Message(_ engine.Time, p []byte, err error) {
+	if c.on != nil {
+		c.on(p, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.given = append(c.given, err.Error())
+		return
+	}
+	c.given = append(c.given, fmt.Sprintf("%X", p))
+}
+
+// want checks what was given, and forgets it.
+func (c *consumer) want(t *testing.T, given ...string) {
+	t.Helper()
+	synctest.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Equal(c.given, given) {
+		t.Errorf("the consumer was given %q, want %q", c.given, given)
+	}
+	c.given = nil
+}
+
+func consume(t *testing.T, ep *Endpoint) *consumer {
+	t.Helper()
+	c := new(consumer)
+	if err := ep.Consume(c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestConsumerIsGivenMessages(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		c := consume(t, ep)
+		bus.put(t, "7E8#0101", "7E8#100801020304050A", "7E8#210708")
+		c.want(t, "01", "01020304050A0708")
+		bus.put(t, "7E8#0102")
+		c.want(t, "02")
+	})
+}
+
+func TestConsumerIsGivenWhatHadComeBefore(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		bus.put(t, "7E8#0101", "7E8#0102")
+		consume(t, ep).want(t, "01", "02")
+	})
+}
+
+// The call for one message is not over when the next one comes.
+func TestConsumerIsCalledOneAtATime(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		entered, leave := make(chan struct{}), make(chan struct{})
+		c := &consumer{on: func(p []byte, _ error) {
+			before := bytes.Clone(p)
+			entered <- struct{}{}
+			<-leave
+			if !bytes.Equal(before, p) {
+				t.Errorf("the bytes have changed from %X to %X", before, p)
+			}
+		}}
+		bus.put(t, "7E8#0101")
+		consumed := make(chan error)
+		go func() { consumed <- ep.Consume(c) }()
+		<-entered
+		bus.put(t, "7E8#0102", "7E8#0103")
+		for range 2 {
+			leave <- struct{}{}
+			<-entered
+		}
+		leave <- struct{}{}
+		if err := <-consumed; err != nil {
+			t.Error(err)
+		}
+		c.want(t, "01", "02", "03")
+	})
+}
+
+// What a message takes up in the queue is free after the call, and the clear to
+// send that waited for it goes out.
+func TestConsumingMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		s := pair(0x7E0, 0x7E8)
+		s.Config.HighMark = 100
+		ep := attach(t, own(t, bus), s)
+		bus.put(t, "7E8#1060010203040506") // fills the queue
+		bus.want(t, "7E0#300000")
+		for i := range 13 {
+			bus.put(t, fmt.Sprintf("7E8#2%X01020304050607", (i+1)%16))
+		}
+		bus.put(t, "7E8#1008010203040506")
+		bus.want(t)
+		c := consume(t, ep)
+		synctest.Wait()
+		bus.want(t, "7E0#300000")
+		bus.put(t, "7E8#210708")
+		message := "010203040506" + strings.Repeat("01020304050607", 13)
+		c.want(t, message[:2*0x60], "0102030405060708")
+	})
+}
+
+func TestConsumerIsToldOfAborted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		s := pair(0x7E0, 0x7E8)
+		s.Config.ReportAborted = true
+		ep := attach(t, own(t, bus), s)
+		c := consume(t, ep)
+		for range 2 {
+			bus.put(t, "7E8#1008010203040506")
+			time.Sleep(time.Second)
+			c.want(t, ResultError(engine.TimeoutCr).Error())
+		}
+		bus.put(t, "7E8#0101")
+		c.want(t, "01")
+	})
+}
+
+func TestConsumerIsToldOnceThatTheBusFailed(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		c := consume(t, ep)
+		bus.in <- input{frames: frames(parse(t, "7E8#0101")), err: errBroken}
+		c.want(t, "01", errBroken.Error())
+		ep.Close()
+		c.want(t)
+	})
+}
+
+func TestConsumerOfABusThatHasFailed(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		bus.in <- input{frames: frames(parse(t, "7E8#0101")), err: io.EOF}
+		synctest.Wait()
+		consume(t, ep).want(t, "01", io.EOF.Error())
+	})
+}
+
+func TestNothingIsConsumedAfterClose(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		c := consume(t, ep)
+		ep.Close()
+		bus.put(t, "7E8#0101")
+		c.want(t)
+		if err := ep.Consume(c); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Consume on a closed endpoint: %v", err)
+		}
+	})
+}
+
+// Endpoints of one bus that answer each message with another one, sent by a
+// goroutine, as a consumer must not wait.
+func TestConsumersOfOneBusTalkToEachOther(t *testing.T) {
+	forEachBus(t, func(t *testing.T, bus canbus.Bus) {
+		const last = 50
+		m := own(t, bus)
+		ends := [2]*Endpoint{attach(t, m, pair(0x7E0, 0x7E8)), attach(t, m, pair(0x7E8, 0x7E0))}
+		done := make(chan error, 1)
+		answer := func(ep *Endpoint) *consumer {
+			return &consumer{on: func(p []byte, err error) {
+				n := len(p) + 1
+				switch {
+				case err != nil:
+				case n == last:
+					done <- nil
+				default:
+					go func() {
+						if err := send(ep, message(n)); err != nil {
+							done <- err
+						}
+					}()
+				}
+			}}
+		}
+		for _, ep := range ends {
+			if err := ep.Consume(answer(ep)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := send(ends[0], message(1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		synctest.Wait() // the sender of the last one
+		for _, ep := range ends {
+			ep.Close()
+		}
+	})
+}
