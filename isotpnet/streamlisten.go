@@ -111,6 +111,14 @@ func (lc *ListenConfig) streamGroup() Addr {
 
 // listen makes l the listener of a pair that was joined.
 func (l *StreamListener) listen(p *streamPair) error {
+	if err := l.attach(p); err != nil {
+		return err
+	}
+	p.start()
+	return nil
+}
+
+func (l *StreamListener) attach(p *streamPair) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p.mu.Lock()

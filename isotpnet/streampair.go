@@ -45,6 +45,8 @@ type streamPair struct {
 	backend streamBackend
 	began   time.Time
 
+	starting sync.Once
+
 	mu       sync.Mutex
 	proto    stream.Endpoint
 	listener *StreamListener
@@ -122,8 +124,8 @@ type pairKey struct {
 	addr Addr
 }
 
-// joinPair returns the pair of addresses, which it opens if it is not there. leave
-// must be called when it is no longer needed.
+// joinPair returns the pair of addresses, which it opens if it is not there. Who has
+// joined it is one of its users, and calls start.
 func joinPair(ctx context.Context, network string, key pairKey, config *Config, open func() (*Conn, error)) (*streamPair, error) {
 	if key.bus != nil && !reflect.ValueOf(key.bus).Comparable() {
 		_, err := mux.On(key.bus)
@@ -221,9 +223,12 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 		p.peers.join(p)
 	}
 	close(p.opened)
-	p.backend.consume(p)
 	return nil
 }
+
+// start has messages taken. It is called when those they may be for are there: what
+// the bus has read already comes at once. A second call does nothing.
+func (p *streamPair) start() { p.starting.Do(func() { p.backend.consume(p) }) }
 
 // forget lets the pair be opened anew.
 func (p *streamPair) forget() {

@@ -91,6 +91,7 @@ func (l *streamPeers) admit() {
 			continue
 		}
 		p.open(func() (*Conn, error) { return c, nil })
+		p.start()
 	}
 }
 
