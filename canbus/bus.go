@@ -17,7 +17,11 @@ type Bus interface {
 	// ReadFrames blocks until there is at least one frame, then fills b with
 	// what is there, in the order of the wire, and returns how many. With an
 	// error the frames before it are still good: n may be above 0. An error is
-	// final unless it has a method Temporary() bool that returns true.
+	// final unless it has a method Temporary() bool that returns true. One that
+	// is io.EOF says that no more frames will come: a log is through, all
+	// others on a virtual bus have hung up. It says nothing about any peer:
+	// the connections of package isotpnet fail then, with
+	// io.ErrUnexpectedEOF.
 	ReadFrames(b []Frame) (n int, err error)
 
 	// WriteFrames hands frames over to be sent, in this order, and returns how

@@ -16,6 +16,7 @@ package mux
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -39,6 +40,9 @@ type Mux struct {
 	epoch time.Time
 	pacer *pacer.Pacer
 	onEnd func() // once: the reader has ended
+	// hangsUp: io.EOF of the bus is the other end's Close. Of any other bus it is an
+	// error like all others.
+	hangsUp bool
 
 	mu        sync.Mutex
 	err       error          // why the bus is of no more use
@@ -55,12 +59,13 @@ type Mux struct {
 	filtersOff bool       // everything is received; under filterMu
 }
 
-func newMux(bus canbus.Bus, onEnd func()) *Mux {
+func newMux(bus canbus.Bus, hangsUp bool, onEnd func()) *Mux {
 	m := &Mux{
-		bus:   bus,
-		props: canbus.Properties{FD: true},
-		epoch: time.Now().Add(-1), // an engine.Time of 0 stands for none
-		onEnd: sync.OnceFunc(onEnd),
+		bus:     bus,
+		props:   canbus.Properties{FD: true},
+		epoch:   time.Now().Add(-1), // an engine.Time of 0 stands for none
+		onEnd:   sync.OnceFunc(onEnd),
+		hangsUp: hangsUp,
 	}
 	if d, ok := bus.(canbus.Describer); ok {
 		m.props = d.Properties()
@@ -178,6 +183,7 @@ func (m *Mux) fail(err error) {
 	if m.err != nil {
 		return
 	}
+	err = m.busError(err)
 	m.err = err
 	for ep := m.endpoints; ep != nil; ep = ep.next {
 		ep.fail(err)
@@ -198,6 +204,31 @@ func (m *Mux) abortSends() {
 		m.touch(ep)
 	}
 }
+
+// busError is what endpoints are told of an error of the bus.
+func (m *Mux) busError(err error) error {
+	if !m.hangsUp && errors.Is(err, io.EOF) {
+		return endError{err}
+	}
+	return err
+}
+
+// An endError is that of a bus that has ended with io.EOF. To errors.Is it is
+// io.ErrUnexpectedEOF instead, and all else that it was.
+type endError struct{ err error }
+
+func (e endError) Error() string {
+	if e.err == io.EOF {
+		return "the bus has ended: EOF"
+	}
+	return e.err.Error()
+}
+
+func (e endError) Is(target error) bool {
+	return target == io.ErrUnexpectedEOF || target != io.EOF && errors.Is(e.err, target)
+}
+
+func (e endError) As(target any) bool { return errors.As(e.err, target) }
 
 func temporary(err error) bool {
 	var t interface{ Temporary() bool }

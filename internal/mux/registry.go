@@ -46,7 +46,7 @@ func Open(name string) (m *Mux, release func(), err error) {
 			return
 		}
 		// Once its reader has ended, a bus is of no use to newcomers.
-		b.mux = newMux(bus, func() { b.remove(name) })
+		b.mux = newMux(bus, false, func() { b.remove(name) })
 	})
 	release = sync.OnceFunc(func() { b.release(name) })
 	if b.err != nil {
@@ -86,7 +86,7 @@ func On(bus canbus.Bus) (*Mux, error) {
 	defer registry.Unlock()
 	m := registry.given[bus]
 	if m == nil {
-		m = newMux(bus, func() {
+		m = newMux(bus, false, func() {
 			registry.Lock()
 			defer registry.Unlock()
 			delete(registry.given, bus)
@@ -96,7 +96,8 @@ func On(bus canbus.Bus) (*Mux, error) {
 	return m, nil
 }
 
-// Own returns a new Mux for a bus that nobody else has. Release closes it.
+// Own returns a new Mux for a bus that nobody else has, and whose io.EOF is the
+// other end's Close. Release closes it.
 func Own(bus canbus.Bus) (m *Mux, release func()) {
-	return newMux(bus, func() {}), func() { bus.Close() }
+	return newMux(bus, true, func() {}), func() { bus.Close() }
 }

@@ -370,7 +370,7 @@ func (w *writer) written(now engine.Time, n int, err error) {
 		o := w.owners[w.head]
 		w.head++
 		w.dropOnWay(o)
-		o.endpoint.failSend(now, o.number, err)
+		o.endpoint.failSend(now, o.number, m.busError(err))
 		m.touch(o.endpoint)
 	}
 }
