@@ -256,8 +256,10 @@ func openBus(ctx context.Context, name string, given canbus.Bus) (m *mux.Mux, re
 		return nil, nil, contextError(err)
 	}
 	if given != nil {
-		m, err = mux.On(given)
-		return m, func() {}, err
+		if m, err = mux.On(given); err != nil {
+			return nil, nil, err
+		}
+		return m, m.Begin, nil
 	}
 	if ctx.Done() == nil {
 		return mux.Open(name)

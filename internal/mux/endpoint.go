@@ -162,6 +162,7 @@ func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
 // Attach adds an endpoint to the bus. It is given to made before anything happens
 // to it.
 func (m *Mux) Attach(s *Spec, made func(*Endpoint)) (*Endpoint, error) {
+	defer m.Begin()
 	m.mu.Lock()
 	if m.err != nil {
 		defer m.mu.Unlock()

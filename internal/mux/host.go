@@ -35,6 +35,7 @@ const anyPeers = 256
 
 // addHosts adds the hosts that a list of Spec describes to the bus, all or none.
 func (m *Mux) addHosts(ss []*Spec, k keeper) ([]*host, error) {
+	defer m.Begin()
 	m.mu.Lock()
 	if m.err != nil {
 		defer m.mu.Unlock()

@@ -43,6 +43,10 @@ type Mux struct {
 	// hangsUp: io.EOF of the bus is the other end's Close. Of any other bus it is an
 	// error like all others.
 	hangsUp bool
+	// begun is closed once somebody listens: what is read before waits for him. A
+	// log that is played begins at once.
+	begun     chan struct{}
+	beginOnce sync.Once
 
 	mu        sync.Mutex
 	err       error          // why the bus is of no more use
@@ -66,6 +70,7 @@ func newMux(bus canbus.Bus, hangsUp bool, onEnd func()) *Mux {
 		epoch:   time.Now().Add(-1), // an engine.Time of 0 stands for none
 		onEnd:   sync.OnceFunc(onEnd),
 		hangsUp: hangsUp,
+		begun:   make(chan struct{}),
 	}
 	if d, ok := bus.(canbus.Describer); ok {
 		m.props = d.Properties()
@@ -80,6 +85,10 @@ func newMux(bus canbus.Bus, hangsUp bool, onEnd func()) *Mux {
 
 // Properties are the bus's.
 func (m *Mux) Properties() canbus.Properties { return m.props }
+
+// Begin follows the first attempt to listen, and ends the wait for it. A second one
+// does nothing.
+func (m *Mux) Begin() { m.beginOnce.Do(func() { close(m.begun) }) }
 
 // Time returns what an engine's time is on the wall clock.
 func (m *Mux) Time(t engine.Time) time.Time { return m.epoch.Add(time.Duration(t)) }
@@ -147,6 +156,9 @@ func (m *Mux) read() {
 	frames := make([]canbus.Frame, batch)
 	for {
 		n, err := m.bus.ReadFrames(frames)
+		if n > 0 {
+			<-m.begun
+		}
 		now := m.now()
 		if err != nil && !temporary(err) {
 			m.onEnd() // first: whoever is told of the error may open the bus anew

@@ -66,6 +66,7 @@ func (b *named) release(name string) {
 	registry.Unlock()
 	if last && b.mux != nil {
 		b.mux.bus.Close()
+		b.mux.Begin()
 	}
 }
 
@@ -77,7 +78,8 @@ func (b *named) remove(name string) {
 	}
 }
 
-// On returns the Mux of a bus that the caller has opened and will close.
+// On returns the Mux of a bus that the caller has opened and will close. Who does not
+// come to listen on it calls Begin.
 func On(bus canbus.Bus) (*Mux, error) {
 	if !reflect.ValueOf(bus).Comparable() {
 		return nil, fmt.Errorf("a %T cannot be compared with other buses; use a pointer", bus)
@@ -99,5 +101,6 @@ func On(bus canbus.Bus) (*Mux, error) {
 // Own returns a new Mux for a bus that nobody else has, and whose io.EOF is the
 // other end's Close. Release closes it.
 func Own(bus canbus.Bus) (m *Mux, release func()) {
-	return newMux(bus, true, func() {}), func() { bus.Close() }
+	m = newMux(bus, true, func() {})
+	return m, func() { bus.Close(); m.Begin() }
 }

@@ -314,3 +314,35 @@ func TestReleaseEndsWhatIsOpen(t *testing.T) {
 		}
 	})
 }
+
+// A bus may have frames at once, as a log that is played has.
+func TestFramesThatAreThereBeforeTheFirstListener(t *testing.T) {
+	for name, listen := range map[string]func(t *testing.T, m *Mux){
+		"an endpoint": func(t *testing.T, m *Mux) {
+			ep := attach(t, m, pair(0x7E0, 0x7E8))
+			if got, err := receive(ep); err != nil || got[0] != 1 {
+				t.Errorf("received % X, %v", got, err)
+			}
+			if _, err := receive(ep); err != io.ErrNoProgress {
+				t.Errorf("Receive: %v", err)
+			}
+		},
+		"nobody": func(t *testing.T, m *Mux) { m.Begin() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				newBuses(t)
+				bus := newFakeBus()
+				bus.in <- input{frames(parse(t, "7E8#0101")), nil}
+				bus.in <- input{nil, io.ErrNoProgress} // the end
+				m, err := On(bus)
+				if err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				listen(t, m)
+				synctest.Wait() // or the reader is left behind
+			})
+		})
+	}
+}
