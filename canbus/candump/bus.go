@@ -1,0 +1,287 @@
+package candump
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/isotp/canbus"
+)
+
+var (
+	_ canbus.Bus       = (*Bus)(nil)
+	_ canbus.Describer = (*Bus)(nil)
+	_ canbus.TryWriter = (*Bus)(nil)
+)
+
+// ErrEnd is the error of ReadFrames behind a log's last frame. It is io.EOF to
+// errors.Is.
+var ErrEnd error = endError{}
+
+type endError struct{}
+
+func (endError) Error() string        { return "candump: the log has ended" }
+func (endError) Is(target error) bool { return target == io.EOF }
+
+// Options say how a log is played. The zero value is its own pace, and all frames.
+type Options struct {
+	// Fast: as fast as the reader reads.
+	Fast bool
+	// Speed is how many seconds of the log pass in one second: above 1 it is played
+	// faster than it was recorded, below 1 slower. 0: 1.
+	Speed float64
+	// Interface: only the frames of this interface; "": all.
+	Interface string
+	// MaxPause is what longer pauses between two frames are made to be, in the time
+	// of the log; 0: as they are.
+	MaxPause time.Duration
+}
+
+func (o *Options) check() error {
+	switch {
+	case !validSpeed(o.Speed):
+		return fmt.Errorf("candump: Speed %v is not above 0, nor 0 for the log's own pace", o.Speed)
+	case o.Fast && o.Speed != 0:
+		return fmt.Errorf("candump: Fast and Speed %v at once (one of them)", o.Speed)
+	case o.MaxPause < 0:
+		return fmt.Errorf("candump: MaxPause %v is negative (0 keeps all pauses)", o.MaxPause)
+	}
+	return nil
+}
+
+// A Bus plays a log. See the package's documentation.
+type Bus struct {
+	lines *lines
+	o     Options
+	pace  pace
+	end   error // final, of ReadFrames
+
+	// What was read from the log, and its turn has not come.
+	next    canbus.Frame
+	waiting bool
+
+	src       io.Reader
+	once      sync.Once
+	closed    chan struct{}
+	malformed atomic.Uint64
+	unheard   atomic.Uint64
+}
+
+// Open opens a log file.
+func Open(file string, o Options) (*Bus, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("candump: %w", err)
+	}
+	b := newBus(f, file, o)
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() || info != nil && info.IsDir() {
+		if err := b.lines.check(); err != nil {
+			f.Close()
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// New plays a log from anywhere, such as a candump -L of another computer. Close
+// closes r if it is an io.Closer, which must end a Read under way. name stands in
+// errors.
+func New(r io.Reader, name string, o Options) (*Bus, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	return newBus(r, name, o), nil
+}
+
+func newBus(r io.Reader, name string, o Options) *Bus {
+	if o.Speed == 0 {
+		o.Speed = 1
+	}
+	return &Bus{
+		lines:  newLines(r, name),
+		o:      o,
+		pace:   pace{speed: o.Speed, maxPause: o.MaxPause},
+		src:    r,
+		closed: make(chan struct{}),
+	}
+}
+
+// Properties implements [canbus.Describer].
+func (b *Bus) Properties() canbus.Properties { return canbus.Properties{FD: true} }
+
+// Malformed returns how many lines were no frames.
+func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
+
+// Unheard returns how many frames were written to the Bus.
+func (b *Bus) Unheard() uint64 { return b.unheard.Load() }
+
+// Close implements [canbus.Bus].
+func (b *Bus) Close() error {
+	b.once.Do(func() {
+		close(b.closed)
+		if c, ok := b.src.(io.Closer); ok {
+			c.Close()
+		}
+	})
+	return nil
+}
+
+func (b *Bus) ended() error {
+	select {
+	case <-b.closed:
+		return net.ErrClosed
+	default:
+		return nil
+	}
+}
+
+// ReadFrames implements [canbus.Bus]. Errors are [ErrEnd], a *[LineError],
+// net.ErrClosed and what the file could not be read for.
+func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
+	if err := b.ended(); err != nil || len(frames) == 0 {
+		return 0, err
+	}
+	if b.end != nil {
+		return 0, b.end
+	}
+	for !b.waiting {
+		if err := b.read(); err != nil {
+			return 0, err
+		}
+	}
+	if !b.o.Fast {
+		if err := b.sleep(b.pace.wait(time.Now())); err != nil {
+			return 0, err
+		}
+	}
+	// The rest of the batch is what is due too, and can be read at once.
+	now := time.Now()
+	for n := 0; ; {
+		frames[n] = b.next
+		b.waiting = false
+		n++
+		for n < len(frames) && !b.waiting && b.lines.ready() {
+			switch err := b.read(); {
+			case err == nil:
+			case temporary(err):
+				return n, err
+			default:
+				return n, nil // it comes again
+			}
+		}
+		if !b.waiting || !b.o.Fast && b.pace.wait(now) > 0 {
+			return n, nil
+		}
+	}
+}
+
+// read reads a line. If it is a frame that is wanted, it is the one that waits.
+func (b *Bus) read() error {
+	f, ifi, err := b.lines.next()
+	var line *LineError
+	switch {
+	case b.ended() != nil:
+		return net.ErrClosed
+	case err == errBlank:
+		return nil
+	case errors.As(err, &line):
+		b.malformed.Add(1)
+		return err
+	case err == io.EOF:
+		b.end = ErrEnd
+		return ErrEnd
+	case err != nil:
+		b.end = err
+		return err
+	case b.o.Interface != "" && ifi != b.o.Interface:
+		return nil
+	}
+	b.pace.pass(f.Timestamp)
+	f.Flags &^= canbus.Echo
+	b.next, b.waiting = f, true
+	return nil
+}
+
+func (b *Bus) sleep(d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-b.closed:
+		return net.ErrClosed
+	}
+}
+
+// WriteFrames implements [canbus.Bus]. It takes the frames, which nobody hears, and
+// counts them. A frame that is not valid (see [canbus.Frame.Validate]) is refused,
+// after those before it were taken.
+func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
+	if err := b.ended(); err != nil {
+		return 0, err
+	}
+	for i := range frames {
+		if err := frames[i].Validate(); err != nil {
+			return i, err
+		}
+		b.unheard.Add(1)
+	}
+	return len(frames), nil
+}
+
+// TryWriteFrames implements [canbus.TryWriter].
+func (b *Bus) TryWriteFrames(frames []canbus.Frame) (int, error) { return b.WriteFrames(frames) }
+
+// A pace says when frames are due. All of it goes by one start and the sum of what
+// lies between the frames since, so that what one frame comes late does not add up.
+type pace struct {
+	speed    float64
+	maxPause time.Duration
+
+	begun  bool
+	start  time.Time // when the first frame was due
+	last   int64     // the time of the frame before, in the log
+	offset int64     // how long after the first one this one comes, in the log's ns
+}
+
+// pass goes on to a frame of this time.
+func (p *pace) pass(timestamp int64) {
+	if !p.begun {
+		p.begun, p.last = true, timestamp
+		return
+	}
+	if pause := timestamp - p.last; pause > 0 { // both are positive: no overflow
+		if p.maxPause > 0 {
+			pause = min(pause, int64(p.maxPause))
+		}
+		p.offset += min(pause, math.MaxInt64-p.offset)
+	}
+	p.last = timestamp
+}
+
+// wait returns how long it is until the frame is due; 0 or less if it is.
+func (p *pace) wait(now time.Time) time.Duration {
+	if p.start.IsZero() {
+		p.start = now
+	}
+	due := p.offset
+	if p.speed != 1 {
+		due = math.MaxInt64
+		if scaled := float64(p.offset) / p.speed; scaled < math.MaxInt64 {
+			due = int64(scaled)
+		}
+	}
+	return time.Duration(due) - now.Sub(p.start)
+}

@@ -1,0 +1,341 @@
+package candump
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"example.com/isotp/canbus"
+)
+
+const (
+	defaultQueueLen = 65536
+	// interval is that of syncs, of attempts while writing fails, and of reports of
+	// lost frames.
+	interval = time.Second
+	// hold is how long frames that are read wait for a write under way to end: what
+	// it writes was not caused by them, but they may be its answer.
+	hold = 10 * time.Millisecond
+)
+
+// RecorderOptions are those of a [Recorder]. The zero value is one file that grows
+// without limit.
+type RecorderOptions struct {
+	// MaxSize is how many bytes a file may have. When the next line would be too
+	// much the file gets a number behind its name, six digits, and a new one is
+	// begun: drive.log.000001 is the oldest. 0: no limit.
+	MaxSize int64
+	// MaxFiles is how many files there may be, the one being written included; the
+	// oldest are removed. 0: no limit. It needs MaxSize.
+	MaxFiles int
+	// Sync is how often the file is synced to the disk, if something was written. 0:
+	// every second; negative: never, which leaves it to the operating system.
+	Sync time.Duration
+	// QueueLen is how many frames may wait in memory; 0: 65536, which are 8 MB.
+	QueueLen int
+	// OnError, if not nil, is told what goes wrong, one error at a time. Frames that
+	// are lost are told of by a *[LostError], at most once a second. It must not
+	// call Close.
+	OnError func(error)
+}
+
+func (o *RecorderOptions) setDefaults() error {
+	switch {
+	case o.MaxSize < 0:
+		return fmt.Errorf("candump: MaxSize %d is negative (0 is no limit)", o.MaxSize)
+	case o.MaxFiles < 0:
+		return fmt.Errorf("candump: MaxFiles %d is negative (0 is no limit)", o.MaxFiles)
+	case o.MaxFiles > 0 && o.MaxSize == 0:
+		return fmt.Errorf("candump: MaxFiles %d without MaxSize (set both)", o.MaxFiles)
+	case o.QueueLen < 0:
+		return fmt.Errorf("candump: QueueLen %d is negative (0 means %d)", o.QueueLen, defaultQueueLen)
+	}
+	if o.QueueLen == 0 {
+		o.QueueLen = defaultQueueLen
+	}
+	return nil
+}
+
+// Stats count frames.
+type Stats struct {
+	Recorded uint64 // the operating system has them
+	Waiting  int    // in memory
+	Lost     uint64 // not recorded
+}
+
+// A LostError tells of frames that were not recorded.
+type LostError struct {
+	Frames uint64
+	Err    error // why
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("candump: %d frames were not recorded: %v", e.Frames, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *LostError) Unwrap() error { return e.Err }
+
+var (
+	errQueueFull = errors.New("writing is too slow, or fails, and the queue is full")
+	errClosed    = errors.New("the recorder was closed")
+)
+
+// A Recorder writes a log. It is safe for concurrent use, by any number of buses.
+type Recorder struct {
+	o    RecorderOptions
+	log  *logFile
+	kick chan struct{} // something has changed
+	over chan struct{} // Close was called
+	done chan struct{} // the scribe has ended
+	once sync.Once
+
+	mu      sync.Mutex
+	queue   []record // by seq
+	held    int      // frames that the scribe has taken and not yet written
+	seq     uint64
+	writes  []write   // under way
+	taken   uint64    // the highest seq that the scribe has taken
+	takenAt time.Time // when
+	stats   Stats
+	why     error   // of the last frames that were lost
+	news    []error // for OnError
+	ended   bool
+	last    error // of the end
+}
+
+// A record is a frame that is to be recorded.
+type record struct {
+	seq   uint64
+	frame canbus.Frame
+	bus   string
+}
+
+// A write is a call under way that writes to a bus. What it takes stands in the log
+// before all that was read since it began.
+type write struct {
+	seq   uint64
+	begun time.Time
+}
+
+// Create begins a log, or goes on with one that is there already. Half a line at its
+// end, as a crash may leave it, is cut off and reported. A file that is no log is
+// not touched. If the file is moved or deleted meanwhile, that is noticed at the next
+// sync, reported, and a new one is begun. No two Recorders can write one file.
+func Create(file string, o RecorderOptions) (*Recorder, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	log := &logFile{path: file, maxSize: o.MaxSize, maxFiles: o.MaxFiles, noSync: o.Sync < 0, rename: os.Rename}
+	cut, err := log.begin()
+	if err != nil {
+		return nil, err
+	}
+	return newRecorder(log, o, cut), nil
+}
+
+// NewRecorder writes a log to w, as a pipe to another program. It does not close w.
+// MaxSize, MaxFiles and Sync are for files: they must be 0.
+func NewRecorder(w io.Writer, o RecorderOptions) (*Recorder, error) {
+	if o.MaxSize != 0 || o.MaxFiles != 0 || o.Sync != 0 {
+		return nil, fmt.Errorf("candump: MaxSize %d, MaxFiles %d and Sync %v are for files, see Create", o.MaxSize, o.MaxFiles, o.Sync)
+	}
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	return newRecorder(&logFile{w: w}, o, nil), nil
+}
+
+func newRecorder(log *logFile, o RecorderOptions, news error) *Recorder {
+	r := &Recorder{
+		o:    o,
+		log:  log,
+		kick: make(chan struct{}, 1),
+		over: make(chan struct{}),
+		done: make(chan struct{}),
+	}
+	log.report = r.tell
+	if news != nil {
+		r.tell(news)
+	}
+	go (&scribe{Recorder: r}).run()
+	return r
+}
+
+// Record records frames of a bus of that name, in which spaces become _. A frame
+// without a Timestamp gets the time of now. One that is not valid (see
+// [canbus.Frame.Validate]; but error frames are) is lost, and counted. Record never
+// waits for the disk.
+func (r *Recorder) Record(frames []canbus.Frame, bus string) {
+	if len(frames) == 0 {
+		return
+	}
+	bus = busName(bus)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seq++
+	now := time.Now().UnixNano()
+	for len(frames) > 0 {
+		good, bad := valid(frames)
+		added := r.insert(r.seq, good)
+		for i := range added {
+			added[i].frame, added[i].bus = frames[i], bus
+			if frames[i].Timestamp == 0 {
+				added[i].frame.Timestamp = now
+			}
+		}
+		if bad != nil {
+			r.lose(1, bad)
+			good++
+		}
+		frames = frames[good:]
+	}
+}
+
+// valid returns how many frames can be recorded, and what is wrong with the next.
+func valid(frames []canbus.Frame) (int, error) {
+	for i := range frames {
+		f := frames[i]
+		if f.Has(canbus.ErrorFrame) {
+			f.Flags = canbus.Extended // the error class has up to 29 bits
+		}
+		if err := f.Validate(); err != nil {
+			return i, err
+		}
+	}
+	return len(frames), nil
+}
+
+// busName makes a name one word.
+func busName(name string) string {
+	if strings.ContainsFunc(name, unicode.IsSpace) {
+		return strings.Join(strings.Fields(name), "_")
+	}
+	return name
+}
+
+// begin precedes a call that writes to a bus.
+func (r *Recorder) begin() (seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seq++
+	r.writes = append(r.writes, write{r.seq, time.Now()})
+	return r.seq
+}
+
+// end follows it, and records what it has written.
+func (r *Recorder) end(seq uint64, frames []canbus.Frame, bus string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := 0
+	for r.writes[i].seq != seq {
+		i++
+	}
+	at := r.writes[i].begun
+	r.writes = append(r.writes[:i], r.writes[i+1:]...)
+	if r.taken > seq && at.Before(r.takenAt) {
+		at = r.takenAt // the call took so long that others were not held
+	}
+	if earliest := time.Now().Add(-hold); at.Before(earliest) {
+		at = earliest
+	}
+	added := r.insert(seq, len(frames))
+	for i := range added {
+		added[i].frame, added[i].bus = frames[i], bus
+		added[i].frame.Timestamp = at.UnixNano()
+		added[i].frame.Flags |= canbus.Echo
+	}
+	r.wake() // others may have been held
+}
+
+// insert makes room for n frames in the queue, or for as many as there is, and counts
+// the others as lost. Under mu.
+func (r *Recorder) insert(seq uint64, n int) []record {
+	if n == 0 {
+		return nil
+	}
+	old := len(r.queue)
+	room := r.o.QueueLen - r.held - old
+	switch {
+	case r.ended:
+		room = 0
+		r.lose(n, errClosed)
+	case room < n:
+		room = max(room, 0)
+		r.lose(n-room, errQueueFull)
+	default:
+		room = n
+	}
+	if room > 0 {
+		r.queue = append(r.queue, make([]record, room)...)
+	}
+	i := old
+	for i > 0 && r.queue[i-1].seq > seq {
+		i--
+	}
+	copy(r.queue[i+room:], r.queue[i:old])
+	added := r.queue[i : i+room]
+	for k := range added {
+		added[k].seq = seq
+	}
+	r.wake()
+	return added
+}
+
+func (r *Recorder) wake() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// lose counts lost frames. Under mu.
+func (r *Recorder) lose(n int, why error) {
+	r.stats.Lost += uint64(n)
+	r.why = why
+}
+
+// tell has OnError told.
+func (r *Recorder) tell(err error) {
+	const most = 100 // OnError may be slow
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.news) < most {
+		r.news = append(r.news, err)
+	}
+	r.wake()
+}
+
+// Stats returns what was counted.
+func (r *Recorder) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.stats
+	s.Waiting = len(r.queue) + r.held
+	return s
+}
+
+// Close writes what waits, syncs it, unless Sync is negative, and closes the file.
+// What cannot be written now is lost. Close waits for the disk. Its error is a
+// *[LostError] if frames were lost at any time. Buses that are wrapped go on; frames
+// that come after are lost, and counted. A second Close returns the same.
+func (r *Recorder) Close() error {
+	r.once.Do(func() {
+		r.mu.Lock()
+		r.ended = true
+		r.mu.Unlock()
+		close(r.over)
+	})
+	<-r.done
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stats.Lost > 0 {
+		return &LostError{r.stats.Lost, r.why}
+	}
+	return r.last
+}
