@@ -19,7 +19,9 @@
 //
 // Names are candump:FILE. What may follow:
 //
-//	,fast           as fast as the reader reads; without it at the log's own pace
+//	,fast           as fast as the reader reads, which in package isotpnet may be
+//	                faster than messages are: see ErrOverrun and Config.ReadBuffer
+//	                there; without it at the log's own pace
 //	,speed=10       ten times as fast as the log's own pace; 0.1: slower
 //	,interface=can1 the frames of this interface only; a log may hold several
 //	,maxpause=5s    make longer pauses as short as this, in the log's time

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -297,7 +298,7 @@ func TestFileSmallerThanALine(t *testing.T) {
 
 func TestRotatesUnderLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.log")
-	const buses, each = 4, 3000
+	const buses, each = 4, 1000
 	r := create(t, path, RecorderOptions{MaxSize: 20_000, Sync: -1})
 	var writers sync.WaitGroup
 	for bus := range buses {
@@ -535,4 +536,55 @@ func TestFramesAfterCloseAreLost(t *testing.T) {
 	if got, want := r.Stats(), (Stats{Lost: 2}); got != want {
 		t.Errorf("Stats are %+v, want %+v", got, want)
 	}
+}
+
+// An endlessWriter always brings more to write.
+type endlessWriter struct {
+	r    *Recorder
+	stop atomic.Bool
+}
+
+func (w *endlessWriter) Write(p []byte) (int, error) {
+	if !w.stop.Load() {
+		w.r.Record(numbered(1), "can0")
+	}
+	return len(p), nil
+}
+
+func TestLossesAreToldUnderLoad(t *testing.T) {
+	var w endlessWriter
+	told := make(chan error, 1)
+	r, err := NewRecorder(&w, RecorderOptions{OnError: func(err error) { told <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.r = r
+	r.Record([]canbus.Frame{at(t, 1, "001#"), {ID: 0x800}}, "can0")
+	if e, ok := (<-told).(*LostError); !ok || e.Frames != 1 {
+		t.Errorf("OnError was told %v", e)
+	}
+	w.stop.Store(true)
+	r.Close()
+}
+
+// With nothing left to write there is nothing to try again.
+func TestErrorBehindTheLastByte(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w flakyWriter
+		var errs errorList
+		r, err := NewRecorder(&w, RecorderOptions{OnError: errs.add})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.set(syscall.EIO, 3*numberedLine)
+		r.Record(numbered(3), "can0")
+		time.Sleep(10 * interval)
+		if got, want := r.Stats(), (Stats{Recorded: 3}); got != want {
+			t.Errorf("Stats are %+v, want %+v", got, want)
+		}
+		if told := errs.take(); len(told) != 1 || !errors.Is(told[0], syscall.EIO) {
+			t.Errorf("OnError was told %v", told)
+		}
+		closeRecorder(t, r)
+	})
 }

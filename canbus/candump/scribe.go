@@ -31,15 +31,17 @@ func (s *scribe) run() {
 			over = true
 		default:
 		}
-		for s.write(over) {
-		}
-		s.sync(over)
-		if over {
+		more := s.write(over)
+		if over && !more {
+			s.sync(true)
 			s.finish()
-		}
-		s.inform(over)
-		if over {
+			s.inform(true)
 			return
+		}
+		s.sync(false)
+		s.inform(false)
+		if more {
+			continue
 		}
 		timer.Reset(s.wait())
 		select {
@@ -79,8 +81,10 @@ func (s *scribe) write(over bool) bool {
 	}
 	s.retryAt = time.Time{}
 	if err != nil {
-		s.retryAt = now.Add(interval)
 		s.tell(err)
+		if len(s.batch) > 0 {
+			s.retryAt = now.Add(interval)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
