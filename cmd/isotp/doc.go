@@ -7,6 +7,8 @@
 //	isotp ecu ADDRESS            simulate ECUs
 //	isotp obd ADDRESS            send a functional request, print the answers of all ECUs
 //	isotp serve-bus BUS          let programs on other computers use a bus of this one
+//	isotp record BUS FILE        record a bus to a log file, as candump -l does
+//	isotp replay FILE BUS        send the frames of a log file on a bus
 //	isotp link                   list CAN interfaces, or make a virtual one
 //
 // With --help each tells its flags; those of package isotpnet's Config are the
@@ -18,7 +20,9 @@
 // the demo, and obd --simulate, can use it. udp:239.74.163.2:43113 is a bus of UDP
 // multicast, for processes on any system (see package canbus/udpmulticast);
 // slcan:/dev/ttyACM0@500000 is that of a serial adapter (canbus/slcan);
-// socketcand:HOST:28600/can0 is one of another computer (canbus/socketcand).
+// socketcand:HOST:28600/can0 is one of another computer (canbus/socketcand);
+// candump:FILE is a recorded one (canbus/candump): a recv without --count ends with
+// the log.
 //
 // With --stream, and for the proxy, the peer must be this program or package
 // isotpnet too: these are connections of the network isotp-stream.
@@ -33,7 +37,7 @@
 //
 // # Exit status
 //
-//	0  done; a proxy, an ecu, and a recv without --count, also when interrupted
+//	0  done; a proxy, an ecu, a record, and a recv without --count, also when interrupted
 //	1  failed: a transfer, a bus, the input's data; the demo's digests differ; interrupted
 //	2  the command line is wrong: a flag, its value, the address, the file
 //	3  timed out: --timeout, or one of the protocol's own time-outs (N_As, N_Bs, N_Cr);

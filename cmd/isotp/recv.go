@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"example.com/isotp/canbus/candump"
 	"example.com/isotp/isotpnet"
 )
 
@@ -59,8 +60,8 @@ func (c *recvCmd) Run(ctx context.Context, s *streams) error {
 		}
 		return nil
 	})
-	// Without a count there is no other end.
-	if c.Count == 0 && errors.Is(err, errInterrupted) {
+	// Without a count there is no other end, but that of a log.
+	if c.Count == 0 && (errors.Is(err, errInterrupted) || errors.Is(err, candump.ErrEnd)) {
 		return nil
 	}
 	return err

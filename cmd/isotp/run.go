@@ -21,6 +21,9 @@ type cli struct {
 	Obd   obdCmd   `cmd:"" help:"Send a functional request, and print the answers of all ECUs."`
 	Link  linkCmd  `cmd:"" help:"List CAN interfaces and what the kernel can do; make a virtual one."`
 
+	Record recordCmd `cmd:"" help:"Record a bus to a log file, as candump -l does."`
+	Replay replayCmd `cmd:"" help:"Send the frames of a log file on a bus."`
+
 	ServeBus serveBusCmd `cmd:"" help:"Let programs on other computers use buses of this one."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
@@ -31,7 +34,7 @@ Sends and receives ISO-TP messages (ISO 15765-2) on CAN buses.
 
 Exit status:
 
-	0  done; a proxy, an ecu, and a recv without --count, also when interrupted
+	0  done; a proxy, an ecu, a record, and a recv without --count, also when interrupted
 	1  failed: a transfer, a bus, the input's data, the demo's digests; interrupted
 	2  the command line is wrong: a flag, its value, the address, the file
 	3  timed out: --timeout, or a time-out of the protocol; no ECU has answered

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/candump"
+)
+
+type recordCmd struct {
+	Bus       string        `arg:"" help:"Name of the bus, as can0 or udp:239.74.163.2:43113."`
+	File      string        `arg:"" help:"The log. One that is there already is gone on with. -: standard output."`
+	Interface string        `placeholder:"NAME" help:"What the log calls the bus (its own name, or can0 if that is no interface's)."`
+	Rotate    byteSize      `placeholder:"SIZE" help:"Begin a new file when one would have more bytes, as 500K, 100M or 2G; full ones are FILE.000001 and so on."`
+	Keep      int           `placeholder:"N" help:"Remove the oldest files when there are more than so many; needs --rotate."`
+	Sync      time.Duration `placeholder:"TIME" help:"Time between syncs to the disk (1s); negative: leave it to the system."`
+}
+
+func (*recordCmd) Help() string {
+	return `
+Writes every frame of a bus to a file, as candump -l does. It goes on until interrupted,
+or until the bus ends.
+
+	isotp record can0 drive.log
+	isotp record can0 drive.log --rotate 100M --keep 10
+	isotp record slcan:/dev/ttyACM0@500000 - | grep 7E8#
+`
+}
+
+// Validate is called by the parser.
+func (c *recordCmd) Validate() error {
+	switch {
+	case c.Keep < 0:
+		return fmt.Errorf("--keep %d: it must be above 0, or 0 for all", c.Keep)
+	case c.Keep > 0 && c.Rotate == 0:
+		return fmt.Errorf("--keep %d: it needs --rotate", c.Keep)
+	case c.File == "-" && (c.Rotate != 0 || c.Sync != 0):
+		return errors.New("--rotate and --sync are for files, not for standard output")
+	}
+	return nil
+}
+
+// Run records until ctx is done.
+func (c *recordCmd) Run(ctx context.Context, s *streams) error {
+	bus, err := canbus.Open(c.Bus)
+	if err != nil {
+		return err
+	}
+	defer bus.Close()
+	recorder, err := c.create(s)
+	if err != nil {
+		return &usageError{err}
+	}
+	stop := context.AfterFunc(ctx, func() { bus.Close() })
+	defer stop()
+	err = recorder.Listen(bus, interfaceName(c.Interface, c.Bus))
+	if ctx.Err() != nil || errors.Is(err, candump.ErrEnd) {
+		err = nil
+	}
+	lost := recorder.Close()
+	fmt.Fprintf(s.stderr, "%d frames recorded\n", recorder.Stats().Recorded)
+	return errors.Join(err, lost)
+}
+
+func (c *recordCmd) create(s *streams) (*candump.Recorder, error) {
+	o := candump.RecorderOptions{
+		MaxSize:  int64(c.Rotate),
+		MaxFiles: c.Keep,
+		Sync:     c.Sync,
+		OnError:  func(err error) { warn(s, err) },
+	}
+	if c.File == "-" {
+		return candump.NewRecorder(s.stdout, o)
+	}
+	return candump.Create(c.File, o)
+}
+
+// warn prints what is not the end.
+func warn(s *streams, err error) { fmt.Fprintln(s.stderr, err) }
+
+// interfaceName returns the bus's name in a log: other programs take only names that
+// an interface may have there.
+func interfaceName(given, bus string) string {
+	const longest = 15 // IFNAMSIZ - 1
+	switch {
+	case given != "":
+		return given
+	case len(bus) > longest || strings.ContainsAny(bus, ":/ "):
+		return "can0"
+	}
+	return bus
+}
+
+// byteSize is a number of bytes.
+type byteSize int64
+
+// UnmarshalText takes digits, and K, M or G for powers of 1024.
+func (b *byteSize) UnmarshalText(text []byte) error {
+	digits, shift := string(text), 0
+	if i := len(digits) - 1; i >= 0 {
+		if k := strings.IndexByte("KMG", digits[i]); k >= 0 {
+			digits, shift = digits[:i], 10*(k+1)
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || n == 0 || n<<shift>>shift != n || int64(n<<shift) < 0 {
+		return fmt.Errorf("%q is not a number of bytes above 0, as 500K, 100M or 2G", text)
+	}
+	*b = byteSize(n << shift)
+	return nil
+}
