@@ -1,5 +1,6 @@
 // Package canutils tests this module against Debian's can-utils: what their ISO-TP
-// programs send, receive, print and tunnel, against both backends.
+// programs send, receive, print and tunnel, against both backends, and the logs that
+// candump writes and canplayer and log2asc read.
 //
 //	test/kernel/run -a can-utils ./test/canutils
 //

@@ -166,13 +166,17 @@ func run(t *testing.T, stdin io.Reader, name string, args ...string) error {
 	return nil
 }
 
-// awaitReceiver waits until a socket on an interface receives an identifier: a
-// program has no other way to say that it is ready. protocol is isotp or raw.
+// awaitReceiver waits until a socket on an interface receives an identifier, 000 for
+// all: a program has no other way to say that it is ready. protocol is isotp or raw.
 func awaitReceiver(t *testing.T, name, id, protocol string) {
 	t.Helper()
+	path := "/proc/self/net/can/rcvlist_sff"
+	if id == "000" {
+		path = "/proc/self/net/can/rcvlist_all"
+	}
 	entry := regexp.MustCompile(fmt.Sprintf(`(?m)^ *%s +%s .* %s *$`, name, id, protocol))
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		list, err := os.ReadFile("/proc/self/net/can/rcvlist_sff")
+		list, err := os.ReadFile(path)
 		switch {
 		case err != nil:
 			t.Fatal(err)
