@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/lifetime"
 	"example.com/isotp/canbus/internal/line"
 )
 
@@ -48,6 +48,7 @@ type Bus struct {
 	port  io.ReadWriteCloser
 	props canbus.Properties
 	line  line.Line
+	life  *lifetime.Lifetime
 
 	chunks  chan []byte // what the adapter says
 	lex     lexer
@@ -57,9 +58,6 @@ type Bus struct {
 	out     []byte
 	ask     atomic.Bool // for the adapter's status
 
-	once      sync.Once
-	closed    chan struct{}
-	lost      atomic.Pointer[LostError]
 	malformed atomic.Uint64
 	refused   atomic.Uint64
 }
@@ -104,9 +102,9 @@ func New(port io.ReadWriteCloser, name string, o Options) (*Bus, error) {
 		port:    port,
 		props:   canbus.Properties{FD: o.DataBitrate > 0, Bitrate: o.Bitrate, DataBitrate: o.DataBitrate},
 		line:    line.Line{Bitrate: o.Bitrate, DataBitrate: o.DataBitrate},
+		life:    lifetime.New(func() { port.Close() }),
 		chunks:  make(chan []byte),
 		writing: make(chan struct{}, 1),
-		closed:  make(chan struct{}),
 	}
 	go b.pump()
 	if err := b.setUp(commands); err != nil {
@@ -125,7 +123,7 @@ func (b *Bus) pump() {
 		if n > 0 {
 			select {
 			case b.chunks <- chunk[:n]:
-			case <-b.closed:
+			case <-b.life.Over():
 				return
 			}
 		}
@@ -195,7 +193,7 @@ func (b *Bus) answer(wait time.Duration) (end byte, err error) {
 		select {
 		case chunk, ok := <-b.chunks:
 			if !ok {
-				return 0, b.ended()
+				return 0, b.life.Err()
 			}
 			b.rest = chunk
 		case <-timer.C:
@@ -218,18 +216,18 @@ func (b *Bus) Refused() uint64 { return b.refused.Load() }
 // [Bus.Malformed].
 func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	if len(frames) == 0 {
-		return 0, b.ended()
+		return 0, b.life.Err()
 	}
 	for {
 		if n := b.take(frames); n > 0 {
 			return n, nil
 		}
 		select {
-		case <-b.closed:
-			return 0, b.ended()
+		case <-b.life.Over():
+			return 0, b.life.Err()
 		case chunk, ok := <-b.chunks:
 			if !ok {
-				return 0, b.ended()
+				return 0, b.life.Err()
 			}
 			b.rest = chunk
 		}
@@ -268,7 +266,7 @@ func (b *Bus) take(frames []canbus.Frame) int {
 // busy. A frame that is not valid (see [canbus.Frame.Validate]), or CAN FD where the
 // adapter has no data bit rate, is refused, after those before it were taken.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
-	if err := b.ended(); err != nil {
+	if err := b.life.Err(); err != nil {
 		return 0, err
 	}
 	good, bad := b.check(frames[:min(len(frames), batchLen)])
@@ -277,7 +275,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	}
 	n := b.line.Admit(frames[:good])
 	for n == 0 {
-		if err := b.sleep(b.line.Wait()); err != nil {
+		if err := b.life.Sleep(b.line.Wait()); err != nil {
 			return 0, err
 		}
 		n = b.line.Admit(frames[:good])
@@ -314,55 +312,23 @@ func (b *Bus) check(frames []canbus.Frame) (int, error) {
 func (b *Bus) send(text []byte) error {
 	select {
 	case b.writing <- struct{}{}:
-	case <-b.closed:
-		return b.ended()
+	case <-b.life.Over():
+		return b.life.Err()
 	}
 	defer func() { <-b.writing }()
-	if err := b.ended(); err != nil {
+	if err := b.life.Err(); err != nil {
 		return err
 	}
 	if _, err := b.port.Write(text); err != nil {
 		b.fail(err)
-		return b.ended()
+		return b.life.Err()
 	}
 	return nil
 }
 
-func (b *Bus) sleep(d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-b.closed:
-		return b.ended()
-	}
-}
-
 // fail makes the loss of the adapter the error of every call.
 func (b *Bus) fail(err error) {
-	select {
-	case <-b.closed: // it is we who have closed the port
-		return
-	default:
-	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF // io.EOF is a bus that ends as it should
-	}
-	b.lost.CompareAndSwap(nil, &LostError{Port: b.name, Err: err})
-	b.end()
-}
-
-func (b *Bus) ended() error {
-	select {
-	case <-b.closed:
-	default:
-		return nil
-	}
-	if lost := b.lost.Load(); lost != nil {
-		return lost
-	}
-	return net.ErrClosed
+	b.life.Fail(&LostError{Port: b.name, Err: lifetime.Cause(err)})
 }
 
 // Close implements [canbus.Bus]. It closes the adapter's channel, unless the adapter
@@ -371,7 +337,7 @@ func (b *Bus) Close() error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case <-b.closed:
+	case <-b.life.Over():
 	case <-timer.C:
 	case b.writing <- struct{}{}:
 		taken := make(chan struct{})
@@ -385,13 +351,6 @@ func (b *Bus) Close() error {
 		case <-timer.C:
 		}
 	}
-	b.end()
+	b.life.Close()
 	return nil
-}
-
-func (b *Bus) end() {
-	b.once.Do(func() {
-		close(b.closed)
-		b.port.Close()
-	})
 }

@@ -3,15 +3,14 @@ package socketcand
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/lifetime"
 	"example.com/isotp/canbus/internal/line"
 )
 
@@ -42,15 +41,13 @@ type Bus struct {
 	name string
 	conn net.Conn
 	line line.Line
+	life *lifetime.Lifetime
 
 	lex  lexer
 	buf  []byte
 	rest []byte // of buf, what was not yet cut into elements
 	out  []byte
 
-	once      sync.Once
-	closed    chan struct{}
-	lost      atomic.Pointer[LostError]
 	malformed atomic.Uint64
 	refused   atomic.Uint64
 }
@@ -80,11 +77,11 @@ func Open(address string) (*Bus, error) {
 		return nil, fmt.Errorf("socketcand: %w", err)
 	}
 	b := &Bus{
-		name:   hostport + "/" + bus,
-		conn:   conn,
-		line:   line.Line{Bitrate: bitrate, DataBitrate: bitrate},
-		buf:    make([]byte, 16<<10),
-		closed: make(chan struct{}),
+		name: hostport + "/" + bus,
+		conn: conn,
+		line: line.Line{Bitrate: bitrate, DataBitrate: bitrate},
+		life: lifetime.New(func() { conn.Close() }),
+		buf:  make([]byte, 16<<10),
 	}
 	if err := b.greet(bus); err != nil {
 		conn.Close()
@@ -166,10 +163,10 @@ func (b *Bus) Refused() uint64 { return b.refused.Load() }
 // [Bus.Malformed] and [Bus.Refused].
 func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	if len(frames) == 0 {
-		return 0, b.ended()
+		return 0, b.life.Err()
 	}
 	for {
-		if err := b.ended(); err != nil {
+		if err := b.life.Err(); err != nil {
 			return 0, err
 		}
 		if n := b.take(frames); n > 0 {
@@ -235,7 +232,7 @@ func parseElement(words []string) (canbus.Frame, error) {
 // frame that is not valid (see [canbus.Frame.Validate]) or a remote frame is refused,
 // after those before it were taken.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
-	if err := b.ended(); err != nil {
+	if err := b.life.Err(); err != nil {
 		return 0, err
 	}
 	good, bad := check(frames[:min(len(frames), batchLen)])
@@ -244,7 +241,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	}
 	n := b.line.Admit(frames[:good])
 	for n == 0 {
-		if err := b.sleep(b.line.Wait()); err != nil {
+		if err := b.life.Sleep(b.line.Wait()); err != nil {
 			return 0, err
 		}
 		n = b.line.Admit(frames[:good])
@@ -255,7 +252,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	}
 	if _, err := b.conn.Write(b.out); err != nil {
 		b.fail(err)
-		return 0, b.ended()
+		return 0, b.life.Err()
 	}
 	return n, nil
 }
@@ -275,48 +272,13 @@ func check(frames []canbus.Frame) (int, error) {
 	return len(frames), nil
 }
 
-func (b *Bus) sleep(d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-b.closed:
-		return b.ended()
-	}
-}
-
 // fail makes the loss of the connection the error of every call.
 func (b *Bus) fail(err error) {
-	select {
-	case <-b.closed: // it is we who have closed it
-		return
-	default:
-	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF // io.EOF is a bus that ends as it should
-	}
-	b.lost.CompareAndSwap(nil, &LostError{Bus: b.name, Err: err})
-	b.Close()
-}
-
-func (b *Bus) ended() error {
-	select {
-	case <-b.closed:
-	default:
-		return nil
-	}
-	if lost := b.lost.Load(); lost != nil {
-		return lost
-	}
-	return net.ErrClosed
+	b.life.Fail(&LostError{Bus: b.name, Err: lifetime.Cause(err)})
 }
 
 // Close implements [canbus.Bus].
 func (b *Bus) Close() error {
-	b.once.Do(func() {
-		close(b.closed)
-		b.conn.Close()
-	})
+	b.life.Close()
 	return nil
 }

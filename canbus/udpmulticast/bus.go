@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/lifetime"
 	"example.com/isotp/canbus/internal/line"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -58,14 +59,14 @@ const (
 // computer, and in the same process, have other ports.
 type Bus struct {
 	line line.Line
+	life *lifetime.Lifetime
 	rx   *net.UDPConn
 	tx   *net.UDPConn
 	own  netip.AddrPort // the address of tx
 	in   receiver
 	out  sender
 
-	once      sync.Once
-	closed    chan struct{}
+	closing   sync.Once
 	malformed atomic.Uint64
 	lost      atomic.Uint64 // what Dropped was at Close
 }
@@ -95,7 +96,7 @@ func open(a address) (*Bus, error) {
 		rx.Close()
 		return nil, fmt.Errorf("udpmulticast: send to %v: %w", group, err)
 	}
-	b := &Bus{rx: rx, tx: tx, closed: make(chan struct{})}
+	b := &Bus{rx: rx, tx: tx, life: lifetime.New(func() { rx.Close(); tx.Close() })}
 	b.own = plainAddr(tx.LocalAddr().(*net.UDPAddr).AddrPort())
 	b.line.Bitrate, b.line.DataBitrate = defaultBitrate, defaultDataBitrate
 	if a.bitrate != 0 {
@@ -167,22 +168,16 @@ func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
 // Dropped returns how many datagrams were lost because the reader was too slow and
 // the socket's buffer full. Only Linux tells; elsewhere it is 0.
 func (b *Bus) Dropped() uint64 {
-	select {
-	case <-b.closed:
+	if b.life.Err() != nil {
 		return b.lost.Load()
-	default:
-		return drops(b.rx)
 	}
+	return drops(b.rx)
 }
 
 // Close implements [canbus.Bus].
 func (b *Bus) Close() error {
-	b.once.Do(func() {
-		b.lost.Store(drops(b.rx))
-		close(b.closed)
-		b.rx.Close()
-		b.tx.Close()
-	})
+	b.closing.Do(func() { b.lost.Store(drops(b.rx)) })
+	b.life.Close()
 	return nil
 }
 
@@ -190,10 +185,10 @@ func (b *Bus) Close() error {
 // and counted, see [Bus.Malformed].
 func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	if len(frames) == 0 {
-		return 0, b.ended()
+		return 0, b.life.Err()
 	}
 	for {
-		if err := b.ended(); err != nil {
+		if err := b.life.Err(); err != nil {
 			return 0, err
 		}
 		datagrams, err := b.in.receive(len(frames))
@@ -216,7 +211,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 		switch {
 		case n > 0:
 			return n, nil
-		case err != nil && b.ended() != nil:
+		case err != nil && b.life.Err() != nil:
 			return 0, net.ErrClosed
 		case err != nil:
 			return 0, fmt.Errorf("udpmulticast: receive: %w", err)
@@ -233,27 +228,15 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 		if n > 0 || err != nil || len(frames) == 0 {
 			return n, err
 		}
-		if err := b.sleep(b.line.Wait()); err != nil {
+		if err := b.life.Sleep(b.line.Wait()); err != nil {
 			return 0, err
 		}
 	}
 }
 
-// sleep waits, or until Close.
-func (b *Bus) sleep(d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-b.closed:
-		return net.ErrClosed
-	}
-}
-
 // TryWriteFrames implements [canbus.TryWriter].
 func (b *Bus) TryWriteFrames(frames []canbus.Frame) (int, error) {
-	if err := b.ended(); err != nil {
+	if err := b.life.Err(); err != nil {
 		return 0, err
 	}
 	frames = frames[:min(len(frames), batchLen)]
@@ -268,22 +251,13 @@ func (b *Bus) TryWriteFrames(frames []canbus.Frame) (int, error) {
 	}
 	n, err := b.out.send(frames[:b.line.Admit(frames)])
 	n = max(n, 0) // it may be -1
-	if err != nil && b.ended() != nil {
+	if err != nil && b.life.Err() != nil {
 		return n, net.ErrClosed
 	}
 	if err != nil {
 		return n, fmt.Errorf("udpmulticast: send: %w", err)
 	}
 	return n, nil
-}
-
-func (b *Bus) ended() error {
-	select {
-	case <-b.closed:
-		return net.ErrClosed
-	default:
-		return nil
-	}
 }
 
 // plainAddr is an address in the form in which addresses compare.

@@ -1,0 +1,72 @@
+// Package lifetime is how the bus of a driver ends: it is closed, or it is lost.
+package lifetime
+
+import (
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// A Lifetime is that of a bus.
+type Lifetime struct {
+	release func()
+	once    sync.Once
+	over    chan struct{}
+	err     error // why it is over; not set before
+}
+
+// New begins a Lifetime. release lets go of what the bus holds, which ends the calls
+// under way; it is called once, at the end.
+func New(release func()) *Lifetime {
+	return &Lifetime{release: release, over: make(chan struct{})}
+}
+
+// Close ends it, with net.ErrClosed for every call. When it returns, release has.
+func (l *Lifetime) Close() { l.end(net.ErrClosed) }
+
+// Fail ends it, with this error for every call. If it is over already nothing
+// changes: what fails after Close does so because of it.
+func (l *Lifetime) Fail(err error) { l.end(err) }
+
+func (l *Lifetime) end(err error) {
+	l.once.Do(func() {
+		l.err = err
+		close(l.over)
+		l.release()
+	})
+}
+
+// Over is closed when it is over.
+func (l *Lifetime) Over() <-chan struct{} { return l.over }
+
+// Err returns why it is over; nil as long as it is not.
+func (l *Lifetime) Err() error {
+	select {
+	case <-l.over:
+		return l.err
+	default:
+		return nil
+	}
+}
+
+// Sleep waits for that long, or until it is over, and then returns why.
+func (l *Lifetime) Sleep(d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-l.over:
+		return l.err
+	}
+}
+
+// Cause is the error of a connection as the cause of a loss. A bus that ends as it
+// should ends with io.EOF, so a connection that ends must not.
+func Cause(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
