@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -18,28 +19,39 @@ import (
 // inside is set for the test binary that runs in the namespace.
 const inside = "ISOTPNET_NETNS_INSIDE"
 
-// Main runs the tests; it is for TestMain and does not return. It starts the test
-// binary a second time, in a new user and network namespace, so that it needs no
-// root. Not to fuzz: go test speaks to the processes that do.
+// Main runs the tests in a namespace; it is for TestMain and does not return. Where
+// there is none it runs them all the same, and those that [Need] it are skipped.
 func Main(m *testing.M) {
+	Enter()
+	os.Exit(m.Run())
+}
+
+// Enter goes on in a namespace; it is for TestMain, before m.Run. It starts the test
+// binary a second time, in a new user and network namespace, so that it needs no
+// root, and ends with that one's exit status. In the namespace it returns nil, where
+// there is none why that is. Not to fuzz: go test speaks to the processes that do.
+func Enter() error {
+	err := enter()
+	if missing = ""; err != nil {
+		missing = err.Error()
+	}
+	return err
+}
+
+// enter makes the namespace once.
+var enter = sync.OnceValue(func() error {
 	if slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "-test.fuzz=") }) {
-		missing = "fuzzing takes place outside of it"
-		os.Exit(m.Run())
+		return errors.New("fuzzing takes place outside of it")
 	}
 	if os.Getenv(inside) != "" {
-		missing = ""
-		if err := setUp(); err != nil {
-			missing = err.Error()
-		}
-		os.Exit(m.Run())
+		return setUp()
 	}
 	status, err := run()
 	if err == nil {
 		os.Exit(status)
 	}
-	missing = err.Error()
-	os.Exit(m.Run())
-}
+	return err
+})
 
 // run runs the same test binary in the namespaces and returns its exit status. An
 // error means that it cannot be started there.

@@ -11,8 +11,14 @@ import (
 
 // Main runs the tests; it is for TestMain and does not return.
 func Main(m *testing.M) {
-	missing = runtime.GOOS + " has no network namespaces"
+	Enter()
 	os.Exit(m.Run())
+}
+
+// Enter is for Linux.
+func Enter() error {
+	missing = runtime.GOOS + " has no network namespaces"
+	return errors.New(missing)
 }
 
 // SetLoopback is for Linux.

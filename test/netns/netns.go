@@ -8,7 +8,7 @@ import (
 )
 
 // missing is why there is no namespace; empty if there is one.
-var missing = "TestMain has not called netns.Main"
+var missing = "TestMain has called neither netns.Main nor netns.Enter"
 
 // Need skips the test where there is no namespace. test/run sets
 // ISOTPNET_NO_SKIP, with which it fails.

@@ -1,42 +1,36 @@
 package cantest
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"syscall"
 	"testing"
 
+	"example.com/isotp/test/netns"
 	"golang.org/x/sys/unix"
 )
 
 const interfaces = 4
 
-// inside is set for the test binary that runs in a namespace of its own.
-const inside = "ISOTPNET_CANTEST_INSIDE"
-
-// Main runs the tests; it is for TestMain and does not return. It runs them by
-// starting the test binary a second time, in new namespaces, where that is
-// needed and allowed.
+// Main runs the tests; it is for TestMain and does not return. Where that is needed
+// and allowed it runs them in a namespace, see [netns.Enter].
 func Main(m *testing.M) {
-	switch {
-	case InMachine():
+	if !InMachine() {
+		missing = reason(prepare())
+	} else {
 		missing = "" // Need is not asked: what is not there must fail
-	case os.Getenv(inside) != "":
-		missing = reason(makeInterfaces())
-	default:
-		if err := haveCAN(); err != nil {
-			missing = reason(err)
-			break
-		}
-		status, err := runInNamespace()
-		if err == nil {
-			os.Exit(status)
-		}
-		missing = reason(err)
 	}
 	os.Exit(m.Run())
+}
+
+// prepare makes the interfaces, in a namespace.
+func prepare() error {
+	if err := haveCAN(); err != nil {
+		return err
+	}
+	if err := netns.Enter(); err != nil {
+		return err
+	}
+	return makeInterfaces()
 }
 
 func reason(err error) string {
@@ -62,29 +56,6 @@ func haveCAN() error {
 		unix.Close(fd)
 	}
 	return nil
-}
-
-// runInNamespace runs the same test binary in new namespaces and returns its exit
-// status. An error means that it cannot be started there.
-func runInNamespace() (int, error) {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
-	}
-	if err := cmd.Start(); err != nil {
-		return 0, fmt.Errorf("no user and network namespace can be made: %w", err)
-	}
-	err := cmd.Wait()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return max(exit.ExitCode(), 1), nil
-	}
-	return 0, err
 }
 
 func makeInterfaces() error {
