@@ -106,7 +106,7 @@ func SetLoopback(up bool) error {
 	}
 	ifr.SetUint16(0)
 	if up {
-		ifr.SetUint16(unix.IFF_UP)
+		ifr.SetUint16(unix.IFF_UP | unix.IFF_MULTICAST) // there is software that asks for it
 	}
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr); err != nil {
 		return fmt.Errorf("set lo up=%v: %w", up, err)

@@ -1,0 +1,308 @@
+package einride
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/lifetime"
+)
+
+var (
+	_ canbus.Bus       = (*Bus)(nil)
+	_ canbus.Describer = (*Bus)(nil)
+)
+
+const (
+	// batchLen is how many frames one write has at most.
+	batchLen = 64
+	// bufferLen is how much of a stream is read at a time, maxPacket the longest
+	// datagram.
+	bufferLen = 4096
+	maxPacket = 1 << 16
+	// fullPause is how long to wait for room in a full queue, about the time of five
+	// frames.
+	fullPause = time.Millisecond
+)
+
+// A Bus is the bus at the other end of a connection.
+type Bus struct {
+	name    string
+	conn    net.Conn
+	life    *lifetime.Lifetime
+	packets bool // what one Read returns was one Write
+	stream  bool // there is no telling what was one Write
+
+	buf  []byte
+	rest []byte // of buf, what was not yet cut into frames
+	out  []byte
+
+	own       *own // nil where own frames do not come back
+	malformed atomic.Uint64
+}
+
+// A LostError is that of every call once the connection is lost. To errors.Is it is
+// net.ErrClosed, and its cause.
+type LostError struct {
+	Conn string // the network and the remote address
+	Err  error  // io.ErrUnexpectedEOF if the other end has ended it
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("einride: the connection to %s is lost: %v", e.Conn, e.Err)
+}
+
+func (e *LostError) Unwrap() []error { return []error{net.ErrClosed, e.Err} }
+
+// NewBus makes a Bus of a connection that carries frames of 16 bytes, as those of
+// their Dial do, and streams such as TCP's. The connection is the Bus's, which takes
+// its deadlines away and closes it.
+//
+// A connection to a multicast group, their "udp", returns what is written to it:
+// these frames the Bus returns as echoes. It knows them by a mark in the three bytes
+// that mean nothing, which others do not look at. At most 64 are on their way back at
+// a time, as a group has no wire that would hold a sender up, and their sockets
+// little room. All other connections have no echoes.
+func NewBus(conn net.Conn) *Bus {
+	b := &Bus{
+		name: "a net.Conn",
+		conn: conn,
+		life: lifetime.New(func() { conn.Close() }),
+	}
+	// Addresses may be nil: the local one of theirs is.
+	if to := conn.RemoteAddr(); to != nil {
+		network := to.Network()
+		b.name = network + " " + to.String()
+		b.packets = network == "can" || network == "unixgram" || network == "unixpacket" ||
+			strings.HasPrefix(network, "udp") || strings.HasPrefix(network, "ip")
+		b.stream = network == "unix" || network == "pipe" || strings.HasPrefix(network, "tcp")
+		if u, ok := to.(*net.UDPAddr); ok && u.IP.IsMulticast() {
+			b.own = newOwn()
+		}
+	}
+	b.buf = make([]byte, bufferLen)
+	if b.packets {
+		b.buf = make([]byte, maxPacket)
+	}
+	conn.SetDeadline(time.Time{})
+	return b
+}
+
+// Properties implements [canbus.Describer].
+func (b *Bus) Properties() canbus.Properties {
+	if b.own == nil {
+		return canbus.Properties{}
+	}
+	return canbus.Properties{Echo: true, QueueLen: ownMost}
+}
+
+// Malformed returns how many frames were left out because they were none: with more
+// than 8 bytes of data; and how many datagrams, because they were not whole frames.
+func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
+
+// ReadFrames implements [canbus.Bus]. What is no frame is left out and counted, see
+// [Bus.Malformed]. Timestamps are of when it was read.
+func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
+	if len(frames) == 0 {
+		return 0, b.life.Err()
+	}
+	for {
+		if err := b.life.Err(); err != nil {
+			return 0, err
+		}
+		if n := b.take(frames); n > 0 {
+			return n, nil
+		}
+		n, err := b.conn.Read(b.buf[copy(b.buf, b.rest):])
+		b.rest = b.buf[:len(b.rest)+n]
+		if b.packets && err == nil && (n == 0 || n%frameLen != 0) {
+			b.malformed.Add(1)
+			b.rest = b.rest[:n-n%frameLen]
+		}
+		switch {
+		case n > 0 || err == nil:
+		case b.packets && passes(err):
+			return 0, &temporaryError{fmt.Errorf("einride: read from %s: %w", b.name, err)}
+		default:
+			b.fail(err)
+		}
+	}
+}
+
+// take cuts what is there into frames, as many as there is room for.
+func (b *Bus) take(frames []canbus.Frame) (n int) {
+	now := time.Now().UnixNano()
+	for n < len(frames) && len(b.rest) >= frameLen {
+		raw := b.rest[:frameLen]
+		b.rest = b.rest[frameLen:]
+		f, err := parseFrame(raw)
+		if err != nil {
+			b.malformed.Add(1)
+			continue
+		}
+		if b.own != nil && b.own.is(raw) {
+			b.own.returned(f)
+			f.Flags |= canbus.Echo
+		}
+		f.Timestamp = now
+		frames[n] = f
+		n++
+	}
+	return n
+}
+
+// WriteFrames implements [canbus.Bus]. It waits while the connection takes nothing;
+// when it has no room, as that of an interface whose queue is full, and still has
+// none 1 ms later, the error is temporary. A frame that is not valid (see
+// [canbus.Frame.Validate]), or CAN FD, is refused, after those before it were taken.
+func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
+	if err := b.life.Err(); err != nil {
+		return 0, err
+	}
+	good, bad := check(frames[:min(len(frames), batchLen)])
+	if good == 0 {
+		return 0, bad
+	}
+	frames = frames[:good]
+	if b.stream {
+		return b.write(frames)
+	}
+	for i := range frames {
+		if err := b.writeOne(frames[i : i+1]); err != nil {
+			if i > 0 {
+				return i, nil // the next call has the error, if it lasts
+			}
+			return 0, err
+		}
+	}
+	return good, nil
+}
+
+// check returns how many frames may be sent, and what is wrong with the one after
+// them.
+func check(frames []canbus.Frame) (int, error) {
+	for i := range frames {
+		f := &frames[i]
+		if err := f.Validate(); err != nil {
+			return i, err
+		}
+		if f.Has(canbus.FD) {
+			return i, fmt.Errorf("einride: CAN FD frame %X: connections of go.einride.tech/can carry classic CAN only, frames of 16 bytes (leave FD out, or open the bus with a driver of canbus)", f.ID)
+		}
+	}
+	return len(frames), nil
+}
+
+// writeOne writes one frame by itself, once there is room for it.
+func (b *Bus) writeOne(frame []canbus.Frame) error {
+	if b.own == nil {
+		return b.writeToQueue(frame)
+	}
+	for {
+		ok, wait := b.own.add(&frame[0])
+		if ok {
+			break
+		}
+		if err := b.await(b.own.news, wait); err != nil {
+			return err
+		}
+	}
+	err := b.writeToQueue(frame)
+	if err != nil {
+		b.own.takeBack()
+	}
+	return err
+}
+
+// await waits for news, but for so long only.
+func (b *Bus) await(news <-chan struct{}, most time.Duration) error {
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-news:
+	case <-t.C:
+	case <-b.life.Over():
+	}
+	return b.life.Err()
+}
+
+// writeToQueue writes one frame, and a second time if the interface's queue is full.
+func (b *Bus) writeToQueue(frame []canbus.Frame) error {
+	_, err := b.write(frame)
+	if !errors.Is(err, syscall.ENOBUFS) {
+		return err
+	}
+	if err := b.life.Sleep(fullPause); err != nil {
+		return err
+	}
+	if _, err = b.write(frame); errors.Is(err, syscall.ENOBUFS) {
+		return &temporaryError{err}
+	}
+	return err
+}
+
+// write is one Write of the connection.
+func (b *Bus) write(frames []canbus.Frame) (int, error) {
+	b.out = b.out[:0]
+	for i := range frames {
+		b.out = appendFrame(b.out, &frames[i])
+	}
+	if b.own != nil { // then there is one frame
+		copy(b.out[offsetMark:offsetData], b.own.mark[:])
+	}
+	n, err := b.conn.Write(b.out)
+	if err == nil {
+		return len(frames), nil
+	}
+	// One that carries packets may refuse one and take the next.
+	if !b.packets || gone(err) {
+		b.fail(err)
+	}
+	if err := b.life.Err(); err != nil {
+		return n / frameLen, err
+	}
+	return 0, fmt.Errorf("einride: write to %s: %w", b.name, err)
+}
+
+// fail makes the loss of the connection the error of every call.
+func (b *Bus) fail(err error) {
+	b.life.Fail(&LostError{Conn: b.name, Err: lifetime.Cause(err)})
+}
+
+// Close implements [canbus.Bus].
+func (b *Bus) Close() error {
+	b.life.Close()
+	return nil
+}
+
+// gone reports whether an error of a write tells that there will be no other.
+func gone(err error) bool {
+	for _, end := range []error{
+		net.ErrClosed, os.ErrClosed, io.ErrClosedPipe, io.EOF, syscall.EPIPE,
+		syscall.ENODEV, syscall.ENXIO, syscall.EADDRNOTAVAIL, // the interface was deleted
+	} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// passes reports whether an error of reading packets is not the end.
+func passes(err error) bool {
+	return errors.Is(err, syscall.ENETDOWN) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// A temporaryError is one after which the Bus is still of use.
+type temporaryError struct{ err error }
+
+func (e *temporaryError) Error() string   { return e.err.Error() }
+func (e *temporaryError) Unwrap() error   { return e.err }
+func (e *temporaryError) Temporary() bool { return true }

@@ -1,0 +1,309 @@
+package einride
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/lifetime"
+	"example.com/isotp/internal/deadline"
+)
+
+// receiveFrames is how many frames wait to be read.
+const receiveFrames = 8192
+
+// A Conn is a connection to a bus in the form of their socketcan.Dial("can", ...): to
+// give to socketcan.NewReceiver and socketcan.NewTransmitter. All its methods can be
+// called from any goroutine. Its errors are *net.OpError, but for io.EOF.
+type Conn struct {
+	bus  canbus.Bus
+	addr addr
+
+	life     *lifetime.Lifetime
+	closeErr error // that of the bus; set before life is over for Close
+
+	readDeadline, writeDeadline deadline.Deadline
+
+	mu    sync.Mutex
+	queue []byte        // frames to be read
+	news  chan struct{} // holds a token when there may be some
+
+	jobs chan *job
+
+	leftOut, dropped atomic.Uint64
+}
+
+var _ net.Conn = (*Conn)(nil)
+
+// An addr is that of a bus, as theirs: the network is "can".
+type addr string
+
+func (addr) Network() string  { return "can" }
+func (a addr) String() string { return string(a) }
+
+// Dial opens a bus as [canbus.Open] does and makes a Conn of it.
+func Dial(name string) (*Conn, error) {
+	bus, err := canbus.Open(name)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "can", Addr: addr(name), Err: err}
+	}
+	return NewConn(bus, name), nil
+}
+
+// NewConn makes a Conn of a bus, which is the Conn's: Close closes it. name is the
+// Conn's address, and stands in errors.
+func NewConn(bus canbus.Bus, name string) *Conn {
+	c := &Conn{
+		bus:  bus,
+		addr: addr(name),
+		news: make(chan struct{}, 1),
+		jobs: make(chan *job),
+	}
+	c.life = lifetime.New(func() { c.closeErr = bus.Close() })
+	go c.receive()
+	go c.send()
+	return c
+}
+
+// LeftOut returns how many CAN FD frames of the bus were left out, as a Conn has no
+// form for them.
+func (c *Conn) LeftOut() uint64 { return c.leftOut.Load() }
+
+// Dropped returns how many frames were lost because 8192 others waited to be read: a
+// Conn that is not read holds nobody up, as a socket does not.
+func (c *Conn) Dropped() uint64 { return c.dropped.Load() }
+
+// receive reads the bus until it ends.
+func (c *Conn) receive() {
+	frames := make([]canbus.Frame, batchLen)
+	for {
+		n, err := c.bus.ReadFrames(frames)
+		c.queueFrames(frames[:n])
+		switch {
+		case err == nil:
+		case temporary(err):
+			c.life.Sleep(fullPause) // for whatever it is to pass
+		default:
+			c.life.Fail(err)
+			return
+		}
+	}
+}
+
+// queueFrames puts frames where Read finds them.
+func (c *Conn) queueFrames(frames []canbus.Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range frames {
+		switch f := &frames[i]; {
+		case f.Has(canbus.Echo): // their sockets do not return their own frames
+		case f.Has(canbus.FD):
+			c.leftOut.Add(1)
+		case len(c.queue) >= receiveFrames*frameLen:
+			c.dropped.Add(1)
+		default:
+			c.queue = appendFrame(c.queue, f)
+		}
+	}
+	c.tell()
+}
+
+// tell wakes a Read if there is something. Under mu.
+func (c *Conn) tell() {
+	if len(c.queue) == 0 {
+		return
+	}
+	select {
+	case c.news <- struct{}{}:
+	default:
+	}
+}
+
+// Read returns frames of 16 bytes, as many as there are; what does not fit in p, of a
+// frame too, stays for the next Read. Error frames of the bus are among them; CAN FD
+// frames are not, see [Conn.LeftOut].
+//
+// When the bus is lost Read fails with the bus's error, after all that came before;
+// when it has come to its end, as a log does, with io.EOF.
+func (c *Conn) Read(p []byte) (int, error) {
+	for {
+		err := c.life.Err()
+		switch {
+		case err == net.ErrClosed:
+			return 0, c.opError("read", err)
+		case c.readDeadline.Exceeded():
+			return 0, c.opError("read", os.ErrDeadlineExceeded)
+		}
+		if n := c.takeBytes(p); n > 0 || len(p) == 0 {
+			return n, nil
+		}
+		if err == io.EOF {
+			return 0, io.EOF
+		}
+		if err != nil {
+			return 0, c.opError("read", err)
+		}
+		select {
+		case <-c.news:
+		case <-c.readDeadline.Wait():
+		case <-c.life.Over():
+		}
+	}
+}
+
+func (c *Conn) takeBytes(p []byte) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := copy(p, c.queue)
+	if c.queue = c.queue[n:]; len(c.queue) == 0 {
+		c.queue = nil
+	}
+	c.tell() // another Read
+	return n
+}
+
+// A job is what one Write writes.
+type job struct {
+	frames    []canbus.Frame
+	taken     atomic.Int64 // how many of them the bus has taken
+	abandoned atomic.Bool
+	done      chan error // has room for the result
+}
+
+// Write hands frames to the bus: p is any number of them, 16 bytes each. One that
+// is none, or that cannot be sent, fails the Write, with nothing sent if that is
+// seen in the bytes. When the deadline passes n tells what the bus had taken; what
+// it was just being given may still be sent.
+func (c *Conn) Write(p []byte) (int, error) {
+	if err := c.life.Err(); err != nil {
+		return 0, c.opError("write", err)
+	}
+	frames, err := parseFrames(p)
+	if err != nil || len(frames) == 0 {
+		return 0, c.opError("write", err)
+	}
+	if c.writeDeadline.Exceeded() {
+		return 0, c.opError("write", os.ErrDeadlineExceeded)
+	}
+	j := &job{frames: frames, done: make(chan error, 1)}
+	select {
+	case c.jobs <- j:
+	case <-c.writeDeadline.Wait():
+		return 0, c.opError("write", os.ErrDeadlineExceeded)
+	case <-c.life.Over():
+		return 0, c.opError("write", c.life.Err())
+	}
+	select {
+	case err = <-j.done:
+	case <-c.writeDeadline.Wait():
+		j.abandoned.Store(true)
+		select {
+		case err = <-j.done: // just in time
+		default:
+			err = os.ErrDeadlineExceeded
+		}
+	case <-c.life.Over():
+		err = c.life.Err()
+	}
+	return int(j.taken.Load()) * frameLen, c.opError("write", err)
+}
+
+func parseFrames(p []byte) ([]canbus.Frame, error) {
+	if len(p)%frameLen != 0 {
+		return nil, fmt.Errorf("einride: %d bytes are not whole frames of %d", len(p), frameLen)
+	}
+	frames := make([]canbus.Frame, 0, len(p)/frameLen)
+	for ; len(p) > 0; p = p[frameLen:] {
+		f, err := parseFrame(p)
+		if err == nil {
+			err = f.Validate()
+		}
+		if err != nil {
+			return nil, err
+		}
+		frames = append(frames, f)
+	}
+	return frames, nil
+}
+
+// send writes to the bus, whose WriteFrames may wait longer than a Write does.
+func (c *Conn) send() {
+	for {
+		select {
+		case j := <-c.jobs:
+			j.done <- c.do(j)
+		case <-c.life.Over():
+			return
+		}
+	}
+}
+
+func (c *Conn) do(j *job) error {
+	for rest := j.frames; len(rest) > 0 && !j.abandoned.Load(); {
+		n, err := c.bus.WriteFrames(rest)
+		j.taken.Add(int64(n))
+		rest = rest[n:]
+		switch {
+		case err != nil && !temporary(err):
+			return err
+		case n == 0:
+			if err := c.life.Sleep(fullPause); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func temporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
+}
+
+// Close closes the bus, and returns its error. Calls under way fail with
+// net.ErrClosed. A second Close does nothing.
+func (c *Conn) Close() error {
+	c.life.Close()
+	c.readDeadline.Set(time.Time{})
+	c.writeDeadline.Set(time.Time{})
+	return c.opError("close", c.closeErr)
+}
+
+// LocalAddr is RemoteAddr: on a bus nodes have no addresses.
+func (c *Conn) LocalAddr() net.Addr { return c.addr }
+
+// RemoteAddr is the name of the bus; its network is "can".
+func (c *Conn) RemoteAddr() net.Addr { return c.addr }
+
+// SetDeadline implements [net.Conn].
+func (c *Conn) SetDeadline(t time.Time) error { return c.set(t, &c.readDeadline, &c.writeDeadline) }
+
+// SetReadDeadline implements [net.Conn].
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.set(t, &c.readDeadline) }
+
+// SetWriteDeadline implements [net.Conn].
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.set(t, &c.writeDeadline) }
+
+func (c *Conn) set(t time.Time, deadlines ...*deadline.Deadline) error {
+	if err := c.life.Err(); err == net.ErrClosed {
+		return c.opError("set", err)
+	}
+	for _, d := range deadlines {
+		d.Set(t)
+	}
+	return nil
+}
+
+// opError is nil if err is.
+func (c *Conn) opError(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &net.OpError{Op: op, Net: "can", Source: c.addr, Addr: c.addr, Err: err}
+}
