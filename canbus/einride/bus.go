@@ -63,7 +63,9 @@ func (e *LostError) Unwrap() []error { return []error{net.ErrClosed, e.Err} }
 
 // NewBus makes a Bus of a connection that carries frames of 16 bytes, as those of
 // their Dial do, and streams such as TCP's. The connection is the Bus's, which takes
-// its deadlines away and closes it.
+// its deadlines away and closes it. What is lost where its reader is too slow nobody
+// counts: a socket of theirs holds less than 300 frames. Where no wire slows a sender
+// down, as on a vcan, ask for short blocks (isotpnet.Config.BlockSize, 50).
 //
 // A connection to a multicast group, their "udp", returns what is written to it:
 // these frames the Bus returns as echoes. It knows them by a mark in the three bytes

@@ -310,11 +310,7 @@ func TestBusThatVanishes(t *testing.T) {
 	if _, err := c.Write(make([]byte, frameLen)); !errors.Is(err, errScripted) {
 		t.Errorf("Write: %v", err)
 	}
-	select {
-	case <-s.closed:
-	default:
-		t.Error("the bus is not closed")
-	}
+	<-s.closed // the bus is closed too
 }
 
 func TestBusThatEndsAsItShould(t *testing.T) {

@@ -98,13 +98,71 @@ const group = "239.64.142.206:43114"
 
 // pairOfTheirEmulator makes members of their multicast group.
 func pairOfTheirEmulator() (a, b canbus.Bus, stop func(), err error) {
+	everybody := &members{read: make(map[*member]int)}
+	everybody.news.L = &everybody.mu
 	var buses [2]canbus.Bus
 	for i := range buses {
 		conn, err := socketcan.Dial("udp", group)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		buses[i] = NewBus(conn)
+		m := &member{Conn: conn, all: everybody}
+		everybody.read[m] = 0
+		buses[i] = NewBus(m)
 	}
 	return buses[0], buses[1], nil, nil
+}
+
+// members of a group hold each other up, or a test that has much to do elsewhere
+// would lose frames: their sockets have room for 250, and nobody can give them more.
+type members struct {
+	mu      sync.Mutex
+	news    sync.Cond
+	written int
+	read    map[*member]int // of those that are open
+}
+
+type member struct {
+	net.Conn
+	all *members
+}
+
+func (m *member) Read(p []byte) (int, error) {
+	n, err := m.Conn.Read(p)
+	m.all.mu.Lock()
+	defer m.all.mu.Unlock()
+	if _, open := m.all.read[m]; open && err == nil {
+		m.all.read[m]++
+		m.all.news.Broadcast()
+	}
+	return n, err
+}
+
+func (m *member) Write(p []byte) (int, error) {
+	m.all.mu.Lock()
+	for m.all.behind() {
+		m.all.news.Wait()
+	}
+	m.all.written++
+	m.all.mu.Unlock()
+	return m.Conn.Write(p)
+}
+
+// behind reports whether somebody has much to read.
+func (a *members) behind() bool {
+	for _, n := range a.read {
+		if a.written-n >= 150 {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *member) Close() error {
+	err := m.Conn.Close()
+	m.all.mu.Lock()
+	defer m.all.mu.Unlock()
+	delete(m.all.read, m)
+	m.all.news.Broadcast()
+	return err
 }

@@ -24,7 +24,7 @@ const qemu = "qemu-system-x86_64"
 // modules are loaded in this order. can-bcm, can-gw and tun are for can-utils;
 // sch_netem and sch_tbf make interfaces slow.
 var modules = []string{
-	"can", "can-raw", "can-bcm", "can-gw", "can-isotp", "can-dev", "vcan", "sch_netem", "sch_tbf", "tun",
+	"can", "can-raw", "can-bcm", "can-gw", "can-isotp", "can-dev", "vcan", "slcan", "sch_netem", "sch_tbf", "tun",
 }
 
 // suites are where Debian has the kernels, by the kernel's name. The second is for
