@@ -18,7 +18,9 @@ import (
 const streamBacklog = 128
 
 // A StreamListener accepts connections on the network "isotp-stream". A dialer has
-// its connection before Accept has returned it, and either side may speak first.
+// its connection before Accept has returned it, and either side may speak first. One
+// that the dialer has ended again meanwhile is returned all the same: what it has sent
+// can be read, and then the end or the error.
 //
 // When the bus fails Accept returns an error that is Temporary, unless the bus was
 // closed, and the next Accept opens the bus again: [net/http.Server] goes on in

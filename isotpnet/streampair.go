@@ -253,7 +253,7 @@ func (p *streamPair) unlockOnly() (unused bool) {
 	p.wake()
 	p.startSending()
 	p.setTimer()
-	unused = p.users == 0 && p.proto.Sessions() == 0 && !p.sending && !p.over
+	unused = p.users == 0 && p.proto.Sessions()+p.proto.Waiting() == 0 && !p.sending && !p.over
 	p.over = p.over || unused
 	p.mu.Unlock()
 	return unused

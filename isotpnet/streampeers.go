@@ -150,16 +150,14 @@ func (l *streamPeers) next() (*StreamConn, error) {
 	return nil, l.err
 }
 
-// take accepts a stream of a pair, if one waits. Under mu, under which a pair must
-// not come to its end: one with a new user does not.
+// take accepts a stream of a pair, if one waits. Under mu, under which a pair is not
+// shut.
 func (l *streamPeers) take(p *streamPair) *StreamConn {
 	p.mu.Lock()
 	c := p.accept(l.network, l.keep)
-	if c == nil {
-		p.mu.Unlock()
-		return nil
+	if unused := p.unlockOnly(); unused {
+		go p.shut()
 	}
-	p.unlock()
 	return c
 }
 

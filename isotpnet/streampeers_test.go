@@ -193,6 +193,28 @@ func TestStreamsLiveOnWithoutTheListenerForAnyPeer(t *testing.T) {
 	})
 }
 
+// All that it was is over, but for what it has sent.
+func TestStreamOfAPeerThatIsResetBeforeAccept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		ln := listenStreamPeers(t, newTap(t, n), "/fixed::10")
+		dialled := mustDialStreamOf(t, newTap(t, n), "/fixed:10:F1").(*isotpnet.StreamConn)
+		wantWrite(t, dialled, "hello")
+		dialled.SetLinger(0)
+		dialled.Close()
+		synctest.Wait()
+		accepted, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer accepted.Close()
+		wantRead(t, accepted, "hello")
+		if _, err := accepted.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("read: %v, want %v", err, syscall.ECONNRESET)
+		}
+	})
+}
+
 func TestAcceptOfStreamsForAnyPeerHasADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := listenStreamPeers(t, newTap(t, newNetwork(t, virtual.Options{})), "/fixed::10")

@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -103,23 +104,23 @@ func (e *Endpoint) Listen(backlog int) { e.backlog = backlog }
 // StopListening ends that, and the sessions that wait for Accept.
 func (e *Endpoint) StopListening() {
 	e.backlog = 0
-	for _, s := range e.waiting {
+	waiting := e.waiting
+	e.waiting = nil
+	for _, s := range waiting {
 		s.reset(Aborted)
 	}
-	e.waiting = nil
 }
 
-// Accept returns a session that the peer has opened, nil if there is none.
+// Accept returns a session that the peer has opened, nil if there is none. It may be
+// over already, unless its opener has given up before it was answered.
 func (e *Endpoint) Accept() *Session {
-	for len(e.waiting) > 0 {
-		s := e.waiting[0]
-		e.waiting[0] = nil
-		e.waiting = e.waiting[1:]
-		if s.err == nil {
-			return s
-		}
+	if len(e.waiting) == 0 {
+		return nil
 	}
-	return nil
+	s := e.waiting[0]
+	e.waiting[0] = nil
+	e.waiting = e.waiting[1:]
+	return s
 }
 
 // Waiting is how many sessions wait for Accept.
@@ -213,6 +214,14 @@ func (e *Endpoint) remove(s *Session) {
 	e.list[last] = nil
 	e.list = e.list[:last]
 	delete(e.sessions, s.key)
+}
+
+// forsake follows the end of a session that perhaps waits for Accept: nobody will have
+// it.
+func (e *Endpoint) forsake(s *Session) {
+	if i := slices.Index(e.waiting, s); i >= 0 {
+		e.waiting = slices.Delete(e.waiting, i, i+1)
+	}
 }
 
 // makeRoom reports whether there is room for one more session. If need be it

@@ -42,6 +42,7 @@ type Session struct {
 	first    uint16 // our first SEQ
 	state    state
 	opened   bool  // it was open some time
+	agreed   bool  // the peer, which has opened it, knows so
 	closed   bool  // by us
 	err      error // why it is gone, if not by its end
 	events   Events
@@ -176,6 +177,9 @@ func (s *Session) fail(err error) {
 // drop takes the session out of the endpoint.
 func (s *Session) drop() {
 	s.endpoint.remove(s)
+	if !s.agreed {
+		s.endpoint.forsake(s)
+	}
 	s.state = gone
 	s.wanted = 0
 	s.Withdraw()
@@ -216,6 +220,7 @@ func (s *Session) handle(now Time, m *message) {
 	}
 	s.heard = now
 	s.unanswered = 0
+	s.agreed = true
 	if m.seq != s.expect {
 		if behind := s.expect - m.seq; behind > maxBehind {
 			s.reset(Lost)
@@ -281,7 +286,9 @@ func (s *Session) name() {
 // handleReset ends the session, unless the RESET is for another one that had the
 // same name.
 func (s *Session) handleReset(why Reason, seq uint16) {
-	if uint64(s.seq-seq) <= s.numbered || s.state == open && seq == s.peerFirst {
+	ours := uint64(s.seq-seq) <= s.numbered
+	if ours || s.state == open && seq == s.peerFirst {
+		s.agreed = s.agreed || ours
 		s.fail(&Error{Reason: why, ByPeer: true})
 	}
 }

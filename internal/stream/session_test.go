@@ -78,6 +78,41 @@ func TestAcceptorMaySpeakFirst(t *testing.T) {
 }
 
 // The first ACCEPT was lost, and with it what the server has said after it.
+// As of a TCP connection: nothing of what the peer has sent is lost unseen.
+func TestSessionThatEndsBeforeItIsAccepted(t *testing.T) {
+	for _, c := range []struct{ name, message, want string }{
+		{"with data", ">RESET 0001 1000 07", "AA reset by the peer: given up"},
+		{"without data", ">RESET 0001 1000 07", "reset by the peer: given up"},
+		{"with a loss", ">DATA 0001 2005 BB", "a message was lost on the way"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sc := newScript(t)
+			sc.e.Listen(4)
+			sc.gets(">OPEN 0001 2000 01 10")
+			sc.sends("<ACCEPT 0001 1000 01 10")
+			if c.name == "with data" {
+				sc.gets(">DATA 0001 2000 AA")
+			}
+			sc.gets(c.message)
+			s := sc.e.Accept()
+			if s == nil {
+				t.Fatal("nothing to accept")
+			}
+			sc.reads(s, c.want)
+		})
+	}
+}
+
+// An opener that has given up does not know that it was accepted.
+func TestSessionThatItsOpenerHasGivenUpIsNotAccepted(t *testing.T) {
+	sc := newScript(t)
+	sc.e.Listen(4)
+	sc.gets(">OPEN 0001 2000 01 10", ">RESET 0001 2000 07")
+	if n := sc.e.Waiting(); n != 0 || sc.e.Accept() != nil {
+		t.Errorf("%d wait for Accept", n)
+	}
+}
+
 func TestDataBeforeAcceptIsLost(t *testing.T) {
 	sc := newScript(t)
 	s, _ := sc.e.Dial(sc.now)
