@@ -143,6 +143,8 @@ func TestWrappedBusConforms(t *testing.T) {
 				if err != nil {
 					return nil, nil, nil, err
 				}
+				// The bus's readers end after stop.
+				t.Cleanup(func() { closeRecorder(t, r) })
 				wrap := func() canbus.Bus {
 					tap, err = n.Tap()
 					if c.hide {
@@ -151,7 +153,7 @@ func TestWrappedBusConforms(t *testing.T) {
 					return r.Wrap(tap, "can0")
 				}
 				b, a = wrap(), wrap()
-				return a, b, func() { n.Close(); closeRecorder(t, r) }, err
+				return a, b, func() { n.Close() }, err
 			}, options)
 		})
 	}
