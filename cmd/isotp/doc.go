@@ -9,7 +9,7 @@
 //	isotp serve-bus BUS          let programs on other computers use a bus of this one
 //	isotp record BUS FILE        record a bus to a log file, as candump -l does
 //	isotp replay FILE BUS        send the frames of a log file on a bus
-//	isotp link                   list CAN interfaces, or make a virtual one
+//	isotp link                   list CAN interfaces, make a virtual one, set one up
 //
 // With --help each tells its flags; those of package isotpnet's Config are the
 // same everywhere.

@@ -10,10 +10,25 @@ import (
 )
 
 type linkCmd struct {
-	Vcan string `placeholder:"NAME" help:"Make a virtual CAN interface of that name first, and set it up."`
+	List linkListCmd `cmd:"" default:"withargs" help:"List CAN interfaces and what the kernel can do (the default)."`
+	Up   linkUpCmd   `cmd:"" help:"Set an interface up, with a bit rate."`
+	Down linkDownCmd `cmd:"" help:"Set an interface down."`
 }
 
 func (*linkCmd) Help() string {
+	return `
+	isotp link
+	sudo isotp link --vcan vcan0
+	sudo isotp link up can0 --bitrate 500000
+	sudo isotp link down can0
+`
+}
+
+type linkListCmd struct {
+	Vcan string `placeholder:"NAME" help:"Make a virtual CAN interface of that name first, and set it up."`
+}
+
+func (*linkListCmd) Help() string {
 	return `
 Lists the CAN interfaces of this Linux, and what its kernel can do.
 
@@ -32,7 +47,7 @@ type interfaceInfo struct {
 }
 
 // Run makes the interface and lists all.
-func (c *linkCmd) Run(s *streams) error {
+func (c *linkListCmd) Run(s *streams) error {
 	if c.Vcan != "" {
 		if err := addVcan(c.Vcan); err != nil {
 			return fmt.Errorf("--vcan %s: %w", c.Vcan, err)
@@ -45,10 +60,12 @@ func (c *linkCmd) Run(s *streams) error {
 	return printLinks(s.stdout, links, haveRaw())
 }
 
+func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
+
 // printLinks prints what there is. raw is why there are no CAN_RAW sockets, nil if
 // there are.
 func printLinks(w io.Writer, links []interfaceInfo, raw error) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := newTable(w)
 	info, err := isotpnet.ProbeKernel()
 	switch {
 	case err != nil:
@@ -67,6 +84,11 @@ func printLinks(w io.Writer, links []interfaceInfo, raw error) error {
 		fmt.Fprintln(t, "no CAN interfaces; isotp link --vcan vcan0 makes a virtual one")
 		return t.Flush()
 	}
+	printInterfaces(t, links)
+	return t.Flush()
+}
+
+func printInterfaces(t *tabwriter.Writer, links []interfaceInfo) {
 	fmt.Fprintln(t, "INTERFACE\tKIND\tSTATE\tFRAMES\tBIT RATE")
 	for _, l := range links {
 		frames, rate := "classic", "-"
@@ -78,5 +100,4 @@ func printLinks(w io.Writer, links []interfaceInfo, raw error) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", l.name, l.kind, l.state, frames, rate)
 	}
-	return t.Flush()
 }

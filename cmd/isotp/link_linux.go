@@ -65,6 +65,7 @@ func addVcan(name string) error {
 	return nil
 }
 
+// explain adds what an error of the kernel means where an interface is made.
 func explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM):

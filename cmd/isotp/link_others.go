@@ -14,3 +14,7 @@ func addVcan(string) error { return errNoInterfaces }
 func canInterfaces() ([]interfaceInfo, error) { return nil, errNoInterfaces }
 
 func haveRaw() error { return errNoInterfaces }
+
+func setLinkUp(string, linkSetting) error { return errNoInterfaces }
+
+func setLinkDown(string) error { return errNoInterfaces }

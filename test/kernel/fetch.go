@@ -22,7 +22,7 @@ import (
 const qemu = "qemu-system-x86_64"
 
 // modules are loaded in this order. can-bcm, can-gw and tun are for can-utils;
-// sch_netem and sch_tbf make interfaces slow.
+// slcan makes interfaces with a bit rate; sch_netem and sch_tbf make interfaces slow.
 var modules = []string{
 	"can", "can-raw", "can-bcm", "can-gw", "can-isotp", "can-dev", "vcan", "slcan", "sch_netem", "sch_tbf", "tun",
 }
