@@ -293,6 +293,7 @@ func TestFramesOfAnEndedMessageAreNotWritten(t *testing.T) {
 					bus.setWrite(tempFail)
 					results := []<-chan error{startSend(a, []byte{1}), startSend(b, []byte{2})}
 					time.Sleep(10 * time.Millisecond)
+					synctest.Wait() // the attempt of this moment is over
 					end(a)
 					if err := <-results[0]; err == nil {
 						t.Error("Send of what was not written returned nil")
@@ -302,6 +303,7 @@ func TestFramesOfAnEndedMessageAreNotWritten(t *testing.T) {
 						bus.echoAll()
 					}
 					wantResult(t, results[1], nil)
+					synctest.Wait() // an echo is quicker than the call that writes
 					bus.want(t, "7E1#0102")
 					if len(m.writer.onWay) > 0 {
 						t.Errorf("%d frames are waited for", len(m.writer.onWay))
@@ -319,6 +321,7 @@ func TestFlowControlOfAClosedEndpointIsNotWritten(t *testing.T) {
 		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
 		bus.put(t, "7E8#1014010203040506")
 		time.Sleep(10 * time.Millisecond)
+		synctest.Wait() // the attempt of this moment is over
 		ep.Close()
 		bus.setWrite(nil)
 		time.Sleep(10 * time.Millisecond)
