@@ -16,7 +16,8 @@ from scapy.contrib.isotp import ISOTP, ISOTPSoftSocket  # noqa: E402
 
 count, tx, rx, bus = int(sys.argv[1]), int(sys.argv[2], 16), int(sys.argv[3], 16), json.loads(sys.argv[4])
 with PythonCANSocket(**bus) as frames:
-    with ISOTPSoftSocket(frames, tx_id=tx, rx_id=rx, padding=True) as messages:
+    # A block is shorter than what a UDP socket has room for, if there is no time to read.
+    with ISOTPSoftSocket(frames, tx_id=tx, rx_id=rx, bs=32, padding=True) as messages:
         print("ready", flush=True)
         for _ in range(count):
             message = messages.recv()
