@@ -70,23 +70,7 @@ func TestMessagesOverTheirEmulator(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	for _, size := range []int{1, 7, 8, 100, 4095} {
-		message := bytes.Repeat([]byte{0xA5, byte(size)}, size)[:size]
-		for _, way := range [][2]net.Conn{{c1, c2}, {c2, c1}} {
-			sent := make(chan error, 1)
-			go func() {
-				_, err := way[0].Write(message)
-				sent <- err
-			}()
-			got := make([]byte, 4095)
-			if n, err := way[1].Read(got); err != nil || !bytes.Equal(got[:n], message) {
-				t.Errorf("%d bytes: %d arrive, %v", size, n, err)
-			}
-			if err := <-sent; err != nil {
-				t.Errorf("%d bytes: %v", size, err)
-			}
-		}
-	}
+	conntest.Exchange(t, c1, c2)
 }
 
 // busOn is a Bus on a pipe, and the pipe's other end.

@@ -57,7 +57,9 @@ func ExampleNewBus() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	d := isotpnet.Dialer{Bus: einride.NewBus(conn)}
+	bus := einride.NewBus(conn)
+	defer bus.Close()
+	d := isotpnet.Dialer{Bus: bus}
 	c, err := d.DialContext(context.Background(), "isotp:user", "/7E0:7E8")
 	if err != nil {
 		log.Fatal(err)

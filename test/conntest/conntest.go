@@ -74,6 +74,28 @@ func Dial(newPair bustest.MakePair, c isotpnet.Config) (c1, c2 *isotpnet.Conn, s
 	return c1, c2, stop, nil
 }
 
+// Exchange sends messages of some sizes from each of two connections to the other.
+func Exchange(t *testing.T, c1, c2 net.Conn) {
+	t.Helper()
+	for _, size := range []int{1, 7, 8, 100, 4095} {
+		message := bytes.Repeat([]byte{0xA5, byte(size)}, size)[:size]
+		for _, way := range [][2]net.Conn{{c1, c2}, {c2, c1}} {
+			sent := make(chan error, 1)
+			go func() {
+				_, err := way[0].Write(message)
+				sent <- err
+			}()
+			got := make([]byte, 4095)
+			if n, err := way[1].Read(got); err != nil || !bytes.Equal(got[:n], message) {
+				t.Errorf("%d bytes: %d arrive, %v", size, n, err)
+			}
+			if err := <-sent; err != nil {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+		}
+	}
+}
+
 // A politeConn sends a message to say that it is about to be closed, which the
 // other end's Read takes for the end of the data.
 type politeConn struct {
