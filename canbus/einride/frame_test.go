@@ -102,6 +102,9 @@ func FuzzFrames(f *testing.F) {
 	f.Add(all, 7)
 	f.Add(all[:50], 16)
 	f.Fuzz(func(t *testing.T, b []byte, size int) {
+		if len(b) > 16*frameLen {
+			return // go test would make a long one shorter for a minute, and run nothing else
+		}
 		read := func(size int) (frames []canbus.Frame) {
 			bus := NewBus(&script{chunks: slices.Collect(slices.Chunk(b, size))})
 			buf := make([]canbus.Frame, 3)
