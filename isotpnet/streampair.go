@@ -92,10 +92,10 @@ type streamConsumer streamPair
 
 func (c *streamConsumer) Message(at engine.Time, m []byte, err error) {
 	p := (*streamPair)(c)
-	switch {
+	switch err = protocolError(err); {
 	case err == nil:
 		p.message(stream.Time(at), m)
-	case !isLoss(protocolError(err)):
+	case !isLoss(err):
 		go p.fail(err) // it closes the endpoint
 	}
 }

@@ -9,7 +9,10 @@ import (
 	"testing"
 
 	"example.com/isotp/canbus"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // writeLog writes a file, and returns its path.
 func writeLog(t testing.TB, text string) string {

@@ -175,6 +175,20 @@ func TestNothingIsConsumedAfterClose(t *testing.T) {
 	})
 }
 
+func TestCloseWhileAMessageIsConsumed(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		leave := make(chan struct{})
+		c := &consumer{on: func([]byte, error) { <-leave }}
+		if err := ep.Consume(c); err != nil {
+			t.Fatal(err)
+		}
+		bus.put(t, "7E8#0101", "7E8#0102")
+		ep.Close() // does not wait for the consumer
+		close(leave)
+		c.want(t, "01")
+	})
+}
+
 // Endpoints of one bus that answer each message with another one, sent by a
 // goroutine, as a consumer must not wait.
 func TestConsumersOfOneBusTalkToEachOther(t *testing.T) {
