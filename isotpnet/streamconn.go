@@ -40,9 +40,8 @@ type StreamConn struct {
 
 	// Under pair.mu.
 	closed             bool
-	writeAt            time.Time // the write deadline
-	ending             bool      // CloseWrite was called
-	abort              bool      // SetLinger(0) was called
+	ending             bool // CloseWrite was called
+	abort              bool // SetLinger(0) was called
 	reading, writing   deadline.Turn
 	readable, writable deadline.Signal
 	ended              deadline.Signal // END was handed over, or will not be
@@ -113,15 +112,11 @@ func (c *StreamConn) write(p []byte) (n int, err error) {
 	before := s.SentBytes()
 	s.Offer(pair.now(), p)
 	for err == nil && s.Offered() > 0 {
-		if next, _ := pair.proto.Pending(); next == s && !pair.sending {
-			pair.sending = true
-			err = pair.transmit(c)
-			pair.sending = false
-			continue
-		}
 		err = c.wait(&c.writable, &c.writeDeadline)
 	}
-	s.Withdraw()
+	if !s.Withdraw() {
+		pair.recall(c)
+	}
 	n = int(s.SentBytes() - before)
 	if n == len(p) {
 		return n, nil
@@ -225,9 +220,6 @@ func (c *StreamConn) Close() error {
 	} else {
 		c.session.Close(p.now())
 	}
-	if p.sender == c {
-		p.limit(past) // for its Write to return
-	}
 	c.readDeadline.Set(past)
 	c.writeDeadline.Set(past)
 	c.awaitEnd()
@@ -318,12 +310,6 @@ func (c *StreamConn) setDeadline(d *deadline.Deadline, t time.Time) error {
 		return net.ErrClosed
 	}
 	d.Set(t)
-	if d == &c.writeDeadline {
-		c.writeAt = t
-		if p.sender == c {
-			p.limit(t)
-		}
-	}
 	return nil
 }
 

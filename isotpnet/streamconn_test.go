@@ -208,6 +208,32 @@ func TestWriteDeadlineSetMeanwhile(t *testing.T) {
 	})
 }
 
+// The message under way is another stream's, which goes on.
+func TestWriteDeadlineWhileAnotherStreamSends(t *testing.T) {
+	inStreamBubble(t, virtual.Options{Bitrate: 500_000}, func(t *testing.T, tester, ecu streamEnd) {
+		ln := ecu.listen(t)
+		c, accepted := tester.dial(t), acceptStream(t, ln)
+		other := tester.dial(t)
+		go func() {
+			c.Write([]byte(payload(4000))) // one message, some 150 ms
+			c.CloseWrite()
+		}()
+		time.Sleep(50 * time.Millisecond)
+		start := time.Now()
+		other.SetWriteDeadline(start.Add(50 * time.Millisecond))
+		n, err := other.Write([]byte(payload(4000)))
+		wantStreamErr(t, err, "write", os.ErrDeadlineExceeded)
+		wantSince(t, start, 50*time.Millisecond)
+		if n != 0 {
+			t.Errorf("%d bytes were written", n)
+		}
+		wantReadAll(t, accepted, payload(4000))
+		if aborted := c.Stats().SendsAborted; aborted != 0 {
+			t.Errorf("%d messages were aborted", aborted)
+		}
+	})
+}
+
 // The message under way is aborted, and the peer hears of the end at once.
 func TestCloseWhileAMessageIsSent(t *testing.T) {
 	inStreamBubble(t, virtual.Options{Bitrate: 500_000}, func(t *testing.T, tester, ecu streamEnd) {

@@ -10,22 +10,27 @@ import (
 
 var _ streamBackend = (*kernelConn)(nil)
 
-// sendTracked sends a message. What the kernel has taken cannot be recalled: the peer
-// will get it, or notice that it is missing.
-func (k *kernelConn) sendTracked(p []byte) (handed bool, err error) {
-	handed, err = k.transmit(p)
-	k.sent(len(p), handed, err)
-	k.tell()
-	return handed, err
-}
-
 // maxDowns is how often in a row reading may fail because the interface is down: the
 // kernel says so once, and then waits for it to be up.
 const maxDowns = 3
 
 func (k *kernelConn) epoch() time.Time { return k.began }
 
-func (k *kernelConn) consume(p *streamPair) { go k.readFor(p) }
+func (k *kernelConn) attach(p *streamPair) { go k.readFor(p) }
+
+func (k *kernelConn) start(p *streamPair, m []byte) {
+	k.setWriteDeadline(time.Time{}) // the last one may have been recalled
+	go func() {
+		handed, err := k.transmit(m)
+		k.sent(len(m), handed, err)
+		k.tell()
+		p.sent(p.now(), handed, err)
+	}()
+}
+
+// recall: what the kernel has taken cannot be recalled. The peer will get it, or
+// notice that it is missing.
+func (k *kernelConn) recall() { k.setWriteDeadline(past) }
 
 // readFor is the goroutine that reads a pair's messages.
 func (k *kernelConn) readFor(p *streamPair) {

@@ -22,15 +22,13 @@ import (
 // of any number of dials, and those that are closed but not yet over. It sends and
 // receives by a backend, like a Conn.
 //
-// The user backend brings each message, as a [mux.Consumer] is called; of the
-// kernel's one goroutine reads them. A Write sends
-// its own data from the goroutine that called it; what nobody waits for (answers,
-// windows, ends) is sent by a goroutine that lives as long as there is some. Only
-// one of them sends at a time: the one that found sending false. So a stream's
-// deadline concerns the stream's own messages only.
+// It has no goroutine of its own. Whoever changes something (a Read, a Write, the
+// backend that has a message for it or has sent one) has the next message sent, if
+// there is one and none is under way; nobody waits for it under mu. A Write waits
+// until all its bytes are sent. Its deadline recalls its own message only.
 //
-// The order of locks is streamPairs, StreamListener.mu, streamPair.mu, those of the
-// backend. No message is sent or received under any.
+// The order of locks is streamPairs, StreamListener.mu, streamPair.mu. The backend is
+// called without streamPair.mu, as it may call back at once.
 type streamPair struct {
 	key     pairKey
 	config  Config
@@ -55,10 +53,10 @@ type streamPair struct {
 	err      error            // why there is no transport any more
 	over     bool             // nobody can join any more
 
-	sending    bool        // a goroutine is at it
-	sender     *StreamConn // whose message is under way; nil if none or for no stream
-	limited    bool        // the backend has a write deadline
-	controlErr error       // of the last message without a stream
+	sending    bool            // a message is under way, in out
+	sender     *stream.Session // whose data it is; nil if none or not of a stream
+	recalling  bool            // nothing is begun meanwhile
+	controlErr error           // of the last message without a stream
 	out        [stream.MaxMessage]byte
 
 	timer   *time.Timer // for timerAt, 0 if that is not set
@@ -68,30 +66,36 @@ type streamPair struct {
 // A streamBackend is a backend that streams can be made of.
 type streamBackend interface {
 	backend
-	// sendTracked sends a message as send does. handed: the peer may have got it,
-	// whatever the error is.
-	sendTracked(p []byte) (handed bool, err error)
 	// epoch is when the time of its messages begins.
 	epoch() time.Time
-	// consume has all messages given to p.message, and at last an error to p.fail.
-	consume(p *streamPair)
+	// attach has all messages given to p.message, and at last an error to p.fail.
+	attach(p *streamPair)
+	// start sends a message, without waiting, and calls p.sent at its end.
+	start(p *streamPair, m []byte)
+	// recall ends that message, unless it has gone too far already: soon p.sent is
+	// called, with os.ErrDeadlineExceeded.
+	recall()
 }
 
 var _ streamBackend = (*userConn)(nil)
 
 func (u *userConn) epoch() time.Time { return u.endpoint.Time(0) }
 
-func (u *userConn) consume(p *streamPair) {
-	if err := u.endpoint.Consume((*streamConsumer)(p)); err != nil {
+func (u *userConn) attach(p *streamPair) {
+	if err := u.endpoint.Handle((*streamHandler)(p)); err != nil {
 		p.fail(err)
 	}
 }
 
-// A streamConsumer is a streamPair of the user backend.
-type streamConsumer streamPair
+func (u *userConn) start(_ *streamPair, m []byte) { u.endpoint.Start(m) }
 
-func (c *streamConsumer) Message(at engine.Time, m []byte, err error) {
-	p := (*streamPair)(c)
+func (u *userConn) recall() { u.endpoint.Recall() }
+
+// A streamHandler is a streamPair of the user backend.
+type streamHandler streamPair
+
+func (h *streamHandler) Message(at engine.Time, m []byte, err error) {
+	p := (*streamPair)(h)
 	switch err = protocolError(err); {
 	case err == nil:
 		p.message(stream.Time(at), m)
@@ -100,9 +104,8 @@ func (c *streamConsumer) Message(at engine.Time, m []byte, err error) {
 	}
 }
 
-func (u *userConn) sendTracked(p []byte) (handed bool, err error) {
-	handed, err = u.endpoint.HandOver(u.endpoint.Format(), p)
-	return handed, protocolError(err)
+func (h *streamHandler) Sent(at engine.Time, handed bool, err error) {
+	(*streamPair)(h).sent(stream.Time(at), handed, protocolError(err))
 }
 
 const (
@@ -228,7 +231,7 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 
 // start has messages taken. It is called when those they may be for are there: what
 // the bus has read already comes at once. A second call does nothing.
-func (p *streamPair) start() { p.starting.Do(func() { p.backend.consume(p) }) }
+func (p *streamPair) start() { p.starting.Do(func() { p.backend.attach(p) }) }
 
 // forget lets the pair be opened anew.
 func (p *streamPair) forget() {
@@ -240,9 +243,9 @@ func (p *streamPair) forget() {
 
 func (p *streamPair) now() stream.Time { return stream.Time(time.Since(p.began)) }
 
-// unlock does what is due after something has happened: it wakes, has messages
-// sent and sets the timer. Then it releases mu, and shuts the pair if nobody uses it
-// any more.
+// unlock does what is due after something has happened: it wakes, sets the timer and
+// has the next message sent. It releases mu, and shuts the pair if nobody uses it any
+// more.
 func (p *streamPair) unlock() {
 	if unused := p.unlockOnly(); unused {
 		p.shut()
@@ -251,11 +254,14 @@ func (p *streamPair) unlock() {
 
 func (p *streamPair) unlockOnly() (unused bool) {
 	p.wake()
-	p.startSending()
+	next := p.poll()
 	p.setTimer()
 	unused = p.users == 0 && p.proto.Sessions()+p.proto.Waiting() == 0 && !p.sending && !p.over
 	p.over = p.over || unused
 	p.mu.Unlock()
+	if next != nil {
+		p.backend.start(p, next)
+	}
 	return unused
 }
 
@@ -317,67 +323,53 @@ func (p *streamPair) tick() {
 	p.unlock()
 }
 
-// startSending sees to it that the next message is sent, if there is one and nobody
-// is at it. Under mu.
-func (p *streamPair) startSending() {
-	if p.sending || p.err != nil {
-		return
+// poll returns the next message, which is to be sent as soon as mu is released; nil if
+// there is none or another one is under way. Under mu.
+func (p *streamPair) poll() []byte {
+	if p.sending || p.recalling || p.err != nil {
+		return nil
 	}
-	switch s, ok := p.proto.Pending(); {
-	case !ok:
-	case s != nil && s.Offered() > 0:
-		s.User.(*StreamConn).writable.Set() // its Write will
-	default:
-		p.sending = true
-		go p.sendOthers()
-	}
-}
-
-// sendOthers sends what no Write waits for.
-func (p *streamPair) sendOthers() {
-	p.mu.Lock()
-	for p.err == nil {
-		s, ok := p.proto.Pending()
-		if !ok || s != nil && s.Offered() > 0 {
-			break
-		}
-		p.transmit(nil)
-	}
-	p.sending = false
-	p.unlock()
-}
-
-// transmit sends the next message: c's data, or with nil something else. It is
-// called with mu, by the one who has set sending.
-func (p *streamPair) transmit(c *StreamConn) error {
 	n, s := p.proto.Poll(p.out[:])
-	p.sender = c
-	var deadline time.Time
-	if c != nil {
-		deadline = c.writeAt
+	if n == 0 {
+		return nil
 	}
-	p.limit(deadline)
-	p.mu.Unlock()
-	handed, err := p.backend.sendTracked(p.out[:n])
+	p.sending, p.sender = true, s
+	return p.out[:n]
+}
+
+// sent follows the end of a message. handed: the peer may have got it, whatever the
+// error is. It does not wait for anything, nor shut the pair itself.
+func (p *streamPair) sent(at stream.Time, handed bool, err error) {
 	p.mu.Lock()
-	p.sender = nil
-	if s == nil {
+	if p.sender == nil {
 		p.controlErr = err
 	}
-	failed := err
+	p.sending, p.sender = false, nil
 	if err == os.ErrDeadlineExceeded {
-		failed = nil // c's, which can go on
+		err = nil // recall's: the session can go on
 	}
-	p.proto.Sent(p.now(), handed && failed == nil, failed)
-	p.wake()
-	return err
+	p.proto.Sent(at, handed && err == nil, err)
+	p.unlockByBackend()
 }
 
-// limit gives the backend a write deadline, or none. Under mu.
-func (p *streamPair) limit(t time.Time) {
-	if p.limited || !t.IsZero() {
-		p.limited = !t.IsZero()
-		p.backend.setWriteDeadline(t)
+// recall ends the message that is under way, if it is a part of what c writes. Under
+// mu, which it releases while it waits.
+func (p *streamPair) recall(c *StreamConn) {
+	p.recalling = true
+	for p.sender == c.session {
+		c.writable.Make()
+		p.unlock()
+		p.backend.recall()
+		c.writable.Wait(new(deadline.Deadline)) // it will not be long
+		p.mu.Lock()
+	}
+	p.recalling = false
+}
+
+// unlockByBackend is unlock where the backend has called: shut would call it back.
+func (p *streamPair) unlockByBackend() {
+	if unused := p.unlockOnly(); unused {
+		go p.shut()
 	}
 }
 
@@ -389,9 +381,7 @@ func (p *streamPair) message(at stream.Time, m []byte) {
 		p.users-- // from now on its streams keep it
 	}
 	p.heard = true
-	if unused := p.unlockOnly(); unused {
-		go p.shut()
-	}
+	p.unlockByBackend()
 }
 
 // down ends the streams, but not the pair.

@@ -50,7 +50,7 @@ type Endpoint struct {
 	host   *host   // that has made it for a peer, else nil
 	member *member // if it is one of Peers, else nil
 
-	consumption *consumption // if it has a Consumer, else nil
+	handling *handling // if it has a Handler, else nil
 
 	readDeadline, writeDeadline deadline.Deadline
 	readTurn, sendTurn          deadline.Turn
@@ -265,13 +265,17 @@ func (ep *Endpoint) wake() {
 		switch {
 		case ep.member != nil:
 			ep.member.peers.wake(ep)
-		case ep.consumption != nil:
-			ep.consume()
+		case ep.handling != nil:
+			ep.handle()
 		default:
 			ep.readable.Set()
 		}
 	}
-	if ev&(engine.SendDone|engine.SendSpace) != 0 {
+	switch {
+	case ev&(engine.SendDone|engine.SendSpace) == 0:
+	case ep.handling != nil:
+		ep.sendDone()
+	default:
 		ep.sent.Set()
 	}
 }
@@ -281,8 +285,8 @@ func (ep *Endpoint) wake() {
 func (ep *Endpoint) fail(err error) {
 	ep.err = err
 	ep.readable.Set()
-	if ep.consumption != nil {
-		ep.consume()
+	if ep.handling != nil {
+		ep.handle()
 	}
 }
 
@@ -342,6 +346,9 @@ func (ep *Endpoint) end(now engine.Time) (unrouted bool) {
 	m.unlink(ep)
 	ep.readable.Set()
 	ep.sent.Set()
+	if ep.handling != nil {
+		ep.sendDone()
+	}
 	return unrouted
 }
 

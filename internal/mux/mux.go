@@ -9,7 +9,7 @@
 // # Locks
 //
 // Mux.mu guards a Mux, its endpoints, listeners and peers and their engines. Nothing
-// blocks under it: no bus is read or written, no hook, logger or consumer called. The
+// blocks under it: no bus is read or written, no hook, logger or handler called. The
 // locks of a bus, of the pacer and of deadlines are leaves. The order is
 // registry, Mux.filterMu, Mux.mu, those.
 package mux
@@ -57,7 +57,7 @@ type Mux struct {
 	timers    timers
 	writer    writer
 	reports   reports
-	consumers consumers
+	handlers  handlers
 
 	filterMu   sync.Mutex // held over computing and setting the bus's filters
 	filtersOff bool       // everything is received; under filterMu
@@ -78,7 +78,7 @@ func newMux(bus canbus.Bus, hangsUp bool, onEnd func()) *Mux {
 	m.pacer = pacer.New(m.tick)
 	m.routes.init()
 	m.writer.init(m)
-	m.consumers.init()
+	m.handlers.init()
 	go m.read()
 	return m
 }
@@ -100,7 +100,7 @@ func (m *Mux) now() engine.Time { return engine.Time(time.Since(m.epoch)) }
 func (m *Mux) unlock(now engine.Time) {
 	m.serve(now)
 	send := m.writer.wanted()
-	report, consume := m.reports.wanted(), m.consumers.wanted()
+	report, handle := m.reports.wanted(), m.handlers.wanted()
 	m.mu.Unlock()
 	if send {
 		m.writer.run(now)
@@ -108,8 +108,8 @@ func (m *Mux) unlock(now engine.Time) {
 	if report {
 		m.reports.run(&m.mu)
 	}
-	if consume {
-		m.consumers.run(m)
+	if handle {
+		m.handlers.run(m)
 	}
 }
 

@@ -238,13 +238,13 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 		close(w.idle)
 		w.idle = nil
 	}
-	report, consume := m.reports.wanted(), m.consumers.wanted()
+	report, handle := m.reports.wanted(), m.handlers.wanted()
 	m.mu.Unlock()
 	if report {
 		m.reports.run(&m.mu)
 	}
-	if consume {
-		m.consumers.run(m)
+	if handle {
+		m.handlers.run(m)
 	}
 	return done
 }

@@ -13,18 +13,26 @@ import (
 	"testing/synctest"
 	"time"
 
-	"example.com/isotp/canbus"
 	"example.com/isotp/internal/engine"
 )
 
-// A consumer remembers what it was given.
-type consumer struct {
+// A handler remembers what it was given.
+type handler struct {
 	mu    sync.Mutex
 	given []string
 	on    func(p []byte, err error) // called too, where not nil
 }
 
-func (c *consumer) Message(_ engine.Time, p []byte, err error) {
+func (c *handler) Sent(_ engine.Time, handed bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.given = append(c.given, sentText(handed, err))
+}
+
+// sentText is how a handler remembers a call of Sent.
+func sentText(handed bool, err error) string { return fmt.Sprintf("sent: %v, %v", handed, err) }
+
+func (c *handler) Message(_ engine.Time, p []byte, err error) {
 	if c.on != nil {
 		c.on(p, err)
 	}
@@ -38,29 +46,29 @@ func (c *consumer) Message(_ engine.Time, p []byte, err error) {
 }
 
 // want checks what was given, and forgets it.
-func (c *consumer) want(t *testing.T, given ...string) {
+func (c *handler) want(t *testing.T, given ...string) {
 	t.Helper()
 	synctest.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !slices.Equal(c.given, given) {
-		t.Errorf("the consumer was given %q, want %q", c.given, given)
+		t.Errorf("the handler was given %q, want %q", c.given, given)
 	}
 	c.given = nil
 }
 
-func consume(t *testing.T, ep *Endpoint) *consumer {
+func handle(t *testing.T, ep *Endpoint) *handler {
 	t.Helper()
-	c := new(consumer)
-	if err := ep.Consume(c); err != nil {
+	c := new(handler)
+	if err := ep.Handle(c); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func TestConsumerIsGivenMessages(t *testing.T) {
+func TestHandlerIsGivenMessages(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
-		c := consume(t, ep)
+		c := handle(t, ep)
 		bus.put(t, "7E8#0101", "7E8#100801020304050A", "7E8#210708")
 		c.want(t, "01", "01020304050A0708")
 		bus.put(t, "7E8#0102")
@@ -68,18 +76,18 @@ func TestConsumerIsGivenMessages(t *testing.T) {
 	})
 }
 
-func TestConsumerIsGivenWhatHadComeBefore(t *testing.T) {
+func TestHandlerIsGivenWhatHadComeBefore(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		bus.put(t, "7E8#0101", "7E8#0102")
-		consume(t, ep).want(t, "01", "02")
+		handle(t, ep).want(t, "01", "02")
 	})
 }
 
 // The call for one message is not over when the next one comes.
-func TestConsumerIsCalledOneAtATime(t *testing.T) {
+func TestHandlerIsCalledOneAtATime(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		entered, leave := make(chan struct{}), make(chan struct{})
-		c := &consumer{on: func(p []byte, _ error) {
+		c := &handler{on: func(p []byte, _ error) {
 			before := bytes.Clone(p)
 			entered <- struct{}{}
 			<-leave
@@ -89,7 +97,7 @@ func TestConsumerIsCalledOneAtATime(t *testing.T) {
 		}}
 		bus.put(t, "7E8#0101")
 		consumed := make(chan error)
-		go func() { consumed <- ep.Consume(c) }()
+		go func() { consumed <- ep.Handle(c) }()
 		<-entered
 		bus.put(t, "7E8#0102", "7E8#0103")
 		for range 2 {
@@ -106,7 +114,7 @@ func TestConsumerIsCalledOneAtATime(t *testing.T) {
 
 // What a message takes up in the queue is free after the call, and the clear to
 // send that waited for it goes out.
-func TestConsumingMakesRoom(t *testing.T) {
+func TestHandlingMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newFakeBus()
 		s := pair(0x7E0, 0x7E8)
@@ -119,7 +127,7 @@ func TestConsumingMakesRoom(t *testing.T) {
 		}
 		bus.put(t, "7E8#1008010203040506")
 		bus.want(t)
-		c := consume(t, ep)
+		c := handle(t, ep)
 		synctest.Wait()
 		bus.want(t, "7E0#300000")
 		bus.put(t, "7E8#210708")
@@ -128,13 +136,13 @@ func TestConsumingMakesRoom(t *testing.T) {
 	})
 }
 
-func TestConsumerIsToldOfAborted(t *testing.T) {
+func TestHandlerIsToldOfAborted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newFakeBus()
 		s := pair(0x7E0, 0x7E8)
 		s.Config.ReportAborted = true
 		ep := attach(t, own(t, bus), s)
-		c := consume(t, ep)
+		c := handle(t, ep)
 		for range 2 {
 			bus.put(t, "7E8#1008010203040506")
 			time.Sleep(time.Second)
@@ -145,9 +153,9 @@ func TestConsumerIsToldOfAborted(t *testing.T) {
 	})
 }
 
-func TestConsumerIsToldOnceThatTheBusFailed(t *testing.T) {
+func TestHandlerIsToldOnceThatTheBusFailed(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
-		c := consume(t, ep)
+		c := handle(t, ep)
 		bus.in <- input{frames: frames(parse(t, "7E8#0101")), err: errBroken}
 		c.want(t, "01", errBroken.Error())
 		ep.Close()
@@ -155,78 +163,36 @@ func TestConsumerIsToldOnceThatTheBusFailed(t *testing.T) {
 	})
 }
 
-func TestConsumerOfABusThatHasFailed(t *testing.T) {
+func TestHandlerOfABusThatHasFailed(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		bus.in <- input{frames: frames(parse(t, "7E8#0101")), err: io.EOF}
 		synctest.Wait()
-		consume(t, ep).want(t, "01", io.EOF.Error())
+		handle(t, ep).want(t, "01", io.EOF.Error())
 	})
 }
 
-func TestNothingIsConsumedAfterClose(t *testing.T) {
+func TestNothingIsHandledAfterClose(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
-		c := consume(t, ep)
+		c := handle(t, ep)
 		ep.Close()
 		bus.put(t, "7E8#0101")
 		c.want(t)
-		if err := ep.Consume(c); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Consume on a closed endpoint: %v", err)
+		if err := ep.Handle(c); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Handle on a closed endpoint: %v", err)
 		}
 	})
 }
 
-func TestCloseWhileAMessageIsConsumed(t *testing.T) {
+func TestCloseWhileAMessageIsHandled(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		leave := make(chan struct{})
-		c := &consumer{on: func([]byte, error) { <-leave }}
-		if err := ep.Consume(c); err != nil {
+		c := &handler{on: func([]byte, error) { <-leave }}
+		if err := ep.Handle(c); err != nil {
 			t.Fatal(err)
 		}
 		bus.put(t, "7E8#0101", "7E8#0102")
-		ep.Close() // does not wait for the consumer
+		ep.Close() // does not wait for the handler
 		close(leave)
 		c.want(t, "01")
-	})
-}
-
-// Endpoints of one bus that answer each message with another one, sent by a
-// goroutine, as a consumer must not wait.
-func TestConsumersOfOneBusTalkToEachOther(t *testing.T) {
-	forEachBus(t, func(t *testing.T, bus canbus.Bus) {
-		const last = 50
-		m := own(t, bus)
-		ends := [2]*Endpoint{attach(t, m, pair(0x7E0, 0x7E8)), attach(t, m, pair(0x7E8, 0x7E0))}
-		done := make(chan error, 1)
-		answer := func(ep *Endpoint) *consumer {
-			return &consumer{on: func(p []byte, err error) {
-				n := len(p) + 1
-				switch {
-				case err != nil:
-				case n == last:
-					done <- nil
-				default:
-					go func() {
-						if err := send(ep, message(n)); err != nil {
-							done <- err
-						}
-					}()
-				}
-			}}
-		}
-		for _, ep := range ends {
-			if err := ep.Consume(answer(ep)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := send(ends[0], message(1)); err != nil {
-			t.Fatal(err)
-		}
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		synctest.Wait() // the sender of the last one
-		for _, ep := range ends {
-			ep.Close()
-		}
 	})
 }

@@ -1,0 +1,235 @@
+package mux
+
+import (
+	"net"
+	"os"
+
+	"example.com/isotp/internal/engine"
+)
+
+// A Handler is called with the messages of an endpoint as they come, and with what
+// has become of those it sends, where somebody who calls Receive and Send would have
+// to be woken for each.
+//
+// Its calls are made by whoever has brought the last frame, one at a time, in the
+// order of the messages, without a lock: but it must not wait for anything, as
+// frames wait meanwhile. It must not close the endpoint either: that may have to
+// wait for those frames.
+type Handler interface {
+	// Message takes a message, whose bytes are good until it returns, and when its
+	// last frame came; or with nil bytes an error of Receive. After one that is no
+	// ResultError there are no more of these calls, and there are none once the
+	// endpoint is closed.
+	Message(at engine.Time, p []byte, err error)
+
+	// Sent follows each Start, once, perhaps before Start returns. The error is one
+	// of Send, or os.ErrDeadlineExceeded after Recall. handed: the peer may have got
+	// the message, whatever the error is. The message's bytes are free.
+	Sent(at engine.Time, handed bool, err error)
+}
+
+// handling is what an endpoint with a Handler has more than others.
+type handling struct {
+	by    Handler
+	isDue bool
+	next  *Endpoint // in handlers.due
+
+	failed bool // it was told of the error that Message is told of last
+
+	out     outgoing
+	message []byte // while out is waiting
+	handed  bool   // what Sent is to be told, while out is ended
+	err     error
+}
+
+// outgoing says where the message given to Start is.
+type outgoing uint8
+
+const (
+	nothing outgoing = iota // Start can be called
+	waiting                 // until the engine has sent the one before, which was recalled
+	begun                   // the engine has it
+	ended                   // Sent is to be called
+)
+
+// handlers are those who have not been told yet of all there is.
+type handlers struct {
+	due     line
+	running bool
+}
+
+func (h *handlers) init() {
+	h.due.next = func(ep *Endpoint) **Endpoint { return &ep.handling.next }
+}
+
+// Handle gives all messages to a Handler, those that wait first, and lets Start be
+// called. None of Receive, Open, Await, Drain, Send and SendFrom must be.
+func (ep *Endpoint) Handle(by Handler) error {
+	m := ep.m
+	now := m.now()
+	m.mu.Lock()
+	if ep.closed {
+		m.mu.Unlock()
+		return net.ErrClosed
+	}
+	ep.handling = &handling{by: by}
+	ep.reading = engine.ReadMessages
+	ep.engine.SetReading(now, ep.reading)
+	ep.handle()
+	m.touch(ep)
+	m.unlock(now)
+	return nil
+}
+
+// Start sends a message to the peer. It does not wait: Handler.Sent is called when the
+// message has ended, and not before may Start be called again. Until then p is used.
+func (ep *Endpoint) Start(p []byte) {
+	m := ep.m
+	now := m.now()
+	m.mu.Lock()
+	h := ep.handling
+	h.out, h.message = waiting, p
+	ep.startWaiting(now)
+	m.unlock(now)
+}
+
+// startWaiting has the engine begin with the message, if it can. Under mu.
+func (ep *Endpoint) startWaiting(now engine.Time) {
+	h := ep.handling
+	if h.out != waiting || ep.engine.Sending() {
+		return
+	}
+	p := h.message
+	h.out, h.message = begun, nil
+	if err := ep.begin(now, ep.Format(), uint32(len(p)), p); err != nil {
+		ep.endOutgoing(false, err)
+	}
+}
+
+// Recall has the message given to Start end now: Handler.Sent is called soon, without
+// an error if it has just ended by itself. If its last frame was given to the bus
+// already, or is about to be, it goes its way, as it may be on the wire: then
+// Handler.Sent is told that it was handed over, and the next one waits until it has
+// ended.
+func (ep *Endpoint) Recall() {
+	m := ep.m
+	now := m.now()
+	m.mu.Lock()
+	h := ep.handling
+	handed := h.out == begun && ep.engine.GivenOut()
+	if h.out == begun || h.out == waiting {
+		aborted := h.out == begun && !handed
+		ep.endOutgoing(handed, os.ErrDeadlineExceeded)
+		if aborted {
+			ep.engine.Abort(now, engine.Aborted)
+			m.touch(ep)
+		}
+	}
+	m.unlock(now)
+}
+
+// endOutgoing has Sent called. Under mu.
+func (ep *Endpoint) endOutgoing(handed bool, err error) {
+	h := ep.handling
+	h.out, h.message, h.handed, h.err = ended, nil, handed, err
+	ep.handle()
+}
+
+// sendDone follows the end of a transmission. Under mu.
+func (ep *Endpoint) sendDone() {
+	switch ep.handling.out {
+	case begun:
+		_, err := ep.result()
+		ep.endOutgoing(err == nil || ep.engine.GivenOut(), err)
+	case waiting:
+		ep.handle()
+	}
+}
+
+// handle has the handler called when the lock is released. Under mu.
+func (ep *Endpoint) handle() {
+	if h := ep.handling; !h.isDue {
+		h.isDue = true
+		ep.m.handlers.due.push(ep)
+	}
+}
+
+// wanted reports whether run has something to do. Under mu.
+func (h *handlers) wanted() bool { return h.due.first != nil && !h.running }
+
+// run calls those who are due. Only one goroutine does at a time, so that the order
+// is kept. It is called without mu.
+func (h *handlers) run(m *Mux) {
+	m.mu.Lock()
+	if h.running {
+		m.mu.Unlock()
+		return
+	}
+	h.running = true
+	for {
+		ep := h.due.pop()
+		if ep == nil {
+			break
+		}
+		ep.handling.isDue = false
+		ep.handleSent()
+		ep.handleMessages()
+		if ep.handling.out != waiting && !ep.engine.FlowControlPending() {
+			continue
+		}
+		// The one before has ended, or there was no room for more. While this is
+		// written running is true, or what comes of it could be handled in there,
+		// and so on.
+		now := m.now()
+		ep.startWaiting(now)
+		m.touch(ep)
+		m.serve(now)
+		if m.writer.wanted() {
+			m.mu.Unlock()
+			m.writer.run(now)
+			m.mu.Lock()
+		}
+	}
+	h.running = false
+	m.mu.Unlock()
+}
+
+// handleSent tells the handler what has become of the message that it sent. Under mu,
+// which it releases for the call.
+func (ep *Endpoint) handleSent() {
+	h := ep.handling
+	if h.out != ended {
+		return
+	}
+	h.out = nothing
+	handed, err, now := h.handed, h.err, ep.m.now()
+	ep.m.mu.Unlock()
+	h.by.Sent(now, handed, err)
+	ep.m.mu.Lock()
+}
+
+// handleMessages gives the handler what there is, and at last the error. Under mu,
+// which it releases for the calls.
+func (ep *Endpoint) handleMessages() {
+	h := ep.handling
+	for !ep.closed && !h.failed {
+		p, info, why, ok := ep.engine.First()
+		ep.engine.ReadWaiting = !ok
+		var err error
+		switch {
+		case why != engine.OK:
+			err = ResultError(why)
+		case !ok && ep.err == nil:
+			return
+		case !ok:
+			h.failed = true
+			err = ep.err
+		}
+		ep.m.mu.Unlock()
+		h.by.Message(info.Last, p, err)
+		ep.m.mu.Lock()
+		if ok && !ep.closed {
+			ep.engine.RemoveFirst()
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package mux
+
+import (
+	"io"
+	"net"
+	"os"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/engine"
+)
+
+func TestStartSendsAMessage(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		h := handle(t, ep)
+		ep.Start(message(10))
+		h.want(t)
+		bus.put(t, "7E8#300000")
+		h.want(t, sentText(true, nil))
+		ep.Start([]byte{1})
+		h.want(t, sentText(true, nil))
+	})
+}
+
+func TestStartedMessageThatIsRefused(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		h := handle(t, ep)
+		ep.Start(message(10))
+		bus.put(t, "7E8#320000")
+		h.want(t, sentText(false, ResultError(engine.BufferOverflow)))
+	})
+}
+
+// Nobody has the message: it can be sent again.
+func TestRecallBeforeTheLastFrameAborts(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		h := handle(t, ep)
+		ep.Start(message(10))
+		ep.Recall()
+		h.want(t, sentText(false, os.ErrDeadlineExceeded))
+		bus.written()
+		bus.put(t, "7E8#300000")
+		bus.want(t)
+		h.want(t)
+	})
+}
+
+// The last frame is with the bus, which has not said yet that it is on the wire.
+func TestRecallAfterTheLastFrameLetsItGoItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newEchoBus(8)
+		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
+		h := handle(t, ep)
+		ep.Start([]byte{1})
+		ep.Recall()
+		h.want(t, sentText(true, os.ErrDeadlineExceeded))
+		bus.want(t, "7E0#0101")
+
+		ep.Start([]byte{2})
+		bus.want(t)
+		bus.echo(t, "7E0#0101")
+		bus.want(t, "7E0#0102")
+		bus.echo(t, "7E0#0102")
+		h.want(t, sentText(true, nil))
+	})
+}
+
+// A frame that waits for a bus without room is not taken back: it would be unknown
+// whether the bus has taken it just now.
+func TestRecallOfAFrameThatWaitsForTheBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		bus.setWrite(tempFail)
+		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
+		h := handle(t, ep)
+		ep.Start([]byte{1})
+		synctest.Wait()
+		ep.Recall()
+		h.want(t, sentText(true, os.ErrDeadlineExceeded))
+		bus.setWrite(nil)
+		time.Sleep(time.Millisecond)
+		bus.want(t, "7E0#0101")
+	})
+}
+
+func TestRecallOfAMessageThatWaitsForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newEchoBus(8)
+		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
+		h := handle(t, ep)
+		ep.Start([]byte{1})
+		ep.Recall()
+		h.want(t, sentText(true, os.ErrDeadlineExceeded))
+		ep.Start([]byte{2})
+		ep.Recall()
+		h.want(t, sentText(false, os.ErrDeadlineExceeded))
+		bus.want(t, "7E0#0101")
+		bus.echo(t, "7E0#0101")
+		bus.want(t)
+		h.want(t)
+	})
+}
+
+func TestRecallWithoutAMessage(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		h := handle(t, ep)
+		ep.Recall()
+		h.want(t)
+		ep.Start([]byte{1})
+		h.want(t, sentText(true, nil))
+		ep.Recall()
+		h.want(t)
+	})
+}
+
+func TestCloseEndsAStartedMessage(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		h := handle(t, ep)
+		ep.Start(message(10))
+		ep.Close()
+		h.want(t, sentText(false, net.ErrClosed))
+		ep.Start(message(10))
+		h.want(t, sentText(false, net.ErrClosed))
+	})
+}
+
+func TestCloseEndsAMessageThatWaitsForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newEchoBus(8)
+		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
+		h := handle(t, ep)
+		ep.Start([]byte{1})
+		ep.Recall()
+		ep.Start([]byte{2})
+		ep.Close()
+		h.want(t, sentText(true, os.ErrDeadlineExceeded), sentText(false, net.ErrClosed))
+	})
+}
+
+func TestStartedMessageOfABusThatFails(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		h := handle(t, ep)
+		ep.Start(message(10))
+		bus.in <- input{err: errBroken}
+		synctest.Wait()
+		h.mu.Lock()
+		slices.Sort(h.given) // either is told first
+		h.mu.Unlock()
+		h.want(t, errBroken.Error(), sentText(false, errBroken))
+		ep.Start(message(10))
+		h.want(t, sentText(false, errBroken))
+	})
+}
+
+func TestStartOnABusWhoseOtherEndHasGone(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		bus.in <- input{err: io.EOF}
+		h := handle(t, ep)
+		h.want(t, io.EOF.Error())
+		ep.Start([]byte{1})
+		h.want(t, sentText(false, ErrClosedByPeer))
+	})
+}
+
+// Endpoints of one bus of which one asks and the other answers, both from the calls
+// that their handlers get.
+func TestHandlersSendFromTheirCalls(t *testing.T) {
+	forEachBus(t, func(t *testing.T, bus canbus.Bus) {
+		const rounds = 50
+		m := own(t, bus)
+		asker, answerer := attach(t, m, pair(0x7E0, 0x7E8)), attach(t, m, pair(0x7E8, 0x7E0))
+		sizes := make(chan int, rounds)
+		answered := &callbacks{}
+		answered.message = func(p []byte) { answerer.Start(message(len(p) + 1)) }
+		asked := &callbacks{}
+		ends, size := 0, 1
+		next := func() { // when the question is sent, and answered
+			if ends++; ends%2 == 0 && size < rounds {
+				size++
+				asker.Start(message(size))
+			}
+		}
+		asked.message = func(p []byte) { sizes <- len(p); next() }
+		asked.sent = next
+		for ep, by := range map[*Endpoint]Handler{asker: asked, answerer: answered} {
+			if err := ep.Handle(by); err != nil {
+				t.Fatal(err)
+			}
+		}
+		asker.Start(message(size))
+		for i := range rounds {
+			if size := <-sizes; size != i+2 {
+				t.Fatalf("answer %d has %d bytes, want %d", i, size, i+2)
+			}
+		}
+		asker.Close()
+		answerer.Close()
+	})
+}
+
+// callbacks are a Handler that takes no errors.
+type callbacks struct {
+	message func(p []byte)
+	sent    func()
+}
+
+func (c *callbacks) Message(_ engine.Time, p []byte, err error) {
+	if err == nil && c.message != nil {
+		c.message(p)
+	}
+}
+
+func (c *callbacks) Sent(_ engine.Time, _ bool, err error) {
+	if err == nil && c.sent != nil {
+		c.sent()
+	}
+}
