@@ -13,8 +13,8 @@ type alarm interface {
 	// once the alarm is closed.
 	wait() bool
 
-	// lead is how early to set the alarm in order to spin after it; 0 where
-	// spinning is no use.
+	// lead is how early to set the alarm in order to spin after it, or to set it once
+	// more for the rest; 0 where that is no use.
 	lead() time.Duration
 
 	// close is called once, and set not after it.
@@ -48,7 +48,7 @@ func (a *timerAlarm) wait() bool {
 }
 
 // lead: fake time would stand still while a goroutine spins, and timers that
-// are a millisecond late would have it spin for milliseconds.
+// are a millisecond late would have it spin for milliseconds, and be as late again.
 func (a *timerAlarm) lead() time.Duration { return 0 }
 
 func (a *timerAlarm) close() {

@@ -33,7 +33,9 @@ func fakeClock() bool {
 	return time.Since(time.Unix(ts.Unix())).Abs() > time.Minute
 }
 
-// spinLead has room for a wake-up that is later than most.
+// spinLead has room for a wake-up that is later than most. It is also how long a
+// short sleep is: longer ones than this end later on virtual machines, whose hosts
+// wait awake for about as long, and very short ones end as late as these.
 const spinLead = 150 * time.Microsecond
 
 // timerfd is an alarm in the runtime's poller: waiting for it holds no thread.

@@ -134,11 +134,14 @@ func TestAlarmGoesOffEachTimeItIsSet(t *testing.T) {
 }
 
 // silent is an alarm that never goes off.
-type silent struct{ waits []time.Duration }
+type silent struct {
+	waits []time.Duration
+	sleep time.Duration // what lead returns
+}
 
 func (a *silent) set(d time.Duration) { a.waits = append(a.waits, d) }
 func (a *silent) wait() bool          { return false }
-func (a *silent) lead() time.Duration { return 0 }
+func (a *silent) lead() time.Duration { return a.sleep }
 func (a *silent) close()              {}
 
 func TestAlarmIsSetAgainIfItGoesOffTooSoon(t *testing.T) {
