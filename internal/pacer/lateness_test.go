@@ -47,7 +47,7 @@ func TestUsualLatenessIsMadeUpFor(t *testing.T) {
 		const usual = 80 * time.Microsecond
 		a := &slowAlarm{late: []time.Duration{usual}}
 		late := lateBy(t, a, time.Millisecond, 100)
-		if late[0] != usual || late[1] != usual/2 || late[99] > usual/10 {
+		if late[0] != usual || late[1] != usual/4 || late[99] > usual/10 {
 			t.Errorf("at first %v late, then %v, at last %v", late[0], late[1], late[99])
 		}
 	})
