@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -604,4 +605,31 @@ func TestStreamsUseTheLineAsMessagesDo(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Hooks may call the listener whose Close they are part of.
+func TestHookCallsTheListenerThatCloses(t *testing.T) {
+	n := newNetwork(t, virtual.Options{})
+	var ln *isotpnet.StreamListener
+	var closing atomic.Bool
+	lc := isotpnet.ListenConfig{Bus: newTap(t, n), Config: isotpnet.Config{
+		Trace: &isotpnet.Trace{FrameSent: func(isotpnet.TraceEvent) {
+			if closing.Load() {
+				ln.SetDeadline(time.Time{})
+			}
+		}},
+	}}
+	ln, err := lc.ListenStream(t.Context(), "isotp-stream", isotpnet.MustParseAddr(ecuAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := dialStream(newTap(t, n), isotpnet.Config{}) // nobody accepts it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	closing.Store(true)
+	ln.Close()
+	_, err = c.Read(make([]byte, 1))
+	wantStreamErr(t, err, "read", syscall.ECONNRESET)
 }

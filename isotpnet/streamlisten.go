@@ -122,9 +122,9 @@ func (l *StreamListener) listen(p *streamPair) error {
 
 func (l *StreamListener) attach(p *streamPair) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	p.mu.Lock()
-	defer p.unlock()
+	defer p.unlock() // after l.mu
+	defer l.mu.Unlock()
 	var err error
 	switch {
 	case l.closed:
@@ -217,19 +217,22 @@ func (l *StreamListener) open() (*streamPair, error) {
 // lose gives up the pair, which has failed, and returns why.
 func (l *StreamListener) lose(p *streamPair) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return net.ErrClosed
-	}
-	if l.pair == p {
+	closed, mine := l.closed, l.pair == p
+	if mine && !closed {
 		l.pair = nil
-		l.stop(p)
 	}
 	l.waiting.Set() // for the next Accept that waits
+	l.mu.Unlock()
+	if closed {
+		return net.ErrClosed
+	}
+	if mine {
+		l.stop(p)
+	}
 	return passing(p.err)
 }
 
-// stop ends listening on a pair. Under mu.
+// stop ends listening on a pair.
 func (l *StreamListener) stop(p *streamPair) {
 	p.mu.Lock()
 	defer p.unlock()
@@ -272,13 +275,14 @@ func (l *StreamListener) Addr() net.Addr { return l.addr }
 // live on. A second Close does nothing.
 func (l *StreamListener) Close() error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
+	closed, p := l.closed, l.pair
+	l.closed = true
+	l.mu.Unlock()
+	if closed {
 		return nil
 	}
-	l.closed = true
-	if l.pair != nil {
-		l.stop(l.pair)
+	if p != nil {
+		l.stop(p)
 	}
 	l.deadline.Set(past)
 	return nil

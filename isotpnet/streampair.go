@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,7 +29,7 @@ import (
 // until all its bytes are sent. Its deadline recalls its own message only.
 //
 // The order of locks is streamPairs, StreamListener.mu, streamPair.mu. The backend is
-// called without streamPair.mu, as it may call back at once.
+// called under none of them: it may call back at once, and the user's hooks too.
 type streamPair struct {
 	key     pairKey
 	config  Config
@@ -54,8 +55,8 @@ type streamPair struct {
 	over     bool             // nobody can join any more
 
 	sending    bool            // a message is under way, in out
-	sender     *stream.Session // whose data it is; nil if none or not of a stream
-	recalling  bool            // nothing is begun meanwhile
+	sender     *stream.Session // whose data or end it is; nil for other messages
+	recalling  atomic.Bool     // nothing is polled meanwhile; written under mu
 	controlErr error           // of the last message without a stream
 	out        [stream.MaxMessage]byte
 
@@ -73,7 +74,7 @@ type streamBackend interface {
 	// start sends a message, without waiting, and calls p.sent at its end.
 	start(p *streamPair, m []byte)
 	// recall ends that message, unless it has gone too far already: soon p.sent is
-	// called, with os.ErrDeadlineExceeded.
+	// called, with os.ErrDeadlineExceeded. Before start it does nothing.
 	recall()
 }
 
@@ -248,7 +249,14 @@ func (p *streamPair) now() stream.Time { return stream.Time(time.Since(p.began))
 // more.
 func (p *streamPair) unlock() {
 	if unused := p.unlockOnly(); unused {
-		p.shut()
+		p.retire()
+	}
+}
+
+// unlockByBackend is unlock where the backend has called: shut would call it back.
+func (p *streamPair) unlockByBackend() {
+	if unused := p.unlockOnly(); unused {
+		go p.retire()
 	}
 }
 
@@ -256,13 +264,31 @@ func (p *streamPair) unlockOnly() (unused bool) {
 	p.wake()
 	next := p.poll()
 	p.setTimer()
-	unused = p.users == 0 && p.proto.Sessions()+p.proto.Waiting() == 0 && !p.sending && !p.over
-	p.over = p.over || unused
+	unused = p.unused()
 	p.mu.Unlock()
 	if next != nil {
 		p.backend.start(p, next)
+		if p.recalling.Load() {
+			p.recallAgain()
+		}
 	}
 	return unused
+}
+
+// unused reports whether nobody uses the pair any more. Under mu.
+func (p *streamPair) unused() bool {
+	return p.users == 0 && p.proto.Sessions()+p.proto.Waiting() == 0 && !p.sending && !p.over
+}
+
+// retire shuts the pair if it is still unused.
+func (p *streamPair) retire() {
+	p.mu.Lock()
+	unused := p.unused()
+	p.over = p.over || unused
+	p.mu.Unlock()
+	if unused {
+		p.shut()
+	}
 }
 
 // wake wakes those who wait for what has happened. Under mu.
@@ -326,7 +352,7 @@ func (p *streamPair) tick() {
 // poll returns the next message, which is to be sent as soon as mu is released; nil if
 // there is none or another one is under way. Under mu.
 func (p *streamPair) poll() []byte {
-	if p.sending || p.recalling || p.err != nil {
+	if p.sending || p.recalling.Load() || p.err != nil {
 		return nil
 	}
 	n, s := p.proto.Poll(p.out[:])
@@ -355,27 +381,34 @@ func (p *streamPair) sent(at stream.Time, handed bool, err error) {
 // recall ends the message that is under way, if it is a part of what c writes. Under
 // mu, which it releases while it waits.
 func (p *streamPair) recall(c *StreamConn) {
-	p.recalling = true
+	p.recalling.Store(true)
 	for p.sender == c.session {
 		c.writable.Make()
 		p.unlock()
 		p.backend.recall()
-		c.writable.Wait(new(deadline.Deadline)) // it will not be long
+		c.writable.Wait(new(deadline.Deadline)) // for sent, or recallAgain
 		p.mu.Lock()
 	}
-	p.recalling = false
+	p.recalling.Store(false)
 }
 
-// unlockByBackend is unlock where the backend has called: shut would call it back.
-func (p *streamPair) unlockByBackend() {
-	if unused := p.unlockOnly(); unused {
-		go p.shut()
+// recallAgain follows the start of a message that was perhaps recalled before, for
+// nothing. It has recall try once more, which knows whose message it is.
+func (p *streamPair) recallAgain() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sender != nil {
+		p.sender.User.(*StreamConn).writable.Set()
 	}
 }
 
 // message takes a message. It does not wait for anything, nor shut the pair itself.
 func (p *streamPair) message(at stream.Time, m []byte) {
 	p.mu.Lock()
+	if p.over { // the peer will ask again, and be heard by whoever opens the pair anew
+		p.mu.Unlock()
+		return
+	}
 	p.proto.HandleMessage(at, m)
 	if !p.heard && p.peers != nil {
 		p.users-- // from now on its streams keep it

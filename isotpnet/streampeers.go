@@ -130,35 +130,35 @@ func (l *streamPeers) Accept() (net.Conn, error) {
 }
 
 func (l *streamPeers) next() (*StreamConn, error) {
+	c, p, err := l.take()
+	if p != nil {
+		p.unlock()
+	}
+	return c, err
+}
+
+// take accepts a stream of some pair, which it returns locked, if one waits.
+func (l *streamPeers) take() (*StreamConn, *streamPair, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.closed:
-		return nil, net.ErrClosed
+		return nil, nil, net.ErrClosed
 	case l.deadline.Exceeded():
-		return nil, os.ErrDeadlineExceeded
+		return nil, nil, os.ErrDeadlineExceeded
 	}
 	for p := range l.pairs {
-		if c := l.take(p); c != nil {
+		p.mu.Lock()
+		if c := p.accept(l.network, l.keep); c != nil {
 			l.accepted.Set()
-			return c, nil
+			return c, p, nil
 		}
+		p.mu.Unlock()
 	}
 	if l.err != nil {
 		l.accepted.Set()
 	}
-	return nil, l.err
-}
-
-// take accepts a stream of a pair, if one waits. Under mu, under which a pair is not
-// shut.
-func (l *streamPeers) take(p *streamPair) *StreamConn {
-	p.mu.Lock()
-	c := p.accept(l.network, l.keep)
-	if unused := p.unlockOnly(); unused {
-		go p.shut()
-	}
-	return c
+	return nil, nil, l.err
 }
 
 // SetDeadline sets the deadline of Accept.

@@ -258,3 +258,28 @@ func TestListenersOfStreamsForAnyPeerRefuse(t *testing.T) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
+
+// A peer that dials at once after its last stream has ended comes while the pair is
+// being shut, and is served all the same.
+func TestPeerThatDialsWhileItsPairEnds(t *testing.T) {
+	n := newNetwork(t, virtual.Options{})
+	l := listenStreamPeers(t, newTap(t, n), "/fixed::10")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				c.Write([]byte("hello"))
+				c.Close()
+			}()
+		}
+	}()
+	tester := newTap(t, n)
+	for range 50 {
+		c := mustDialStreamOf(t, tester, "/fixed:10:F1")
+		wantReadAll(t, c, "hello")
+		c.Close()
+	}
+}

@@ -11,10 +11,10 @@ import (
 // has become of those it sends, where somebody who calls Receive and Send would have
 // to be woken for each.
 //
-// Its calls are made by whoever has brought the last frame, one at a time, in the
-// order of the messages, without a lock: but it must not wait for anything, as
-// frames wait meanwhile. It must not close the endpoint either: that may have to
-// wait for those frames.
+// Its calls are made by whoever has caused them, or is just at it for another endpoint
+// of the bus: one at a time, in the order of the messages, without a lock. It may call
+// Start and Recall, but it must not wait for anything, as frames wait meanwhile. It
+// must not close the endpoint either: that may have to wait for those frames.
 type Handler interface {
 	// Message takes a message, whose bytes are good until it returns, and when its
 	// last frame came; or with nil bytes an error of Receive. After one that is no
@@ -63,7 +63,7 @@ func (h *handlers) init() {
 }
 
 // Handle gives all messages to a Handler, those that wait first, and lets Start be
-// called. None of Receive, Open, Await, Drain, Send and SendFrom must be.
+// called. None of Receive, Open, Await, Drain, Send and SendFrom must be called then.
 func (ep *Endpoint) Handle(by Handler) error {
 	m := ep.m
 	now := m.now()
@@ -139,8 +139,9 @@ func (ep *Endpoint) endOutgoing(handed bool, err error) {
 func (ep *Endpoint) sendDone() {
 	switch ep.handling.out {
 	case begun:
-		_, err := ep.result()
-		ep.endOutgoing(err == nil || ep.engine.GivenOut(), err)
+		if done, err := ep.result(); done {
+			ep.endOutgoing(err == nil || ep.engine.GivenOut(), err)
+		}
 	case waiting:
 		ep.handle()
 	}
@@ -157,6 +158,10 @@ func (ep *Endpoint) handle() {
 // wanted reports whether run has something to do. Under mu.
 func (h *handlers) wanted() bool { return h.due.first != nil && !h.running }
 
+// maxHandled is how many endpoints one goroutine handles in a row: it is a user's, the
+// reader or the timers', and has other things to do.
+const maxHandled = 64
+
 // run calls those who are due. Only one goroutine does at a time, so that the order
 // is kept. It is called without mu.
 func (h *handlers) run(m *Mux) {
@@ -166,11 +171,12 @@ func (h *handlers) run(m *Mux) {
 		return
 	}
 	h.running = true
-	for {
-		ep := h.due.pop()
-		if ep == nil {
+	for handled := 0; h.due.first != nil; handled++ {
+		if handled == maxHandled {
+			go h.run(m)
 			break
 		}
+		ep := h.due.pop()
 		ep.handling.isDue = false
 		ep.handleSent()
 		ep.handleMessages()

@@ -33,10 +33,10 @@ func fakeClock() bool {
 	return time.Since(time.Unix(ts.Unix())).Abs() > time.Minute
 }
 
-// spinLead has room for a wake-up that is later than most. It is also how long a
+// timerfdLead has room for a wake-up that is later than most. It is also how long a
 // short sleep is: longer ones than this end later on virtual machines, whose hosts
 // wait awake for about as long, and very short ones end as late as these.
-const spinLead = 150 * time.Microsecond
+const timerfdLead = 150 * time.Microsecond
 
 // timerfd is an alarm in the runtime's poller: waiting for it holds no thread.
 type timerfd struct {
@@ -102,7 +102,7 @@ func (a *timerfd) wait() bool {
 	}
 }
 
-func (a *timerfd) lead() time.Duration { return spinLead }
+func (a *timerfd) lead() time.Duration { return timerfdLead }
 
 // close makes wait return false; with nobody in it, it does not wait either.
 func (a *timerfd) close() { a.file.Close() }

@@ -10,8 +10,8 @@ import (
 )
 
 // BenchmarkNanosleep tells how late a thread is that does nothing but sleep, as a
-// program in C would. That is what the machine can do: compare BenchmarkLateness
-// with it, and not with figures from another machine.
+// program in C would: compare BenchmarkLateness with it, and not with figures from
+// another machine.
 func BenchmarkNanosleep(b *testing.B) {
 	const slack = 1 // ns, instead of 50 us
 	for _, wait := range []time.Duration{100, 500, 1000, 5000, 20000} {

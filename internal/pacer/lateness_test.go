@@ -112,17 +112,18 @@ func TestEndOfALongWaitIsWaitedForApart(t *testing.T) {
 	})
 }
 
-// Who spins wakes up early anyway.
-func TestSpinningIsOneWait(t *testing.T) {
+// Who spins wakes up early enough to spin.
+func TestLatenessIsMadeUpForBeforeSpinning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lead = 150 * time.Microsecond
 		a := silent{sleep: lead}
 		p := New(func() {})
 		p.start(&a)
-		p.late.learn(int64(time.Second), 80_000)
+		const usual = 60 * time.Microsecond
+		*p.late.of(int64(time.Second)) = int64(usual)
 		p.SetSpin(time.Now().Add(time.Second))
 		p.ready()
-		if want := []time.Duration{time.Second - lead}; !slices.Equal(a.waits, want) {
+		if want := []time.Duration{time.Second - lead - usual}; !slices.Equal(a.waits, want) {
 			t.Errorf("the alarm was set for %v, want %v", a.waits, want)
 		}
 	})

@@ -16,7 +16,7 @@
 // processors, a Pacer waits as they all do until the scheduler interrupts one,
 // which it does after 10 ms.
 //
-// Elsewhere a Pacer is a Go timer. On macOS and the BSDs, where the runtime
+// Elsewhere a Pacer is a Go timer, set earlier in the same way. On macOS and the BSDs, where the runtime
 // waits in nanoseconds, that is as good. On Windows it is good to 0.5 ms, before
 // Windows 10 version 1803 to 15.6 ms, and the clock itself goes in such steps.
 package pacer
@@ -177,11 +177,9 @@ func (p *Pacer) ready() bool {
 func (p *Pacer) setAlarm(wake, now int64) {
 	d := min(max(wake-now, 0), maxWait)
 	p.wait = d
-	if p.lead == 0 { // who spins has been given more than this already
-		d -= min(*p.late.of(d), d/2)
-		if last := int64(p.alarm.lead()); d > 3*last {
-			d -= last
-		}
+	d -= min(*p.late.of(d), d/2)
+	if last := int64(p.alarm.lead()); p.lead == 0 && d > 3*last {
+		d -= last
 	}
 	p.wakeAt = now + d
 	p.alarm.set(time.Duration(d))

@@ -53,19 +53,6 @@ func (e *Endpoint) firstReady() *Session {
 	return nil
 }
 
-// Pending reports whether Poll has a message, and whose DATA or END it is; nil for
-// control messages.
-func (e *Endpoint) Pending() (*Session, bool) {
-	if e.flight.busy {
-		return nil, false
-	}
-	if len(e.strays) > 0 || e.firstUrgent() != nil {
-		return nil, true
-	}
-	s := e.firstReady()
-	return s, s != nil
-}
-
 // Poll writes the next message to b, which must have room for Config.MaxMessage
 // bytes, and returns its length, 0 if there is none: control messages first, then
 // one DATA or END of each session in turn, which it returns. Sent must be called
@@ -171,7 +158,7 @@ func (s *Session) SentBytes() uint64 { return s.sent }
 // Withdraw takes back what was offered and is not yet sent. It reports false if a
 // part is being sent just now, and the bytes still in use: until Written.
 func (s *Session) Withdraw() bool {
-	if s.inFlight {
+	if s.inFlight && len(s.offer) > 0 {
 		s.withdrawn = true
 		return false
 	}

@@ -1,0 +1,98 @@
+package isotpnet
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/isotp/internal/stream"
+)
+
+// A gatedBackend brings messages to the other end of a pair of streams, except those
+// that onStart keeps.
+type gatedBackend struct {
+	streamBackend
+	peer     stream.Endpoint
+	onStart  func(m []byte) (keeps bool)
+	recalled func()
+}
+
+func (b *gatedBackend) name() string         { return "gated" }
+func (b *gatedBackend) epoch() time.Time     { return time.Now() }
+func (b *gatedBackend) attach(p *streamPair) {}
+func (b *gatedBackend) recall()              { b.recalled() }
+func (b *gatedBackend) close() error         { return nil }
+
+func (b *gatedBackend) start(p *streamPair, m []byte) {
+	if b.onStart != nil && b.onStart(m) {
+		return
+	}
+	b.peer.HandleMessage(p.now(), m)
+	p.sent(p.now(), true, nil)
+	var answer [stream.MaxMessage]byte
+	for {
+		n, _ := b.peer.Poll(answer[:])
+		if n == 0 {
+			return
+		}
+		b.peer.Sent(p.now(), true, nil)
+		p.message(p.now(), answer[:n])
+	}
+}
+
+// The deadline comes when the message is polled and not yet started, by a goroutine
+// other than Write's.
+func TestRecallBeforeTheStartIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := new(gatedBackend)
+		b.peer.Init(stream.Config{MaxMessage: stream.MaxMessage, Window: stream.MaxWindow, MaxSessions: 1, Random: func() uint32 { return 1 }})
+		b.peer.Listen(1)
+		p := newStreamPair(pairKey{addr: MustParseAddr("/7E0:7E8")}, streamNetwork, new(Config))
+		if err := p.open(func() (*Conn, error) { return &Conn{backend: b, maxSend: 4095}, nil }); err != nil {
+			t.Fatal(err)
+		}
+		c, err := p.dial(t.Context(), streamNetwork, stream.KeepAlive{Off: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		kept := make(chan struct{}) // a message waits for goOn
+		goOn := make(chan struct{})
+		b.onStart = func([]byte) bool {
+			kept <- struct{}{}
+			<-goOn
+			return true
+		}
+		started := false
+		b.recalled = func() {
+			if started {
+				p.sent(p.now(), false, os.ErrDeadlineExceeded)
+			}
+		}
+		type result struct {
+			n   int
+			err error
+		}
+		written := make(chan result)
+		go func() {
+			n, err := c.Write(make([]byte, 10_000))
+			written <- result{n, err}
+		}()
+		<-kept
+		goOn <- struct{}{}
+		synctest.Wait()
+		go p.sent(p.now(), true, nil)
+		<-kept // the second message, which the goroutine of sent starts
+		c.SetWriteDeadline(past)
+		synctest.Wait() // Write has recalled it, for nothing
+		started = true
+		goOn <- struct{}{}
+		if r := <-written; r.n != 4088 || !errors.Is(r.err, os.ErrDeadlineExceeded) {
+			t.Errorf("Write: %d, %v", r.n, r.err)
+		}
+		b.onStart = nil
+		c.Close()
+	})
+}
