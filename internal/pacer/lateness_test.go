@@ -22,8 +22,8 @@ func (a *slowAlarm) set(d time.Duration) {
 	a.waits = append(a.waits, d)
 }
 
-// lateBy sets a Pacer with a slow alarm for so many moments, d from now each, and
-// returns how late it was.
+// lateBy sets a Pacer with a slow alarm of its own for so many moments, d from now
+// each, and returns how late it was.
 func lateBy(t *testing.T, a *slowAlarm, d time.Duration, moments int) (late []time.Duration) {
 	t.Helper()
 	fired := make(chan time.Time)
@@ -103,11 +103,15 @@ func TestLatenessIsBounded(t *testing.T) {
 func TestEndOfALongWaitIsWaitedForApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const sleep = 150 * time.Microsecond
-		a := &slowAlarm{late: []time.Duration{0}, sleep: sleep}
-		lateBy(t, a, time.Second, 1)
-		lateBy(t, a, 3*sleep, 1)
-		if want := []time.Duration{time.Second - sleep, sleep, 3 * sleep}; !slices.Equal(a.waits, want) {
-			t.Errorf("the alarm was set for %v, want %v", a.waits, want)
+		for d, want := range map[time.Duration][]time.Duration{
+			time.Second: {time.Second - sleep, sleep},
+			3 * sleep:   {3 * sleep},
+		} {
+			a := &slowAlarm{late: []time.Duration{0}, sleep: sleep}
+			lateBy(t, a, d, 1)
+			if !slices.Equal(a.waits, want) {
+				t.Errorf("the alarm was set for %v, want %v", a.waits, want)
+			}
 		}
 	})
 }
