@@ -11,14 +11,15 @@
 // waits once more. And it waits for the last 150 us of a long wait apart: who wakes
 // up from a short sleep is quicker.
 //
-// How late it is, on Linux: mostly 5 to 20 us, whether the other goroutines
+// How late it is, on Linux: mostly 5 to 40 us, whether the other goroutines
 // sleep or run and wait by turns. If they compute without a pause on all
 // processors, a Pacer waits as they all do until the scheduler interrupts one,
 // which it does after 10 ms.
 //
-// Elsewhere a Pacer is a Go timer, set earlier in the same way. On macOS and the BSDs, where the runtime
-// waits in nanoseconds, that is as good. On Windows it is good to 0.5 ms, before
-// Windows 10 version 1803 to 15.6 ms, and the clock itself goes in such steps.
+// Elsewhere a Pacer is a Go timer, set earlier in the same way. On macOS and the BSDs,
+// where the runtime waits in nanoseconds, that is as good. On Windows it is good to
+// 0.5 ms, before Windows 10 version 1803 to 15.6 ms, and the clock itself goes in such
+// steps.
 package pacer
 
 import (
