@@ -48,8 +48,10 @@ func TestRecallBeforeTheLastFrameAborts(t *testing.T) {
 	})
 }
 
-// The last frame is with the bus, which has not said yet that it is on the wire.
-func TestRecallAfterTheLastFrameLetsItGoItsWay(t *testing.T) {
+// inRecalledBubble runs a test with an endpoint whose message was recalled when its last
+// frame was with the bus, which has not said yet that it is on the wire.
+func inRecalledBubble(t *testing.T, f func(t *testing.T, bus describedBus, ep *Endpoint, h *handler)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		bus := newEchoBus(8)
 		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
@@ -58,7 +60,12 @@ func TestRecallAfterTheLastFrameLetsItGoItsWay(t *testing.T) {
 		ep.Recall()
 		h.want(t, sentText(true, os.ErrDeadlineExceeded))
 		bus.want(t, "7E0#0101")
+		f(t, bus, ep, h)
+	})
+}
 
+func TestRecallAfterTheLastFrameLetsItGoItsWay(t *testing.T) {
+	inRecalledBubble(t, func(t *testing.T, bus describedBus, ep *Endpoint, h *handler) {
 		ep.Start([]byte{2})
 		bus.want(t)
 		bus.echo(t, "7E0#0101")
@@ -87,17 +94,10 @@ func TestRecallOfAFrameThatWaitsForTheBus(t *testing.T) {
 }
 
 func TestRecallOfAMessageThatWaitsForAnother(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		bus := newEchoBus(8)
-		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
-		h := handle(t, ep)
-		ep.Start([]byte{1})
-		ep.Recall()
-		h.want(t, sentText(true, os.ErrDeadlineExceeded))
+	inRecalledBubble(t, func(t *testing.T, bus describedBus, ep *Endpoint, h *handler) {
 		ep.Start([]byte{2})
 		ep.Recall()
 		h.want(t, sentText(false, os.ErrDeadlineExceeded))
-		bus.want(t, "7E0#0101")
 		bus.echo(t, "7E0#0101")
 		bus.want(t)
 		h.want(t)
@@ -128,15 +128,10 @@ func TestCloseEndsAStartedMessage(t *testing.T) {
 }
 
 func TestCloseEndsAMessageThatWaitsForAnother(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		bus := newEchoBus(8)
-		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
-		h := handle(t, ep)
-		ep.Start([]byte{1})
-		ep.Recall()
+	inRecalledBubble(t, func(t *testing.T, bus describedBus, ep *Endpoint, h *handler) {
 		ep.Start([]byte{2})
 		ep.Close()
-		h.want(t, sentText(true, os.ErrDeadlineExceeded), sentText(false, net.ErrClosed))
+		h.want(t, sentText(false, net.ErrClosed))
 	})
 }
 
@@ -198,6 +193,32 @@ func TestHandlersSendFromTheirCalls(t *testing.T) {
 		}
 		asker.Close()
 		answerer.Close()
+	})
+}
+
+// Whoever starts a message is not kept for all those that follow from it.
+func TestStartReturnsWhileOthersAreHandled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ep := attach(t, own(t, tryBus{newFakeBus()}), pair(0x7E0, 0x7E8))
+		release := make(chan struct{})
+		sent := 0
+		by := &callbacks{sent: func() {
+			if sent++; sent == 2*maxHandled {
+				<-release
+			}
+			if sent < 4*maxHandled {
+				ep.Start([]byte{1})
+			}
+		}}
+		if err := ep.Handle(by); err != nil {
+			t.Fatal(err)
+		}
+		ep.Start([]byte{1})
+		close(release) // the bubble is deadlocked if Start waits for it
+		synctest.Wait()
+		if sent != 4*maxHandled {
+			t.Errorf("%d messages were sent", sent)
+		}
 	})
 }
 
