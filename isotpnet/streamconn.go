@@ -81,7 +81,12 @@ func (c *StreamConn) read(p []byte) (int, error) {
 		if n, err := c.session.Read(p); n > 0 || err != nil {
 			return n, streamError(err)
 		}
-		if err := c.wait(&c.readable, &c.readDeadline); err != nil {
+		c.session.Await(p)
+		err := c.wait(&c.readable, &c.readDeadline)
+		if n := c.session.Arrived(); n > 0 {
+			return n, nil // even if the deadline has just come
+		}
+		if err != nil {
 			return 0, err
 		}
 	}

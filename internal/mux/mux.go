@@ -95,21 +95,23 @@ func (m *Mux) Time(t engine.Time) time.Time { return m.epoch.Add(time.Duration(t
 
 func (m *Mux) now() engine.Time { return engine.Time(time.Since(m.epoch)) }
 
-// unlock serves the endpoints that something has happened to and releases mu;
-// then it sends what there is to send.
+// unlock serves the endpoints that something has happened to and releases mu; then it
+// calls handlers, and sends what there is to send. Handlers come first as Endpoint.wake
+// does: whom the frames wake, on a bus of this process, is the last to be woken, and
+// runs at once when this goroutine waits.
 func (m *Mux) unlock(now engine.Time) {
 	m.serve(now)
 	send := m.writer.wanted()
 	report, handle := m.reports.wanted(), m.handlers.wanted()
 	m.mu.Unlock()
+	if handle {
+		m.handlers.run(m)
+	}
 	if send {
 		m.writer.run(now)
 	}
 	if report {
 		m.reports.run(&m.mu)
-	}
-	if handle {
-		m.handlers.run(m)
 	}
 }
 

@@ -40,6 +40,7 @@ type side struct {
 	offered  []byte
 	base     uint64
 	read     []byte
+	awaits   []byte // what was given to Await, nil if nothing is awaited
 	eof      bool
 	closed   bool
 	endWrite bool
@@ -137,10 +138,17 @@ func (m *model) write(x *side) {
 }
 
 func (m *model) read(x *side) {
+	n := x.s.Arrived()
+	x.read = append(x.read, x.awaits[:n]...)
+	x.awaits = nil
 	p := m.in[:1+m.rng.IntN(1000)]
 	n, err := x.s.Read(p)
 	x.read = append(x.read, p[:n]...)
 	x.eof = x.eof || err == io.EOF
+	if n == 0 && err == nil && m.rng.IntN(2) == 0 {
+		x.awaits = make([]byte, 1+m.rng.IntN(5000))
+		x.s.Await(x.awaits)
+	}
 }
 
 // send takes a message from an end, and has it handed over or not.

@@ -61,6 +61,7 @@ type Session struct {
 
 	// Receiving.
 	buf       buffer
+	into      []byte // of Await: what has come is in there, up to its length
 	peerFirst uint16 // the SEQ of its OPEN or ACCEPT
 	expect    uint16 // that of its next DATA or END
 	received  uint64
@@ -99,9 +100,7 @@ func (s *Session) Read(p []byte) (int, error) {
 	n := s.buf.take(p)
 	switch {
 	case n > 0:
-		if !s.peerEnded && s.mayGrant()-s.granted >= uint64(s.endpoint.cfg.Window)*3/4 {
-			s.want(kindWindow)
-		}
+		s.grant()
 		return n, nil
 	case s.peerEnded:
 		return 0, io.EOF
@@ -109,8 +108,27 @@ func (s *Session) Read(p []byte) (int, error) {
 	return 0, s.err
 }
 
-// Readable reports whether Read has something to return.
-func (s *Session) Readable() bool { return s.buf.len() > 0 || s.peerEnded || s.err != nil }
+// Await has what comes next copied to p at once: the owner waits for it, as Read has
+// found nothing. p is used until Arrived is called, which must be before the next Read.
+func (s *Session) Await(p []byte) { s.into = p[:0:len(p)] }
+
+// Arrived ends Await and returns how many bytes have come to its p. If that is full
+// there may be more for Read.
+func (s *Session) Arrived() int {
+	n := len(s.into)
+	s.into = nil
+	if n > 0 {
+		s.grant()
+	}
+	return n
+}
+
+// grant lets the peer send more when much was read.
+func (s *Session) grant() {
+	if !s.peerEnded && s.mayGrant()-s.granted >= uint64(s.endpoint.cfg.Window)*3/4 {
+		s.want(kindWindow)
+	}
+}
 
 // mayGrant is up to which offset there is room for what the peer sends.
 func (s *Session) mayGrant() uint64 {
@@ -302,6 +320,11 @@ func (s *Session) handleData(p []byte) {
 	default:
 		s.expect++
 		s.received += uint64(len(p))
+		if room := cap(s.into) - len(s.into); room > 0 {
+			k := min(room, len(p))
+			s.into = append(s.into, p[:k]...)
+			p = p[k:]
+		}
 		s.buf.write(p)
 		s.touch(Readable)
 	}

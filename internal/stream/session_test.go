@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"testing"
@@ -429,6 +430,52 @@ func TestWindowIsSentWhenThreeQuartersOfItAreFree(t *testing.T) {
 	fill(1)
 	sc.gone(s, "a breach of the protocol")
 	sc.sends(">RESET 0001 3003 05")
+}
+
+func TestWhatIsAwaitedComesToItsPlace(t *testing.T) {
+	sc := newScript(t)
+	s := sc.dial()
+	p := make([]byte, 3+1)[:3] // what is behind its end must stay as it is
+	s.Await(p)
+	sc.gets("<DATA 0001 3000 01 02")
+	if s.events&Readable == 0 {
+		t.Error("nobody is told")
+	}
+	sc.gets("<DATA 0001 3001 03 04 05")
+	if n := s.Arrived(); n != 3 || !bytes.Equal(p[:4], []byte{1, 2, 3, 0}) {
+		t.Fatalf("%d bytes of %X have arrived", n, p[:4])
+	}
+	if n := s.Arrived(); n != 0 {
+		t.Errorf("%d bytes have arrived again", n)
+	}
+	sc.reads(s, "0405")
+	sc.gets("<DATA 0001 3002 06")
+	sc.reads(s, "06")
+}
+
+func TestWindowIsSentWhenThreeQuartersHaveArrived(t *testing.T) {
+	sc := newScript(t)
+	s := sc.dial()
+	p := make([]byte, 0xC00)
+	s.Await(p)
+	m := make([]byte, LongHeader+len(p))
+	put(m, kindData, s.key|acceptedKey, s.expect, len(p))
+	sc.e.HandleMessage(sc.now, m)
+	sc.sends() // not before they are read
+	s.Arrived()
+	sc.sends(">WINDOW 0001 1000 00 1C")
+}
+
+func TestWhatHasArrivedIsReadBeforeTheError(t *testing.T) {
+	sc := newScript(t)
+	s := sc.dial()
+	s.Await(make([]byte, 8))
+	sc.gets("<DATA 0001 3000 01 02", "<RESET 0001 1000 07")
+	if n := s.Arrived(); n != 2 {
+		t.Errorf("%d bytes have arrived, want 2", n)
+	}
+	sc.sends()
+	sc.reads(s, "reset by the peer: given up")
 }
 
 // A peer's limit wraps after 16 MiB.
