@@ -182,7 +182,7 @@ func (c *StreamConn) wait(s *deadline.Signal, d *deadline.Deadline) error {
 var streamChunks = sync.Pool{New: func() any { return new([streamChunk]byte) }}
 
 // streamChunk is how much ReadFrom reads at once: a number of full messages.
-const streamChunk = 8 * (stream.MaxMessage - stream.LongHeader)
+const streamChunk = 16 * (stream.MaxMessage - stream.LongHeader)
 
 // ReadFrom writes what it reads from r until r ends. [io.Copy] uses it.
 func (c *StreamConn) ReadFrom(r io.Reader) (n int64, err error) {
