@@ -106,6 +106,7 @@ func (m *Mux) unlock(now engine.Time) {
 	m.mu.Unlock()
 	if handle {
 		m.handlers.run(m)
+		now = m.now()
 	}
 	if send {
 		m.writer.run(now)
