@@ -1,6 +1,7 @@
 package isotpnet_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -127,6 +128,46 @@ func TestCallsOnAClosedStream(t *testing.T) {
 		wantStreamErr(t, set(time.Now()), "set", net.ErrClosed)
 	}
 	wantStreamErr(t, c.SetKeepAlive(true), "set", net.ErrClosed)
+}
+
+// What comes while a Read waits is written to its buffer at once; behind that there may
+// be more.
+func TestReadThatWaitsGetsWhatFits(t *testing.T) {
+	inStreamBubble(t, virtual.Options{}, func(t *testing.T, tester, ecu streamEnd) {
+		dialled, accepted := newStream(t, tester, ecu)
+		read := make(chan string)
+		go func() {
+			p := make([]byte, 3)
+			n, err := accepted.Read(p)
+			if err != nil {
+				t.Error(err)
+			}
+			read <- string(p[:n])
+		}()
+		synctest.Wait()
+		wantWrite(t, dialled, "first, rest")
+		if got := <-read; got != "fir" {
+			t.Errorf("read %q, want %q", got, "fir")
+		}
+		wantRead(t, accepted, "st, rest")
+	})
+}
+
+func TestReadLeavesItsBufferAloneAfterTheDeadline(t *testing.T) {
+	inStreamBubble(t, virtual.Options{}, func(t *testing.T, tester, ecu streamEnd) {
+		dialled, accepted := newStream(t, tester, ecu)
+		p := make([]byte, 8)
+		accepted.SetReadDeadline(time.Now().Add(time.Second))
+		_, err := accepted.Read(p)
+		wantStreamErr(t, err, "read", os.ErrDeadlineExceeded)
+		wantWrite(t, dialled, "too late")
+		synctest.Wait()
+		if !bytes.Equal(p, make([]byte, len(p))) {
+			t.Errorf("%q was written to the buffer of a Read that had returned", p)
+		}
+		accepted.SetReadDeadline(time.Time{})
+		wantRead(t, accepted, "too late")
+	})
 }
 
 // Every byte whose message was handed over counts, and writing goes on with the
