@@ -181,8 +181,9 @@ func (c *StreamConn) wait(s *deadline.Signal, d *deadline.Deadline) error {
 // streamChunks are for ReadFrom.
 var streamChunks = sync.Pool{New: func() any { return new([streamChunk]byte) }}
 
-// streamChunk is how much ReadFrom reads at once: a number of full messages.
-const streamChunk = 16 * (stream.MaxMessage - stream.LongHeader)
+// streamChunk is how much ReadFrom reads at once: as many full messages as a window has
+// room for.
+const streamChunk = streamWindow / (stream.MaxMessage - stream.LongHeader) * (stream.MaxMessage - stream.LongHeader)
 
 // ReadFrom writes what it reads from r until r ends. [io.Copy] uses it.
 func (c *StreamConn) ReadFrom(r io.Reader) (n int64, err error) {

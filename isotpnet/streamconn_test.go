@@ -674,3 +674,38 @@ func TestHookCallsTheListenerThatCloses(t *testing.T) {
 	_, err = c.Read(make([]byte, 1))
 	wantStreamErr(t, err, "read", syscall.ECONNRESET)
 }
+
+// Hooks may call the other streams of their pair, also where a message is answered
+// within the call that brings it.
+func TestHookClosesAnotherStream(t *testing.T) {
+	for _, name := range []string{"MessageReceived", "MessageSent"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var other atomic.Pointer[isotpnet.StreamConn]
+				hook := func(isotpnet.TraceEvent) {
+					if c := other.Swap(nil); c != nil {
+						start := time.Now()
+						c.Close()
+						wantSince(t, start, 0)
+					}
+				}
+				trace := &isotpnet.Trace{MessageReceived: hook}
+				if name == "MessageSent" {
+					trace = &isotpnet.Trace{MessageSent: hook}
+				}
+				n := newNetwork(t, virtual.Options{})
+				tester := tapEnd(newTap(t, n), testerAddr, isotpnet.Config{})
+				ecu := tapEnd(newTap(t, n), ecuAddr, isotpnet.Config{Trace: trace})
+				ln := ecu.listen(t)
+				dialled := tester.dial(t)
+				accepted := acceptStream(t, ln)
+				synctest.Wait()
+				other.Store(accepted)
+				tester.dial(t)
+				if _, err := dialled.Read(make([]byte, 1)); err != io.EOF {
+					t.Errorf("Read: %v, want io.EOF", err)
+				}
+			})
+		})
+	}
+}

@@ -162,8 +162,8 @@ func (h *handlers) wanted() bool { return h.due.first != nil && !h.running }
 // reader or the timers', and has other things to do.
 const maxHandled = 64
 
-// run calls those who are due. Only one goroutine does at a time, so that the order
-// is kept. It is called without mu.
+// run calls those who are due, and then the observers. Only one goroutine does at a
+// time, so that the order is kept. It is called without mu.
 func (h *handlers) run(m *Mux) {
 	m.mu.Lock()
 	if h.running {
@@ -197,7 +197,11 @@ func (h *handlers) run(m *Mux) {
 		}
 	}
 	h.running = false
+	report := m.reportsWanted()
 	m.mu.Unlock()
+	if report {
+		m.reports.run(&m.mu)
+	}
 }
 
 // handleSent tells the handler what has become of the message that it sent. Under mu,

@@ -102,7 +102,7 @@ func (m *Mux) now() engine.Time { return engine.Time(time.Since(m.epoch)) }
 func (m *Mux) unlock(now engine.Time) {
 	m.serve(now)
 	send := m.writer.wanted()
-	report, handle := m.reports.wanted(), m.handlers.wanted()
+	report, handle := m.reportsWanted(), m.handlers.wanted()
 	m.mu.Unlock()
 	if handle {
 		m.handlers.run(m)
@@ -115,6 +115,10 @@ func (m *Mux) unlock(now engine.Time) {
 		m.reports.run(&m.mu)
 	}
 }
+
+// reportsWanted reports whether observers are to be told of something now: not within a
+// call of a handler, as they may want what has to be handled first. Under mu.
+func (m *Mux) reportsWanted() bool { return m.reports.wanted() && !m.handlers.running }
 
 // shared reports whether there is more than one endpoint, or any host. Under mu.
 func (m *Mux) shared() bool {

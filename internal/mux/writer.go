@@ -238,7 +238,7 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 		close(w.idle)
 		w.idle = nil
 	}
-	report, handle := m.reports.wanted(), m.handlers.wanted()
+	report, handle := m.reportsWanted(), m.handlers.wanted()
 	m.mu.Unlock()
 	if report {
 		m.reports.run(&m.mu)
