@@ -96,9 +96,9 @@ func (m *Mux) Time(t engine.Time) time.Time { return m.epoch.Add(time.Duration(t
 func (m *Mux) now() engine.Time { return engine.Time(time.Since(m.epoch)) }
 
 // unlock serves the endpoints that something has happened to and releases mu; then it
-// calls handlers, and sends what there is to send. Handlers come first as Endpoint.wake
-// does: whom the frames wake, on a bus of this process, is the last to be woken, and
-// runs at once when this goroutine waits.
+// calls handlers, sends what there is to send, and tells observers. Sending comes after
+// all that wakes somebody: on a bus of this process it wakes the other end, and who is
+// woken last runs first when this goroutine waits.
 func (m *Mux) unlock(now engine.Time) {
 	m.serve(now)
 	send := m.writer.wanted()

@@ -466,6 +466,21 @@ func TestWindowIsSentWhenThreeQuartersHaveArrived(t *testing.T) {
 	sc.sends(">WINDOW 0001 1000 00 1C")
 }
 
+func TestNobodySendsPastTheWindowWhileItIsAwaited(t *testing.T) {
+	sc := newScript(t)
+	s := sc.dial()
+	s.Await(make([]byte, 0x2000))
+	for _, n := range []int{0xC00, 0x400, 1} { // nothing is granted before Arrived
+		m := make([]byte, LongHeader+n)
+		m = m[:put(m, kindData, s.key|acceptedKey, s.expect, n)+n]
+		sc.e.HandleMessage(sc.now, m)
+	}
+	sc.gone(s, "a breach of the protocol")
+	if n := s.Arrived(); n != 0x1000 {
+		t.Errorf("%#x bytes have arrived, want the window's", n)
+	}
+}
+
 func TestWhatHasArrivedIsReadBeforeTheError(t *testing.T) {
 	sc := newScript(t)
 	s := sc.dial()
