@@ -162,23 +162,18 @@ func (h *handlers) wanted() bool { return h.due.first != nil && !h.running }
 // reader or the timers', and has other things to do.
 const maxHandled = 64
 
-// run calls those who are due, and then the observers. Only one goroutine does at a
-// time, so that the order is kept. It is called without mu.
-func (h *handlers) run(m *Mux) {
-	m.mu.Lock()
-	if h.running {
-		m.mu.Unlock()
-		return
-	}
+// run calls those who are due. Only one goroutine does at a time, so that the order is
+// kept. Under mu, which it releases for the calls.
+func (h *handlers) run(m *Mux, now engine.Time) {
 	h.running = true
 	for handled := 0; h.due.first != nil; handled++ {
 		if handled == maxHandled {
-			go h.run(m)
+			go m.handleRest()
 			break
 		}
 		ep := h.due.pop()
 		ep.handling.isDue = false
-		ep.handleSent()
+		ep.handleSent(now)
 		ep.handleMessages()
 		if ep.handling.out != waiting && !ep.engine.FlowControlPending() {
 			continue
@@ -186,7 +181,7 @@ func (h *handlers) run(m *Mux) {
 		// The one before has ended, or there was no room for more. While this is
 		// written running is true, or what comes of it could be handled in there,
 		// and so on.
-		now := m.now()
+		now = m.now()
 		ep.startWaiting(now)
 		m.touch(ep)
 		m.serve(now)
@@ -197,22 +192,23 @@ func (h *handlers) run(m *Mux) {
 		}
 	}
 	h.running = false
-	report := m.reportsWanted()
-	m.mu.Unlock()
-	if report {
-		m.reports.run(&m.mu)
-	}
+}
+
+// handleRest goes on where run has stopped.
+func (m *Mux) handleRest() {
+	m.mu.Lock()
+	m.unlock(m.now())
 }
 
 // handleSent tells the handler what has become of the message that it sent. Under mu,
 // which it releases for the call.
-func (ep *Endpoint) handleSent() {
+func (ep *Endpoint) handleSent(now engine.Time) {
 	h := ep.handling
 	if h.out != ended {
 		return
 	}
 	h.out = nothing
-	handed, err, now := h.handed, h.err, ep.m.now()
+	handed, err := h.handed, h.err
 	ep.m.mu.Unlock()
 	h.by.Sent(now, handed, err)
 	ep.m.mu.Lock()

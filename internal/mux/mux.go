@@ -101,14 +101,16 @@ func (m *Mux) now() engine.Time { return engine.Time(time.Since(m.epoch)) }
 // woken last runs first when this goroutine waits.
 func (m *Mux) unlock(now engine.Time) {
 	m.serve(now)
-	send := m.writer.wanted()
-	report, handle := m.reportsWanted(), m.handlers.wanted()
-	m.mu.Unlock()
+	handle := m.handlers.wanted()
 	if handle {
-		m.handlers.run(m)
-		now = m.now()
+		m.handlers.run(m, now)
 	}
+	send, report := m.writer.wanted(), m.reportsWanted()
+	m.mu.Unlock()
 	if send {
+		if handle {
+			now = m.now()
+		}
 		m.writer.run(now)
 	}
 	if report {

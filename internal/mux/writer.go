@@ -238,13 +238,13 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 		close(w.idle)
 		w.idle = nil
 	}
-	report, handle := m.reportsWanted(), m.handlers.wanted()
+	if m.handlers.wanted() {
+		m.handlers.run(m, now)
+	}
+	report := m.reportsWanted()
 	m.mu.Unlock()
 	if report {
 		m.reports.run(&m.mu)
-	}
-	if handle {
-		m.handlers.run(m)
 	}
 	return done
 }
