@@ -64,50 +64,54 @@ func compare(b *testing.B, connect func() (plain, stream func())) (plainTime, st
 // stream's messages of 4095 bytes have 4088 of the user; so a Write of 4095 is a
 // message and a short one. "copy" has Writes of 15 full messages, as io.Copy does.
 func BenchmarkStreamThroughput(b *testing.B) {
-	const copied = 15 * 4088
+	const (
+		buffered = 15 * 4095 // that many bytes over and over
+		copied   = 15 * 4088
+	)
 	for _, bc := range []struct {
-		name     string
-		bus      virtual.Options
-		config   isotpnet.Config
-		write    int // bytes, on the stream
-		messages int // at a time
+		name   string
+		bus    virtual.Options
+		config isotpnet.Config
+		write  int // bytes, on the stream
+		size   int // bytes sent at a time
 	}{
-		{"memory", virtual.Options{}, isotpnet.Config{}, 4095, 256},
-		{"memory/copy", virtual.Options{}, isotpnet.Config{}, copied, 256},
-		{"memory/FD", virtual.Options{}, isotpnet.Config{FD: true}, 4095, 1024},
-		{"memory/FD/copy", virtual.Options{}, isotpnet.Config{FD: true}, copied, 1024},
-		{"500kbit", virtual.Options{Bitrate: 500_000}, isotpnet.Config{}, 4095, 16},
-		{"500kbit/copy", virtual.Options{Bitrate: 500_000}, isotpnet.Config{}, copied, 16},
+		{"memory", virtual.Options{}, isotpnet.Config{}, 4095, 4 << 20},
+		{"memory/copy", virtual.Options{}, isotpnet.Config{}, copied, 4 << 20},
+		{"memory/FD", virtual.Options{}, isotpnet.Config{FD: true}, 4095, 16 << 20},
+		{"memory/FD/copy", virtual.Options{}, isotpnet.Config{FD: true}, copied, 16 << 20},
+		{"500kbit", virtual.Options{Bitrate: 500_000}, isotpnet.Config{}, 4095, 64 << 10},
+		{"500kbit/copy", virtual.Options{Bitrate: 500_000}, isotpnet.Config{}, copied, 64 << 10},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
-			send := func(l link, write, writes int) func() {
-				p, in := make([]byte, write), make([]byte, 64<<10)
+			send := func(l link, write int) func() {
+				p, in := make([]byte, buffered/write*write), make([]byte, 64<<10)
 				return func() {
 					done := make(chan error, 1)
 					go func() {
-						_, err := io.CopyBuffer(onlyWriter{io.Discard}, onlyReader{io.LimitReader(l.ecu, int64(write*writes))}, in)
+						_, err := io.CopyBuffer(onlyWriter{io.Discard}, onlyReader{io.LimitReader(l.ecu, int64(bc.size))}, in)
 						done <- err
 					}()
-					for range writes {
-						if _, err := l.tester.Write(p); err != nil {
+					for left := bc.size; left > 0; {
+						at := (bc.size - left) % len(p)
+						n, err := l.tester.Write(p[at:min(at+write, at+left)])
+						if err != nil {
 							b.Fatal(err)
 						}
+						left -= n
 					}
 					if err := <-done; err != nil {
 						b.Fatal(err)
 					}
 				}
 			}
-			writes := bc.messages * 4095 / bc.write
 			plainTime, streamTime := compare(b, func() (plain, stream func()) {
 				p, s := newLinks(b, bc.bus, bc.config)
-				return send(p, 4095, bc.messages), send(s, bc.write, writes)
+				return send(p, 4095), send(s, bc.write)
 			})
-			plainRate := float64(bc.messages*4095) / plainTime.Seconds()
-			streamRate := float64(writes*bc.write) / streamTime.Seconds()
-			b.ReportMetric(plainRate/1e6, "plain-MB/s")
-			b.ReportMetric(streamRate/1e6, "stream-MB/s")
-			b.ReportMetric(100*streamRate/plainRate, "%-of-plain")
+			rate := func(d time.Duration) float64 { return float64(bc.size) / d.Seconds() / 1e6 }
+			b.ReportMetric(rate(plainTime), "plain-MB/s")
+			b.ReportMetric(rate(streamTime), "stream-MB/s")
+			b.ReportMetric(100*plainTime.Seconds()/streamTime.Seconds(), "%-of-plain")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
