@@ -6,7 +6,7 @@ import "math/bits"
 // matter of how long it was set for: the longer a processor has slept, the longer it
 // takes to wake up.
 //
-// It is what one alarm in twenty is less late than. To wake up too early costs one more
+// It is what one alarm in nine is less late than. To wake up too early costs one more
 // wait, which ends late in its turn.
 type lateness [16]int64 // for up to 8 us, 16 us, and so on to 134 ms, and for more
 
@@ -28,6 +28,6 @@ func (l *lateness) learn(d, late int64) {
 	case late >= *usual:
 		*usual = min(*usual+*usual/64+1, late)
 	default:
-		*usual -= *usual / 4 // as much as 19 times up
+		*usual -= *usual / 8 // as much as 8 times up
 	}
 }
