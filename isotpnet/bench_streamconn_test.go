@@ -59,10 +59,10 @@ func compare(b *testing.B, connect func() (plain, stream func())) (plainTime, st
 	return median.plain, median.stream
 }
 
-// BenchmarkStreamThroughput sends bytes from end to end, on isotp as messages of 4095
-// bytes and on isotp-stream, and says how much of the one's speed the other has. A
-// stream's messages of 4095 bytes have 4088 of the user; so a Write of 4095 is a
-// message and a short one. "copy" has Writes of 15 full messages, as io.Copy does.
+// BenchmarkStreamThroughput sends bytes from end to end, on isotp and on isotp-stream as
+// messages of 4095 bytes, and says how much of the one's speed the other has. A stream's
+// messages of 4095 bytes have 4088 of the user: its Writes are of 15 such messages, as
+// io.Copy's. Writes of 4095 bytes are a message and a short one each.
 func BenchmarkStreamThroughput(b *testing.B) {
 	const (
 		buffered = 15 * 4095 // that many bytes over and over
@@ -75,12 +75,12 @@ func BenchmarkStreamThroughput(b *testing.B) {
 		write  int // bytes, on the stream
 		size   int // bytes sent at a time
 	}{
-		{"memory", virtual.Options{}, isotpnet.Config{}, 4095, 4 << 20},
-		{"memory/copy", virtual.Options{}, isotpnet.Config{}, copied, 4 << 20},
-		{"memory/FD", virtual.Options{}, isotpnet.Config{FD: true}, 4095, 16 << 20},
-		{"memory/FD/copy", virtual.Options{}, isotpnet.Config{FD: true}, copied, 16 << 20},
-		{"500kbit", virtual.Options{Bitrate: 500_000}, isotpnet.Config{}, 4095, 64 << 10},
-		{"500kbit/copy", virtual.Options{Bitrate: 500_000}, isotpnet.Config{}, copied, 64 << 10},
+		{"memory", virtual.Options{}, isotpnet.Config{}, copied, 4 << 20},
+		{"memory/WritesOf4095", virtual.Options{}, isotpnet.Config{}, 4095, 4 << 20},
+		{"memory/FD", virtual.Options{}, isotpnet.Config{FD: true}, copied, 16 << 20},
+		{"memory/FD/WritesOf4095", virtual.Options{}, isotpnet.Config{FD: true}, 4095, 16 << 20},
+		{"500kbit", virtual.Options{Bitrate: 500_000}, isotpnet.Config{}, copied, 64 << 10},
+		{"500kbit/WritesOf4095", virtual.Options{Bitrate: 500_000}, isotpnet.Config{}, 4095, 64 << 10},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			send := func(l link, write int) func() {
