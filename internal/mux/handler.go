@@ -22,9 +22,10 @@ type Handler interface {
 	// endpoint is closed.
 	Message(at engine.Time, p []byte, err error)
 
-	// Sent follows each Start, once, perhaps before Start returns. The error is one
-	// of Send, or os.ErrDeadlineExceeded after Recall. handed: the peer may have got
-	// the message, whatever the error is. The message's bytes are free.
+	// Sent follows each Start, once, perhaps before Start returns; at is when it was
+	// noticed that the message has ended. The error is one of Send, or
+	// os.ErrDeadlineExceeded after Recall. handed: the peer may have got the message,
+	// whatever the error is. The message's bytes are free.
 	Sent(at engine.Time, handed bool, err error)
 }
 
@@ -159,17 +160,20 @@ func (ep *Endpoint) handle() {
 func (h *handlers) wanted() bool { return h.due.first != nil && !h.running }
 
 // maxHandled is how many endpoints one goroutine handles in a row: it is a user's, the
-// reader or the timers', and has other things to do.
+// reader, the timers' or the writer's, and has other things to do.
 const maxHandled = 64
 
-// run calls those who are due. Only one goroutine does at a time, so that the order is
-// kept. Under mu, which it releases for the calls.
+// run calls those who are due, if wanted has just said so: only one goroutine does at a
+// time, so that the order is kept. Under mu, which it releases for the calls and to write.
 func (h *handlers) run(m *Mux, now engine.Time) {
 	h.running = true
 	for handled := 0; h.due.first != nil; handled++ {
 		if handled == maxHandled {
 			go m.handleRest()
 			break
+		}
+		if handled > 0 {
+			now = m.now() // the calls before may have written
 		}
 		ep := h.due.pop()
 		ep.handling.isDue = false

@@ -95,10 +95,10 @@ func (m *Mux) Time(t engine.Time) time.Time { return m.epoch.Add(time.Duration(t
 
 func (m *Mux) now() engine.Time { return engine.Time(time.Since(m.epoch)) }
 
-// unlock serves the endpoints that something has happened to and releases mu; then it
-// calls handlers, sends what there is to send, and tells observers. Sending comes after
-// all that wakes somebody: on a bus of this process it wakes the other end, and who is
-// woken last runs first when this goroutine waits.
+// unlock serves the endpoints that something has happened to, calls handlers and releases
+// mu; then it sends what there is to send, and tells observers. Sending comes after all
+// that wakes somebody: on a bus of this process it wakes the other end, and who is woken
+// last runs first when this goroutine waits.
 func (m *Mux) unlock(now engine.Time) {
 	m.serve(now)
 	handle := m.handlers.wanted()

@@ -204,7 +204,8 @@ func (w *writer) stop() {
 
 // pump writes until there is nothing to write, and returns true; or until the
 // bus takes nothing more, or for so many rounds, and returns false. If someone
-// else is at it, nothing is left to do.
+// else is at it, nothing is left to do. At last it calls handlers and tells observers, as
+// Mux.unlock does.
 func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), rounds int) (done bool) {
 	m := w.m
 	m.mu.Lock()
