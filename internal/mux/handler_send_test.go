@@ -150,6 +150,38 @@ func TestStartedMessageOfABusThatFails(t *testing.T) {
 	})
 }
 
+// Those who are handled in a row are told the time of their own call.
+func TestSentHasItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		m := own(t, bus)
+		var told slowlyTold
+		for _, name := range []uint32{0x7E0, 0x7E2} {
+			ep := attach(t, m, pair(name, name+8))
+			if err := ep.Handle(&told); err != nil {
+				t.Fatal(err)
+			}
+			ep.Start(message(10))
+		}
+		bus.in <- input{err: errBroken}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(told) != 2 || told[1] != told[0].Add(time.Millisecond) {
+			t.Errorf("told at %v, want two times a millisecond apart", told)
+		}
+	})
+}
+
+// slowlyTold takes a millisecond for each call of Sent.
+type slowlyTold []engine.Time
+
+func (s *slowlyTold) Message(engine.Time, []byte, error) {}
+
+func (s *slowlyTold) Sent(at engine.Time, _ bool, _ error) {
+	*s = append(*s, at)
+	time.Sleep(time.Millisecond)
+}
+
 func TestStartOnABusWhoseOtherEndHasGone(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		bus.in <- input{err: io.EOF}
