@@ -2,6 +2,7 @@ package isotpnet_test
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -9,49 +10,81 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/virtual"
+	isowire "example.com/isotp/internal/wire"
 	"example.com/isotp/isotpnet"
 )
 
 // BenchmarkSTmin measures how much later than STmin Consecutive Frames follow one
-// another, and prints a histogram. Run it on an idle machine.
+// another, and prints a histogram. The receiver is elsewhere, as an ECU is; with Pipe
+// it is in this process, and wakes up at every frame. Run it on an idle machine.
 func BenchmarkSTmin(b *testing.B) {
-	for _, pacing := range []struct {
+	for _, bc := range []struct {
 		name   string
 		pacing isotpnet.Pacing
-	}{{"exact", isotpnet.PaceExact}, {"spin", isotpnet.PaceSpin}} {
+		sender func(b *testing.B, c isotpnet.Config) *isotpnet.Conn
+	}{
+		{"exact", isotpnet.PaceExact, senderToECU},
+		{"spin", isotpnet.PaceSpin, senderToECU},
+		{"exact/Pipe", isotpnet.PaceExact, senderToPipe},
+	} {
 		for _, stmin := range []time.Duration{100 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond} {
-			b.Run(fmt.Sprintf("%s/%v", pacing.name, stmin), func(b *testing.B) {
-				benchmarkSTmin(b, isotpnet.Config{STmin: stmin, Pacing: pacing.pacing})
+			b.Run(fmt.Sprintf("%s/%v", bc.name, stmin), func(b *testing.B) {
+				benchmarkSTmin(b, isotpnet.Config{STmin: stmin, Pacing: bc.pacing}, bc.sender)
 			})
 		}
 	}
 }
 
-func benchmarkSTmin(b *testing.B, config isotpnet.Config) {
-	const gaps = 50 // in each message
-	var sent []time.Time
-	var late []time.Duration
-	config.Trace = &isotpnet.Trace{FrameSent: func(ev isotpnet.TraceEvent) {
-		if ev.Frame.Data[0]>>4 == 2 {
-			sent = append(sent, ev.Time)
+// senderToECU sends on a bus that answers First Frames with the flow control of config.
+func senderToECU(b *testing.B, config isotpnet.Config) *isotpnet.Conn {
+	bus := newPlainBus(b)
+	flowControl := fmt.Sprintf("7E8#3000%02X", isowire.EncodeSTmin(config.STmin))
+	bus.write = func(frames []canbus.Frame) (int, error) {
+		for i := range frames {
+			if frames[i].Data[0]>>4 == 1 {
+				bus.receive(flowControl)
+			}
 		}
-	}}
+		return len(frames), nil
+	}
+	return dialOn(b, promptBus{bus}, testerAddr, config)
+}
+
+// A promptBus never blocks.
+type promptBus struct{ *plainBus }
+
+func (b promptBus) TryWriteFrames(frames []canbus.Frame) (int, error) { return b.WriteFrames(frames) }
+
+func senderToPipe(b *testing.B, config isotpnet.Config) *isotpnet.Conn {
 	c1, c2, err := isotpnet.Pipe(&config)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer c1.Close()
-	defer c2.Close()
+	b.Cleanup(func() { c1.Close() })
+	go io.Copy(io.Discard, c2)
+	return c1
+}
+
+func benchmarkSTmin(b *testing.B, config isotpnet.Config, sender func(*testing.B, isotpnet.Config) *isotpnet.Conn) {
+	const gaps = 50 // in each message
+	var sent []time.Time
+	all := make(chan struct{}, 1)
+	config.Trace = &isotpnet.Trace{FrameSent: func(ev isotpnet.TraceEvent) {
+		if ev.Frame.Data[0]>>4 == 2 {
+			if sent = append(sent, ev.Time); len(sent) == gaps+1 {
+				all <- struct{}{}
+			}
+		}
+	}}
+	c := sender(b, config)
 	p := make([]byte, 6+7*(gaps+1))
-	buf := make([]byte, len(p))
+	var late []time.Duration
 	for b.Loop() {
 		sent = sent[:0]
-		if _, err := c1.Write(p); err != nil {
+		if _, err := c.Write(p); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := c2.Read(buf); err != nil {
-			b.Fatal(err)
-		}
+		<-all
 		for i := range gaps {
 			late = append(late, sent[i+1].Sub(sent[i])-config.STmin)
 		}
