@@ -60,7 +60,10 @@ func senderToPipe(b *testing.B, config isotpnet.Config) *isotpnet.Conn {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { c1.Close() })
+	b.Cleanup(func() {
+		c1.Close()
+		c2.Close()
+	})
 	go io.Copy(io.Discard, c2)
 	return c1
 }
