@@ -68,10 +68,10 @@ func TestEmptyReadReturnsAtOnce(t *testing.T) {
 func TestShortReadKeepsTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c1, c2 := newPipe(t, nil)
-		go func() {
+		beside(t, func() {
 			wantWrite(t, c1, "0123456789")
 			wantWrite(t, c1, "abc")
-		}()
+		})
 		p := make([]byte, 4)
 		for _, want := range []struct {
 			bytes string
@@ -622,7 +622,7 @@ func TestConcurrentWritesAreWholeMessages(t *testing.T) {
 		const writers, each = 10, 20
 		c1, c2 := newPipe(t, nil)
 		for i := range writers {
-			go func() {
+			beside(t, func() {
 				for range each {
 					if i%2 == 0 {
 						wantWrite(t, c1, strings.Repeat(string(rune('a'+i)), 50+i))
@@ -630,7 +630,7 @@ func TestConcurrentWritesAreWholeMessages(t *testing.T) {
 						t.Error(err)
 					}
 				}
-			}()
+			})
 		}
 		p := make([]byte, 100)
 		for range writers * each {
