@@ -196,7 +196,7 @@ const (
 	// PaceExact waits without using a processor: on Linux some 20 to 40 us late. It
 	// is the default.
 	PaceExact Pacing = iota
-	// PaceSpin keeps a processor core busy for the last 150 us before each
+	// PaceSpin keeps a processor core busy for the last 200 us before each
 	// moment: on Linux some us late.
 	PaceSpin
 )

@@ -36,7 +36,7 @@ func fakeClock() bool {
 // timerfdLead has room for a wake-up that is later than most. It is also how long a
 // short sleep is: longer ones than this end later on virtual machines, whose hosts
 // wait awake for about as long, and very short ones end as late as these.
-const timerfdLead = 150 * time.Microsecond
+const timerfdLead = 200 * time.Microsecond
 
 // timerfd is an alarm in the runtime's poller: waiting for it holds no thread.
 type timerfd struct {

@@ -99,13 +99,15 @@ func TestLatenessIsBounded(t *testing.T) {
 	}
 }
 
-// A long wait is one for most of it and one for the rest.
+// A long wait is one for most of it, and one or two for the rest.
 func TestEndOfALongWaitIsWaitedForApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const sleep = 150 * time.Microsecond
+		const sleep = 200 * time.Microsecond
 		for d, want := range map[time.Duration][]time.Duration{
-			time.Second: {time.Second - sleep, sleep},
-			3 * sleep:   {3 * sleep},
+			time.Second:          {time.Second - 5*sleep, 4 * sleep, sleep},
+			4 * time.Millisecond: {3500 * time.Microsecond, 500 * time.Microsecond},
+			time.Millisecond:     {4 * sleep, sleep},
+			3 * sleep:            {3 * sleep},
 		} {
 			a := &slowAlarm{late: []time.Duration{0}, sleep: sleep}
 			lateBy(t, a, d, 1)
@@ -119,7 +121,7 @@ func TestEndOfALongWaitIsWaitedForApart(t *testing.T) {
 // Who spins wakes up early enough to spin.
 func TestLatenessIsMadeUpForBeforeSpinning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const lead = 150 * time.Microsecond
+		const lead = 200 * time.Microsecond
 		a := silent{sleep: lead}
 		p := New(func() {})
 		p.start(&a)
@@ -127,7 +129,7 @@ func TestLatenessIsMadeUpForBeforeSpinning(t *testing.T) {
 		*p.late.of(int64(time.Second)) = int64(usual)
 		p.SetSpin(time.Now().Add(time.Second))
 		p.ready()
-		if want := []time.Duration{time.Second - lead - usual}; !slices.Equal(a.waits, want) {
+		if want := []time.Duration{time.Second - lead - usual - 5*lead}; !slices.Equal(a.waits, want) {
 			t.Errorf("the alarm was set for %v, want %v", a.waits, want)
 		}
 	})

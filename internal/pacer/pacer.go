@@ -8,8 +8,8 @@
 // A timerfd is late too: by 5 to 20 us on most machines, by 50 to 200 us on virtual
 // ones, and the more the longer a processor has slept. So a Pacer sets it for a bit
 // before the moment, by what it has learnt of that, and if it then wakes up too early
-// waits once more. And it waits for the last 150 us of a long wait apart: who wakes
-// up from a short sleep is quicker.
+// waits once more. And it waits for a long wait's last eighth or millisecond apart, and
+// for its last 200 us again: who wakes up from a short sleep is quicker.
 //
 // How late it is, on Linux: mostly 5 to 40 us, whether the other goroutines
 // sleep or run and wait by turns. If they compute without a pause on all
@@ -81,7 +81,7 @@ func New(fire func()) *Pacer {
 func (p *Pacer) Set(t time.Time) { p.set(t, false) }
 
 // SetSpin is Set for those who would rather burn a processor than be late: the
-// goroutine wakes up early, and sees the last 150 us of the wait out in a busy
+// goroutine wakes up early, and sees the last 200 us of the wait out in a busy
 // loop. Where there is no timerfd it is the same as Set.
 func (p *Pacer) SetSpin(t time.Time) { p.set(t, true) }
 
@@ -179,8 +179,8 @@ func (p *Pacer) setAlarm(wake, now int64) {
 	d := min(max(wake-now, 0), maxWait)
 	p.wait = d
 	d -= min(*p.late.of(d), d/2)
-	if last := int64(p.alarm.lead()); p.lead == 0 && d > 3*last {
-		d -= last
+	if last := int64(p.alarm.lead()); d > 3*last {
+		d -= max(last, min(d/8, 5*last))
 	}
 	p.wakeAt = now + d
 	p.alarm.set(time.Duration(d))
