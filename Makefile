@@ -2,7 +2,7 @@
 # make test          everything that .ci/run checks
 # make kernels       the tests of Linux's CAN sockets, inside three kernels, 20 times
 # make bench         the figures of README.md
-# make bench-kernel  those of Linux's sockets, against a C program
+# make bench-kernel  those of STmin on an idle machine, and of Linux's sockets beside C
 # make soak          the tests that CI repeats a few times, 200 times
 # make corpus        keep what fuzzing has found, for the next run to start from
 #

@@ -16,7 +16,8 @@ import (
 
 // BenchmarkSTmin measures how much later than STmin Consecutive Frames follow one
 // another, and prints a histogram. The receiver is elsewhere, as an ECU is; with Pipe
-// it is in this process, and wakes up at every frame. Run it on an idle machine.
+// it is in this process, and wakes up at every frame. Run it on an idle machine, such as
+// that of make bench-kernel.
 func BenchmarkSTmin(b *testing.B) {
 	for _, bc := range []struct {
 		name   string

@@ -193,7 +193,7 @@ type RateLimit struct {
 type Pacing uint8
 
 const (
-	// PaceExact waits without using a processor: on Linux some 20 to 40 us late. It
+	// PaceExact waits without using a processor: on Linux some 10 to 20 us late. It
 	// is the default.
 	PaceExact Pacing = iota
 	// PaceSpin keeps a processor core busy for the last 200 us before each
