@@ -118,6 +118,36 @@ func TestEndOfALongWaitIsWaitedForApart(t *testing.T) {
 	})
 }
 
+// A change between the two waits at the end of a long one counts as it does before.
+func TestMomentChangesInTheEndOfALongWait(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(p *Pacer, start time.Time)
+		want   []time.Duration
+	}{
+		"sooner": {func(p *Pacer, start time.Time) { p.Set(start.Add(9500 * time.Microsecond)) }, []time.Duration{9500 * time.Microsecond}},
+		"later":  {func(p *Pacer, start time.Time) { p.Set(start.Add(30 * time.Millisecond)) }, []time.Duration{30 * time.Millisecond}},
+		"past":   {func(p *Pacer, start time.Time) { p.Set(start) }, []time.Duration{9100 * time.Microsecond}},
+		"stop":   {func(p *Pacer, _ time.Time) { p.Stop() }, nil},
+		"close":  {func(p *Pacer, _ time.Time) { p.Close() }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, p *Pacer, c *calls) {
+				a := &slowAlarm{timerAlarm: newTimerAlarm(p.ready), late: []time.Duration{0}, sleep: 200 * time.Microsecond}
+				p.start(a)
+				p.Set(c.start.Add(10 * time.Millisecond))
+				time.Sleep(9100 * time.Microsecond)
+				synctest.Wait()
+				if want := []time.Duration{9 * time.Millisecond, 800 * time.Microsecond}; !slices.Equal(a.waits, want) {
+					t.Errorf("the alarm was set for %v, want %v", a.waits, want)
+				}
+				tc.change(p, c.start)
+				time.Sleep(time.Second)
+				c.want(t, tc.want...)
+			})
+		})
+	}
+}
+
 // Who spins wakes up early enough to spin.
 func TestLatenessIsMadeUpForBeforeSpinning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -179,6 +179,7 @@ func (p *Pacer) setAlarm(wake, now int64) {
 	d := min(max(wake-now, 0), maxWait)
 	p.wait = d
 	d -= min(*p.late.of(d), d/2)
+	// The end of a long wait is waited for apart, by the alarms to come.
 	if last := int64(p.alarm.lead()); d > 3*last {
 		d -= max(last, min(d/8, 5*last))
 	}
