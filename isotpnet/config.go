@@ -86,6 +86,22 @@ type Config struct {
 	// 7 to 4095, 0: 4095.
 	MaxSendSize int
 
+	// SplitWrites sends a Write that is longer than MaxSendSize (0: 4095 bytes) as
+	// several messages of at most that size, on every backend, for code that takes a
+	// connection for one of bytes: io.Copy from a source with a WriterTo of its own,
+	// net/rpc, encoding/gob. One Write has all its messages sent before another comes
+	// to its turn, the write deadline is for the whole, and with an error n counts the
+	// bytes of the messages that were sent whole; on the kernel's backend the one at n
+	// may still arrive after a deadline. WriteFunctional, SendFrom and a Write to a
+	// functional address are never split. "isotp-stream" has no need of it, and
+	// ListenPacket refuses it.
+	//
+	// The messages have no numbers and no end: the reader sees no difference
+	// between many and one, and where one that fits in a Single Frame is lost on the
+	// bus nobody learns of the hole. Between two programs with this package
+	// "isotp-stream" is what to use.
+	SplitWrites bool
+
 	// ReadBuffer is how many bytes of messages (each counted with 64 more) may
 	// wait to be read before a CTS is held back. 0: 65536. Single Frames are
 	// lost at four times as much: see ErrOverrun. The kernel's backend holds no
@@ -208,7 +224,7 @@ const (
 	defaultSendWaits      = 10
 	defaultMaxMessageSize = 65535
 	defaultReadBuffer     = 64 << 10
-	defaultWriteChunk     = 4095
+	defaultPart           = 4095 // of what is sent as several messages
 	defaultRateWindow     = 200 * time.Millisecond
 
 	obdFlowControlTimeout      = 75 * time.Millisecond
@@ -438,6 +454,3 @@ func (c *Config) maxSendSize() int64 {
 	}
 	return wire.MaxLength
 }
-
-// writeChunk is how much Conn.ReadFrom puts into one message.
-func (c *Config) writeChunk() int { return orDefault(c.MaxSendSize, defaultWriteChunk) }

@@ -21,9 +21,9 @@ var (
 // of addresses. It is safe for concurrent use; Writes take turns, and so do
 // Reads.
 //
-// A Write is exactly one message; when it returns nil every frame was taken by
-// the bus (where the bus echoes: is on the wire) and every flow control
-// answered. That is all that ISO-TP tells a sender. It has no acknowledgement of
+// A Write is exactly one message (but see Config.SplitWrites); when it returns nil
+// every frame was taken by the bus (where the bus echoes: is on the wire) and every
+// flow control answered. That is all that ISO-TP tells a sender. It has no acknowledgement of
 // a message's end, so a Single Frame that nobody heard, or a Consecutive Frame
 // lost after the last flow control, is not an error of Write.
 //
@@ -33,8 +33,9 @@ type Conn struct {
 	network       string
 	local, remote Addr
 	backend       backend
-	maxSend       int64
-	writeChunk    int
+	maxSend       int64 // of a message
+	split         int   // longer Writes go as messages of that size; 0: they are errors
+	readFromSize  int
 
 	// message counts the messages that were read to their end or opened, so
 	// that the reader of NextReader knows whether its message is still there.
@@ -45,7 +46,9 @@ type Conn struct {
 // wrapped yet.
 type backend interface {
 	name() string
-	send(p []byte, functional bool) error
+	// send sends p as messages of at most size bytes, one after another. n are the
+	// bytes of those that were sent.
+	send(p []byte, size int, functional bool) (n int, err error)
 	sendFrom(r io.Reader, size int64) error
 	// receive reads of one message, as Read does; end: to its end. With stream
 	// true it goes on with the message that open has begun.
@@ -191,7 +194,16 @@ func (c *Conn) Progress() (received, sent Progress) { return c.backend.progress(
 // recall one, so it may still arrive), net.ErrClosed, ErrListenOnly, a
 // *ProtocolError, or what the bus failed with. An empty p sends nothing, and is no
 // error even after Close.
-func (c *Conn) Write(p []byte) (int, error) { return c.write(p, false) }
+//
+// With Config.SplitWrites a longer p is several messages, and with an error n counts
+// the bytes of those that were sent whole.
+func (c *Conn) Write(p []byte) (int, error) {
+	if c.split > 0 && len(p) > c.split {
+		n, err := c.backend.send(p, c.split, false)
+		return n, c.error(opWrite, err)
+	}
+	return c.write(p, false)
+}
 
 // WriteFunctional sends p as one Single Frame to the group of ECUs at
 // Dialer.Functional, or to the functional address that was dialled; longer ones are
@@ -207,10 +219,8 @@ func (c *Conn) write(p []byte, functional bool) (int, error) {
 	if int64(len(p)) > c.maxSend {
 		return 0, c.error(opWrite, &MessageTooLongError{Size: int64(len(p)), Max: c.maxSend})
 	}
-	if err := c.backend.send(p, functional); err != nil {
-		return 0, c.error(opWrite, err)
-	}
-	return len(p), nil
+	n, err := c.backend.send(p, len(p), functional)
+	return n, c.error(opWrite, err)
 }
 
 // SendFrom sends size bytes of r as one message, in constant memory. It reads up to
@@ -234,7 +244,7 @@ func (c *Conn) SendFrom(r io.Reader, size int64) error {
 // most 4095 bytes, or Config.MaxSendSize if that is set. It does not wait for a
 // message to be full.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
-	buf := make([]byte, c.writeChunk)
+	buf := make([]byte, c.readFromSize)
 	for {
 		k, readErr := r.Read(buf)
 		if k > 0 {
@@ -253,7 +263,7 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 }
 
 // messageBuffers are for WriteTo.
-var messageBuffers = sync.Pool{New: func() any { b := make([]byte, defaultWriteChunk); return &b }}
+var messageBuffers = sync.Pool{New: func() any { b := make([]byte, defaultPart); return &b }}
 
 // WriteTo writes each message to w with one Write, until a read fails. With
 // [Pipe] it ends without an error when the other end is closed.

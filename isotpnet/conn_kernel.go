@@ -403,5 +403,6 @@ func (k *kernelConn) sendFrom(r io.Reader, size int64) error {
 		}
 		return &ProtocolError{Code: SourceFailed, Err: err}
 	}
-	return k.send(p, false)
+	_, err := k.send(p, len(p), false)
+	return err
 }

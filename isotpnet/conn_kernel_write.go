@@ -29,26 +29,37 @@ const (
 	fullTimeout = time.Second
 )
 
-func (k *kernelConn) send(p []byte, functional bool) error {
+func (k *kernelConn) send(p []byte, size int, functional bool) (n int, err error) {
 	to := k
 	if functional && !k.sendOnly {
 		if to = k.functional; to == nil {
-			return ErrNoFunctional
+			return 0, ErrNoFunctional
 		}
 	}
-	begun, err := to.transmit(p)
-	k.sent(len(p), begun, err)
-	k.tell()
-	return err
+	defer k.tell()
+	to.sendTurn.Lock()
+	defer to.sendTurn.Unlock()
+	for n < len(p) && err == nil {
+		if n > 0 && k.observer != nil {
+			go k.tell() // of the message before; not under sendTurn
+		}
+		message := p[n:min(n+size, len(p))]
+		var begun bool
+		begun, err = to.transmit(message)
+		k.sent(len(message), begun, err)
+		if err == nil {
+			n += len(message)
+		}
+	}
+	return n, err
 }
 
 // transmit sends a message and waits for its end. begun: the kernel has taken it.
+// Under sendTurn.
 func (k *kernelConn) transmit(p []byte) (begun bool, err error) {
 	if int64(len(p)) > k.limit {
 		return false, &MessageTooLongError{Size: int64(len(p)), Max: k.limit}
 	}
-	k.sendTurn.Lock()
-	defer k.sendTurn.Unlock()
 	k.write = kernelWrite{p: p, size: k.write.size}
 	err = k.sendWait()
 	k.stopRetry()

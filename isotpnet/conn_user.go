@@ -22,20 +22,21 @@ var _ backend = (*userConn)(nil)
 
 func (u *userConn) name() string { return backendUser }
 
-func (u *userConn) send(p []byte, functional bool) error {
+func (u *userConn) send(p []byte, size int, functional bool) (int, error) {
 	format, single := u.endpoint.Format(), u.sendOnly
 	if functional && !u.sendOnly {
 		format, single = u.functional, true
 	}
 	switch {
 	case u.listenOnly:
-		return ErrListenOnly
+		return 0, ErrListenOnly
 	case format == nil:
-		return ErrNoFunctional
+		return 0, ErrNoFunctional
 	case single && len(p) > format.MaxSingle():
-		return &MessageTooLongError{Size: int64(len(p)), Max: int64(format.MaxSingle())}
+		return 0, &MessageTooLongError{Size: int64(len(p)), Max: int64(format.MaxSingle())}
 	}
-	return protocolError(u.endpoint.Send(format, p))
+	n, err := u.endpoint.SendSplit(format, p, size)
+	return n, protocolError(err)
 }
 
 func (u *userConn) sendFrom(r io.Reader, size int64) error {

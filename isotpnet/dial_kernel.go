@@ -72,14 +72,7 @@ func (s *kernelSpec) conn() (*kernelConn, error) {
 
 // conn makes the connection that users have.
 func (k *kernelConn) conn(config *Config, network string, addr Addr) *Conn {
-	c := &Conn{
-		network:    network,
-		remote:     addr,
-		local:      addr.Mirror(),
-		maxSend:    min(config.maxSendSize(), k.limit),
-		writeChunk: config.writeChunk(),
-		backend:    k,
-	}
+	c := newConn(config, network, addr, k.limit, k)
 	if o := newObserver(config); o != nil {
 		o.conn, o.peer, o.time = c, addr, k.time
 		k.observer = o

@@ -9,6 +9,7 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/internal/mux"
+	"example.com/isotp/internal/wire"
 )
 
 // Dial opens a connection: Dial("isotp", "vcan0/0x7E0:0x7E8") sends on 7E0 and
@@ -184,18 +185,27 @@ func (c *Config) spec(m *mux.Mux, addr Addr) (*mux.Spec, error) {
 
 // newUserConn makes a connection that has no endpoint yet.
 func newUserConn(config *Config, network string, addr Addr, release func()) *Conn {
-	return &Conn{
-		network:    network,
-		remote:     addr,
-		local:      addr.Mirror(),
-		maxSend:    config.maxSendSize(),
-		writeChunk: config.writeChunk(),
-		backend: &userConn{
-			release:    release,
-			sendOnly:   addr.IsFunctional(),
-			listenOnly: config.ListenOnly,
-		},
+	return newConn(config, network, addr, wire.MaxLength, &userConn{
+		release:    release,
+		sendOnly:   addr.IsFunctional(),
+		listenOnly: config.ListenOnly,
+	})
+}
+
+// newConn makes a connection of a backend that sends messages of up to limit bytes.
+func newConn(config *Config, network string, addr Addr, limit int64, b backend) *Conn {
+	c := &Conn{
+		network: network,
+		remote:  addr,
+		local:   addr.Mirror(),
+		maxSend: min(config.maxSendSize(), limit),
+		backend: b,
 	}
+	c.readFromSize = int(min(int64(orDefault(config.MaxSendSize, defaultPart)), limit))
+	if config.SplitWrites && !addr.IsFunctional() {
+		c.split = c.readFromSize
+	}
+	return c
 }
 
 // observed returns the function that joins the connection and its endpoint.

@@ -86,7 +86,8 @@
 // time, Close unblocks them. Since ISO-TP carries messages, Write sends one, whole
 // or not at all, and Read gives bytes of at most one; what does not fit stays for
 // the next Read. [Conn.ReadMessage] tells where messages end. Messages of up to
-// 4 GiB - 1 pass in constant memory with [Conn.SendFrom] and [Conn.NextReader].
+// 4 GiB - 1 pass in constant memory with [Conn.SendFrom] and [Conn.NextReader]. For
+// io.Copy and other code that knows of bytes only there is Config.SplitWrites.
 //
 // A reader that is slow loses nothing silently: the peer is held up by flow
 // control, and Single Frames, which have none, are kept up to a limit and lost

@@ -1,8 +1,10 @@
 package isotpnet_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"time"
 
@@ -43,6 +45,35 @@ func ExampleConfig() {
 	// Output:
 	// 7E0#023E005555555555
 	// Config.BlockSize is 300: it must be from 0 to 255
+}
+
+// For code that takes a connection for one of bytes: a bytes.Reader writes all that it
+// has at once, and SplitWrites makes messages of 4095 bytes of it.
+func ExampleConfig_splitWrites() {
+	sender, receiver, err := isotpnet.Pipe(&isotpnet.Config{SplitWrites: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer receiver.Close()
+	go func() {
+		defer sender.Close()
+		if _, err := io.Copy(sender, bytes.NewReader(make([]byte, 10_000))); err != nil {
+			log.Fatal(err)
+		}
+	}()
+	for {
+		n, err := receiver.Read(make([]byte, 4095))
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Println(n, "bytes")
+	}
+	// Output:
+	// 4095 bytes
+	// 4095 bytes
+	// 1810 bytes
+	// EOF
 }
 
 // With FD a message of up to 62 bytes is a single frame, and frames above 8 bytes

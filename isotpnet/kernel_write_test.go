@@ -3,9 +3,12 @@
 package isotpnet
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -330,6 +333,75 @@ func TestKernelOversize(t *testing.T) {
 	n, info, err := c2.ReadMessage(make([]byte, limit))
 	if int64(n) != limit || info.Size != limit || err != nil {
 		t.Errorf("read %d of %d: %v", n, info.Size, err)
+	}
+}
+
+func TestKernelSplitWrites(t *testing.T) {
+	c1, c2 := kernelPair(t, &Dialer{Config: Config{SplitWrites: true}})
+	c1.SetDeadline(time.Now().Add(20 * time.Second))
+	c2.SetDeadline(time.Now().Add(20 * time.Second))
+	sent := bytes.Repeat([]byte("0123456789"), 2000)
+	done := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(c1, bytes.NewReader(sent))
+		done <- err
+	}()
+	var sizes []int
+	var got []byte
+	p := make([]byte, 5000)
+	for len(got) < len(sent) {
+		n, err := c2.Read(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes, got = append(sizes, n), append(got, p[:n]...)
+	}
+	if err := <-done; err != nil || !bytes.Equal(got, sent) || !slices.Equal(sizes, []int{4095, 4095, 4095, 4095, 3620}) {
+		t.Errorf("%v; messages of %v bytes, right: %v", err, sizes, bytes.Equal(got, sent))
+	}
+}
+
+func TestKernelSplitWriteDeadlineIsForTheWhole(t *testing.T) {
+	c, peer := kernelAndPeer(t, &Dialer{Config: Config{SplitWrites: true, MaxSendSize: 8}})
+	type result struct {
+		n   int
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		n, err := c.Write(make([]byte, 30))
+		done <- result{n, err}
+	}()
+	for range 2 {
+		peer.expect("7E0#1008000000000000")
+		peer.send("7E8#300000")
+		peer.expect("7E0#210000CCCCCCCCCC")
+	}
+	peer.expect("7E0#1008000000000000")
+	c.SetWriteDeadline(time.Now())
+	r := <-done
+	wantError(t, r.err, os.ErrDeadlineExceeded)
+	if r.n != 16 {
+		t.Errorf("n is %d, want 16: two messages were sent whole", r.n)
+	}
+}
+
+// The buffers of ReadFrom are no longer than what can be sent.
+func TestKernelReadFromHeedsTheLimit(t *testing.T) {
+	c1, c2 := kernelPair(t, &Dialer{Config: Config{MaxSendSize: 1 << 20}})
+	c1.SetDeadline(time.Now().Add(20 * time.Second))
+	c2.SetDeadline(time.Now().Add(20 * time.Second))
+	size := int(kernelLimit()) + 1000
+	done := make(chan error, 1)
+	go func() {
+		_, err := c1.ReadFrom(bytes.NewReader(make([]byte, size)))
+		done <- err
+	}()
+	if _, err := io.ReadFull(c2, make([]byte, size)); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -99,6 +99,9 @@ func (lc *ListenConfig) listenPacket(ctx context.Context, network string, addrs 
 	if err != nil {
 		return nil, err
 	}
+	if lc.Config.SplitWrites {
+		return nil, &ConfigError{Field: "SplitWrites", Value: true, Want: "it is for connections; WriteTo of a PacketConn is one message"}
+	}
 	config := lc.Config
 	if ls.obd.IsValid() {
 		if err := config.forOBD(); err != nil {

@@ -21,7 +21,9 @@ func (k *kernelConn) attach(p *streamPair) { go k.readFor(p) }
 func (k *kernelConn) start(p *streamPair, m []byte) {
 	k.setWriteDeadline(time.Time{}) // the last one may have been recalled
 	go func() {
+		k.sendTurn.Lock()
 		handed, err := k.transmit(m)
+		k.sendTurn.Unlock()
 		k.sent(len(m), handed, err)
 		k.tell()
 		p.sent(p.now(), handed, err)

@@ -25,6 +25,7 @@ type configFlags struct {
 	MaxSendWaitFrames       int           `name:"max-send-wait-frames" group:"config" placeholder:"N" help:"N_WFTmax: WAITs in a row to send (10); negative: none."`
 	MaxMessageSize          int           `name:"max-message-size" group:"config" placeholder:"BYTES" help:"Longest message to receive whole (65535); negative: any."`
 	MaxSendSize             int           `name:"max-send-size" group:"config" placeholder:"BYTES" help:"Longest message to send (any)."`
+	SplitWrites             bool          `name:"split-writes" group:"config" help:"Send what is longer than --max-send-size (4095) as several messages."`
 	ReadBuffer              int           `name:"read-buffer" group:"config" placeholder:"BYTES" help:"Bytes that may wait to be read before the peer is held up (65536)."`
 	Padding                 padding       `name:"padding" group:"config" placeholder:"HEX" help:"Byte to fill short frames with (CC), or none."`
 	FD                      bool          `name:"fd" group:"config" help:"Send CAN FD frames."`
@@ -60,6 +61,7 @@ func (f *configFlags) config() isotpnet.Config {
 		MaxSendWaitFrames:       f.MaxSendWaitFrames,
 		MaxMessageSize:          f.MaxMessageSize,
 		MaxSendSize:             f.MaxSendSize,
+		SplitWrites:             f.SplitWrites,
 		ReadBuffer:              f.ReadBuffer,
 		Padding:                 f.Padding.Padding,
 		FD:                      f.FD,

@@ -42,7 +42,7 @@ func TestFlagsSetTheirFields(t *testing.T) {
 	args := strings.Fields(`--stmin 300us --override-stmin -1ns --transmit-timeout 1ms
 		--flow-control-timeout 2ms --flow-control-hold -1s --consecutive-frame-timeout 3ms
 		--block-size 4 --frame-size 32 --min-frame-size 12 --max-wait-frames -1
-		--max-send-wait-frames 5 --max-message-size -1 --max-send-size 6 --read-buffer 7
+		--max-send-wait-frames 5 --max-message-size -1 --max-send-size 6 --split-writes --read-buffer 7
 		--padding 0x5a --fd --brs --listen-only --report-aborted --deadline-at-first-frame --keep-first-flow-control
 		--rate-limit 80000 --rate-window 9ms --pacing spin
 		--kernel-flags 0x70 --frame-tx-time 20us --rx-stmin 8ms --rx-padding AA`)
@@ -53,7 +53,7 @@ func TestFlagsSetTheirFields(t *testing.T) {
 		STmin: 300 * time.Microsecond, OverrideSTmin: -1, TransmitTimeout: 1 * time.Millisecond,
 		FlowControlTimeout: 2 * time.Millisecond, FlowControlHold: -time.Second, ConsecutiveFrameTimeout: 3 * time.Millisecond,
 		BlockSize: 4, FrameSize: 32, MinFrameSize: 12, MaxWaitFrames: -1,
-		MaxSendWaitFrames: 5, MaxMessageSize: -1, MaxSendSize: 6, ReadBuffer: 7,
+		MaxSendWaitFrames: 5, MaxMessageSize: -1, MaxSendSize: 6, SplitWrites: true, ReadBuffer: 7,
 		Padding: isotpnet.PadWith(0x5A), FD: true, BRS: true, ListenOnly: true, ReportAborted: true, DeadlineAtFirstFrame: true, KeepFirstFlowControl: true,
 		RateLimit: isotpnet.RateLimit{BitsPerSecond: 80000, Window: 9 * time.Millisecond}, Pacing: isotpnet.PaceSpin,
 		Kernel: isotpnet.KernelOptions{

@@ -388,19 +388,31 @@ func (e ResultError) Error() string { return fmt.Sprintf("ISO-TP result %d", uin
 // Send sends a message and waits until it is sent. It returns a ResultError,
 // os.ErrDeadlineExceeded, net.ErrClosed, ErrClosedByPeer, or the bus's error.
 func (ep *Endpoint) Send(format *wire.Format, p []byte) error {
+	_, err := ep.SendSplit(format, p, len(p))
+	return err
+}
+
+// SendSplit sends p as messages of at most size bytes, in one turn: those of other
+// calls do not come between. n are the bytes of those that were sent.
+func (ep *Endpoint) SendSplit(format *wire.Format, p []byte, size int) (n int, err error) {
 	m := ep.m
-	err := ep.enter(&ep.sendTurn, ep.sendDeadline())
-	if err != nil {
-		return err
+	if err := ep.enter(&ep.sendTurn, ep.sendDeadline()); err != nil {
+		return 0, err
 	}
-	now := m.now()
-	if err = ep.begin(now, format, uint32(len(p)), p); err == nil {
+	for n < len(p) && err == nil {
+		message := p[n:min(n+size, len(p))]
+		now := m.now()
+		if err = ep.begin(now, format, uint32(len(message)), message); err != nil {
+			break
+		}
 		m.unlock(now)
-		err = ep.finish()
+		if err = ep.finish(); err == nil {
+			n += len(message)
+		}
 	}
 	ep.sendTurn.Leave()
 	m.mu.Unlock()
-	return err
+	return n, err
 }
 
 // begin starts a transmission. Under mu, whose release with Mux.unlock sends what

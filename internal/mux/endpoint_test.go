@@ -170,6 +170,49 @@ func TestSendersTakeTurns(t *testing.T) {
 	})
 }
 
+func TestSplitMessagesAreOneTurn(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		var n int
+		split := start(func() (err error) {
+			n, err = ep.SendSplit(ep.Format(), message(17), 8)
+			return err
+		})
+		synctest.Wait()
+		other := startSend(ep, []byte{9})
+		for range 2 {
+			if got := bus.written(); len(got) != 1 || !strings.HasPrefix(got[0], "7E0#1008") {
+				t.Errorf("the bus took %q, want a First Frame of 8 bytes", got)
+			}
+			bus.put(t, "7E8#300000")
+			bus.mu.Lock()
+			bus.taken = slices.Delete(bus.taken, 0, 1)
+			bus.mu.Unlock()
+		}
+		wantResult(t, split, nil)
+		wantResult(t, other, nil)
+		bus.want(t, "7E0#0170", "7E0#0109")
+		if n != 17 {
+			t.Errorf("n is %d, want 17", n)
+		}
+	})
+}
+
+func TestSplitMessagesEndWithTheFirstThatFails(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		var n int
+		result := start(func() (err error) {
+			n, err = ep.SendSplit(ep.Format(), message(30), 8)
+			return err
+		})
+		bus.put(t, "7E8#300000")
+		bus.put(t, "7E8#320000")
+		wantResult(t, result, ResultError(engine.BufferOverflow))
+		if n != 8 {
+			t.Errorf("n is %d, want 8", n)
+		}
+	})
+}
+
 // Who gives up leaves the turn to the next.
 func TestTurnPassesOnWhenOneGivesUp(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
