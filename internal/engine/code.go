@@ -29,5 +29,6 @@ const (
 	SourceFailed                         // N_ERROR: the reader of a streamed message failed
 	SourceStalled                        // N_ERROR: it was too slow for N_Cs
 	Aborted                              // N_ERROR: ended by our side
+	FlowControlOwed                      // N_ERROR: the same before the First Frame, which had to wait: see Debt
 	NumCodes
 )

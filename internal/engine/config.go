@@ -3,12 +3,20 @@ package engine
 import (
 	"time"
 
+	"example.com/isotp/canbus"
 	"example.com/isotp/internal/wire"
 )
 
 // Config is what the engines of many endpoints share. Nothing in it has a
 // default: isotpnet.Config is where users meet defaults and checks.
 type Config struct {
+	// Bitrate and DataBitrate are those of the wire; 0 where they are not known.
+	// Frames take their time: see Engine.answerable.
+	Bitrate, DataBitrate int
+	// Echoes: HandleTransmitted follows a frame's echo, and not only its being
+	// taken by the bus; echoes and what is received come in the order of the wire.
+	Echoes bool
+
 	// How frames are written: see wire.Format.
 	FrameSize, MinFrameSize int
 	Fill                    byte
@@ -56,6 +64,13 @@ type Config struct {
 	// ReportAborted: a waiting read learns that the message being received
 	// was given up.
 	ReportAborted bool
+}
+
+// wireTime is the least time that a frame takes on the wire: less than it does by
+// our clock, as no two clocks are the same.
+func (c *Config) wireTime(f *canbus.Frame) time.Duration {
+	d := canbus.WireTime(f, c.Bitrate, c.DataBitrate)
+	return d - d/64
 }
 
 // Format returns how frames to that address are written.

@@ -73,6 +73,8 @@ type Engine struct {
 
 	overhears bool // the other direction's flow control reaches us
 
+	debt *Debt // what the peer owes, perhaps over by now; nil: nothing
+
 	// Observe, where not nil, is told of what happens. It must not call the
 	// engine.
 	Observe func(Observation)
@@ -201,7 +203,7 @@ func (e *Engine) PollTransmit(now Time, frames []canbus.Frame) int {
 // PollTimeout returns when HandleTimeout and PollTransmit have something to do
 // next if nothing else happens; false: never. Call it after PollTransmit.
 func (e *Engine) PollTimeout() (Time, bool) {
-	t := min(e.tx.timeout(), e.rx.timeout())
+	t := min(e.nextSend(), e.rx.timeout())
 	return t, t != never
 }
 

@@ -2,61 +2,72 @@ package engine
 
 import "time"
 
-// rateSlots is how finely a rateLimit remembers when it let frames pass. A slot
-// is counted until all of it has left the window, so the limit is never exceeded
-// within any window, and at most 1/rateSlots of the rate is given away.
-const rateSlots = 64
+// maxSpent is how many moments a rateLimit remembers. Where more frames pass within
+// a window, the newest share one: they count for longer than they need, and the
+// limit is never exceeded.
+const maxSpent = 1024
 
 // A rateLimit lets so many bits of frame data pass within any window of time, as
 // can-isotp's does.
 type rateLimit struct {
-	bits  int           // the limit
-	width time.Duration // of a slot
-	used  int           // the sum of slots
-	slots [rateSlots]struct {
-		begin Time
-		bits  int
-	}
-	first, count int
+	bits   int // the limit
+	window time.Duration
+	used   int     // the sum of spent
+	spent  []spent // within the last window, from first on
+	first  int
+}
+
+// spent are bits that passed at a moment.
+type spent struct {
+	at   Time
+	bits int
 }
 
 func newRateLimit(bits int, window time.Duration) *rateLimit {
-	return &rateLimit{bits: bits, width: max(window/(rateSlots-1), 1)}
+	return &rateLimit{bits: bits, window: window}
+}
+
+// allows reports whether a frame of that many bits may pass now. If not, at is when
+// it may; else never.
+func (r *rateLimit) allows(now Time, bits int, at *Time) bool {
+	if *at = r.next(now, bits); *at > now {
+		return false
+	}
+	*at = never
+	return true
 }
 
 // next is when a frame of that many bits may pass: now or later.
 func (r *rateLimit) next(now Time, bits int) Time {
-	for r.count > 0 && r.leaves(0) <= now {
-		r.used -= r.slots[r.first].bits
-		r.first = (r.first + 1) % rateSlots
-		r.count--
+	for r.first < len(r.spent) && r.spent[r.first].at.Add(r.window) <= now {
+		r.used -= r.spent[r.first].bits
+		r.first++
 	}
 	excess := r.used + bits - r.bits
-	for i := 0; i < r.count && excess > 0; i++ {
-		excess -= r.slots[(r.first+i)%rateSlots].bits
+	for _, s := range r.spent[r.first:] {
 		if excess <= 0 {
-			return r.leaves(i)
+			break
+		}
+		if excess -= s.bits; excess <= 0 {
+			return s.at.Add(r.window)
 		}
 	}
 	return now
 }
 
-// leaves is when the i-th oldest slot leaves the window.
-func (r *rateLimit) leaves(i int) Time {
-	return r.slots[(r.first+i)%rateSlots].begin.Add(rateSlots * r.width)
-}
-
 // spend counts a frame that passed.
 func (r *rateLimit) spend(now Time, bits int) {
 	r.used += bits
-	if r.count > 0 {
-		newest := &r.slots[(r.first+r.count-1)%rateSlots]
-		if now < newest.begin.Add(r.width) || r.count == rateSlots {
+	if r.first > len(r.spent)/2 || r.first > 0 && len(r.spent) == maxSpent {
+		r.spent = r.spent[:copy(r.spent, r.spent[r.first:])]
+		r.first = 0
+	}
+	if n := len(r.spent); n > r.first {
+		if newest := &r.spent[n-1]; newest.at == now || n == maxSpent {
+			newest.at = now
 			newest.bits += bits
 			return
 		}
 	}
-	s := &r.slots[(r.first+r.count)%rateSlots]
-	s.begin, s.bits = now, bits
-	r.count++
+	r.spent = append(r.spent, spent{now, bits})
 }

@@ -11,14 +11,17 @@ import (
 //
 //	idle    Send: single or first
 //	single  the Single Frame is handed over: last
-//	first   the First Frame is handed over: wait
-//	wait    CTS: block; WAIT: wait; OVFLW, reserved FS, N_Bs: idle, aborted
+//	first   nothing is owed (see Debt), and the First Frame is handed over: wait
+//	wait    CTS: block; WAIT: wait; OVFLW, reserved FS, N_Bs: idle, aborted;
+//	        Abort, WAITs in excess: idle, aborted, and a flow control is owed
 //	block   the block's last Consecutive Frame is handed over: wait;
 //	        the message's last: last; no data in time (N_Cs): idle, aborted
 //	last    the last frame is on the wire: idle, done
 //
 // Everywhere a frame that does not get on the wire within N_As ends the
-// transmission.
+// transmission; in wait the flow control is owed then, too. A flow control
+// counts in wait only, and not before the frames that it would answer can have
+// reached the wire.
 type sendState uint8
 
 const (
@@ -40,7 +43,7 @@ type sender struct {
 	// belong to the caller, except that they are copied to joined (chunk lies
 	// there if isJoined) when both together are too short for a frame.
 	chunk, next []byte
-	joined      [canbus.MaxLen]byte
+	joined      *[canbus.MaxLen]byte // made when it is needed
 	isJoined    bool
 
 	sn         uint8
@@ -52,12 +55,16 @@ type sender struct {
 	waits      int // in a row
 
 	// base is the number of the last frame before this transmission's, last
-	// that of the newest one, done that of the newest one on the wire.
-	base, last, done uint32
+	// that of the newest one, previous that of the one before it, done that of
+	// the newest one on the wire.
+	base, last, previous, done uint32
+	leaves                     Time // before this the newest cannot be on the wire
+	held                       bool // the First Frame waits for the end of a debt
 
 	replyBy    Time // N_Bs
 	onWireBy   Time // N_As
-	suppliedBy Time // N_Cs: when the data of the next frame must be here
+	waitsSince Time // when the peer's N_Cr began: CTS, or the newest Consecutive Frame
+	suppliedBy Time // N_Cs: when the next frame must be made, while it cannot be
 	gapStart   Time // end of the last Consecutive Frame, while gapOpen
 	gapOpen    bool
 	cfOut      bool // a Consecutive Frame is on its way, and STmin is above 0
@@ -74,13 +81,16 @@ func (tx *sender) init(cfg *Config) {
 	tx.reset()
 }
 
+// ShareRate makes the rate limit of another engine the limit for both together.
+func (e *Engine) ShareRate(other *Engine) { e.tx.rate = other.tx.rate }
+
 // reset leaves nothing of a transmission behind but its result.
 func (tx *sender) reset() {
 	tx.state = sendIdle
 	tx.format = nil
 	tx.chunk, tx.next, tx.isJoined = nil, nil, false
 	tx.replyBy, tx.onWireBy, tx.suppliedBy, tx.rateAt = never, never, never, never
-	tx.gapOpen, tx.cfOut = false, false
+	tx.gapOpen, tx.cfOut, tx.held = false, false, false
 }
 
 // Send begins the transmission of a message of that size, at least 1 byte, whose
@@ -103,7 +113,8 @@ func (e *Engine) Send(now Time, format *wire.Format, size uint32, p []byte) {
 	tx.sn = 1
 	tx.granted = false
 	tx.waits = 0
-	tx.base, tx.last, tx.done = e.handed, e.handed, e.handed
+	tx.base, tx.last, tx.previous, tx.done = e.handed, e.handed, e.handed, e.handed
+	tx.leaves = 0
 	tx.state = sendFirst
 	if int64(size) <= int64(format.MaxSingle()) {
 		tx.state = sendSingle
@@ -149,6 +160,14 @@ func (e *Engine) Sending() bool { return e.tx.state != sendIdle }
 // SendResult is how the last transmission ended.
 func (e *Engine) SendResult() Code { return e.tx.result }
 
+// Started reports whether PollTransmit has given out a frame of the transmission
+// under way, or of the last one.
+func (e *Engine) Started() bool { return e.tx.taken > 0 }
+
+// Held reports whether the First Frame of the transmission under way waits for a
+// flow control that is owed: see Debt.
+func (e *Engine) Held() bool { return e.tx.held }
+
 // GivenOut reports whether PollTransmit has given out the last frame of the last
 // transmission, however that ended: then the peer may have the whole message.
 func (e *Engine) GivenOut() bool { return e.tx.taken == e.tx.size }
@@ -163,6 +182,12 @@ func (e *Engine) Abort(now Time, why Code) {
 
 func (e *Engine) endSend(now Time, result Code) {
 	tx := &e.tx
+	switch {
+	case tx.held && result == Aborted:
+		result = FlowControlOwed
+	case tx.state == sendWait && result != BufferOverflow && result != InvalidFS:
+		e.owe(now)
+	}
 	tx.result = result
 	if result == OK {
 		e.stats.MessagesSent++
@@ -194,7 +219,7 @@ func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
 			tx.state = sendLast
 		case sendFirst:
 			k := tx.format.FirstData(tx.size)
-			if !e.mayHand(now, k) {
+			if tx.held = e.Debt(now) != nil; tx.held || !e.mayHand(now, k) {
 				return n
 			}
 			tx.take(tx.format.FirstFrame(f, tx.size))
@@ -217,7 +242,10 @@ func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
 		if len(tx.next) == 0 && uint32(len(tx.chunk)) < tx.size-tx.taken {
 			e.events |= SendSpace
 		}
-		tx.last = e.hand(false)
+		tx.previous, tx.last = tx.last, e.hand(false)
+		if e.cfg.Bitrate > 0 {
+			tx.leaves = max(tx.leaves, now).Add(e.cfg.wireTime(f))
+		}
 		if tx.onWireBy == never {
 			tx.onWireBy = now.Add(e.cfg.NAs)
 		}
@@ -228,32 +256,26 @@ func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
 	return n
 }
 
-// mayHand reports whether a frame with n bytes of the message can be made now.
+// mayHand reports whether a frame with n bytes of the message can be made now: they
+// are here, and the rate limit allows it.
 func (e *Engine) mayHand(now Time, n int) bool {
 	tx := &e.tx
-	if len(tx.chunk)+len(tx.next) < n {
-		if len(tx.next) > 0 {
-			tx.join()
-			e.events |= SendSpace
+	switch {
+	case len(tx.chunk)+len(tx.next) >= n:
+		if tx.rate == nil || tx.rate.allows(now, 8*tx.format.FrameSize, &tx.rateAt) {
+			tx.suppliedBy = never
+			return true
 		}
-		// The peer's N_Cr is running, so the source has no longer than N_Cs.
-		// Before the First Frame nobody is waiting.
-		if tx.state == sendBlock && tx.suppliedBy == never {
-			tx.suppliedBy = now.Add(e.cfg.NCs)
-			if tx.gapOpen && !tx.blockBegin {
-				tx.suppliedBy = max(now, tx.gapStart.Add(e.cfg.NCs))
-			}
-		}
-		return false
+	case len(tx.next) > 0:
+		tx.join()
+		e.events |= SendSpace
 	}
-	tx.suppliedBy = never
-	if tx.rate != nil {
-		if tx.rateAt = tx.rate.next(now, 8*tx.format.FrameSize); tx.rateAt > now {
-			return false
-		}
-		tx.rateAt = never
+	// The peer's N_Cr is running, so we have no longer than N_Cs. Before the First
+	// Frame nobody is waiting.
+	if tx.state == sendBlock && tx.suppliedBy == never {
+		tx.suppliedBy = max(now, tx.waitsSince.Add(e.cfg.NCs))
 	}
-	return true
+	return false
 }
 
 // need is how much of the message the next Consecutive Frame carries.
@@ -263,6 +285,9 @@ func (tx *sender) need() int {
 
 // join copies both slices to joined.
 func (tx *sender) join() {
+	if tx.joined == nil {
+		tx.joined = new([canbus.MaxLen]byte)
+	}
 	n := copy(tx.joined[:], tx.chunk)
 	n += copy(tx.joined[n:], tx.next)
 	tx.chunk, tx.next, tx.isJoined = tx.joined[:n], nil, true
@@ -286,6 +311,7 @@ func (e *Engine) consecutiveHanded(now Time) {
 		e.stats.gap(now.Sub(tx.gapStart))
 	}
 	tx.blockBegin = false
+	tx.waitsSince = now
 	tx.gapOpen = false
 	tx.cfOut = tx.stmin > 0
 	if tx.left > 0 {
@@ -312,6 +338,7 @@ func (tx *sender) earliest() Time {
 func (e *Engine) dataTransmitted(now Time, number uint32) {
 	tx := &e.tx
 	if tx.state == sendIdle || !after(number, tx.done) {
+		e.owedTransmitted(now, number)
 		return
 	}
 	tx.done = number
@@ -328,6 +355,11 @@ func (e *Engine) dataTransmitted(now Time, number uint32) {
 		return
 	}
 	switch tx.state {
+	case sendBlock:
+		tx.waitsSince = now
+		if tx.suppliedBy != never {
+			tx.suppliedBy = now.Add(e.cfg.NCs)
+		}
 	case sendWait:
 		tx.replyBy = now.Add(e.cfg.NBs)
 	case sendLast:
@@ -335,15 +367,32 @@ func (e *Engine) dataTransmitted(now Time, number uint32) {
 	}
 }
 
+// answerable is from when on a flow control can be the answer to the newest
+// frame. It may be heard before that frame's own echo, but not before the frame
+// has left.
+func (e *Engine) answerable() Time {
+	tx := &e.tx
+	switch {
+	case tx.done == tx.last:
+		return 0
+	case e.cfg.Bitrate > 0:
+		return tx.leaves
+	case e.cfg.Echoes && after(tx.previous, tx.done):
+		return never // more than one frame is on its way
+	}
+	return 0
+}
+
 // handleFlowControl takes the peer's flow control. One that nobody waits for,
-// idle or in mid-block, is ignored.
+// idle, in mid-block or before its time, is ignored; it may end a debt.
 func (e *Engine) handleFlowControl(now Time, p *wire.PDU) {
 	tx := &e.tx
 	e.observe(Observation{
 		Kind: FlowControlReceived, At: now,
 		Status: uint8(p.Status), BlockSize: p.BlockSize, STmin: p.STmin,
 	})
-	if tx.state != sendWait {
+	if tx.state != sendWait || now < e.answerable() {
+		e.settle(now, p.Status)
 		e.ignore(now, UnexpectedFlowControl)
 		return
 	}
@@ -362,19 +411,19 @@ func (e *Engine) handleFlowControl(now Time, p *wire.PDU) {
 			tx.left = -1
 		}
 		tx.blockBegin = true
+		tx.waitsSince = now
 		tx.waits = 0
 		tx.replyBy = never
 		tx.state = sendBlock
 	case wire.Wait:
 		e.stats.WaitsReceived++
 		tx.waits++
+		tx.replyBy = now.Add(e.cfg.NBs)
 		switch {
 		case e.cfg.MaxWaits == 0:
 			e.endSend(now, WaitRefused)
 		case e.cfg.MaxWaits > 0 && tx.waits > e.cfg.MaxWaits:
 			e.endSend(now, WaitOverrun)
-		default:
-			tx.replyBy = now.Add(e.cfg.NBs)
 		}
 	case wire.Overflow:
 		e.endSend(now, BufferOverflow)
@@ -396,10 +445,14 @@ func (e *Engine) sendTimeout(now Time) {
 	}
 }
 
-// timeout is when the sender has something to do next.
-func (tx *sender) timeout() Time {
-	if tx.state == sendIdle {
+// nextSend is when the sender has something to do next.
+func (e *Engine) nextSend() Time {
+	tx := &e.tx
+	switch {
+	case tx.state == sendIdle:
 		return never
+	case tx.held && e.debt != nil:
+		return e.debt.until
 	}
 	t := min(tx.replyBy, tx.onWireBy, tx.suppliedBy, tx.rateAt)
 	if tx.state == sendBlock && !tx.cfOut && tx.gapOpen && tx.suppliedBy == never && tx.rateAt == never {
