@@ -50,6 +50,16 @@ type Properties struct {
 	// Bitrate and DataBitrate (the data phase of CAN FD frames with BRS) are
 	// in bits per second; 0 where they are not known.
 	Bitrate, DataBitrate int
+	// WireRate: Bitrate and DataBitrate are those of the wire, so that no frame
+	// can have left sooner than they say. Else they may be the pace at which
+	// frames are written.
+	WireRate bool
+	// EchoesLag: echoes may come after frames that were received later, as those
+	// of some controllers that report several at once.
+	EchoesLag bool
+	// InProcess: the bus is one within this process, and ends when nobody here
+	// uses it any more.
+	InProcess bool
 }
 
 // A Describer is a Bus that knows its Properties. They do not change. A bus

@@ -6,14 +6,13 @@ import (
 
 	"example.com/isotp/internal/engine"
 	"example.com/isotp/internal/mux"
-	"example.com/isotp/internal/wire"
 )
 
 // A userConn is a backend: an endpoint of the engine on a bus.
 type userConn struct {
 	endpoint   *mux.Endpoint
-	functional *wire.Format // of Dialer.Functional; nil if there is none
-	release    func()       // of the bus
+	functional *mux.Endpoint // to Dialer.Functional; nil if there is none
+	release    func()        // of the bus
 
 	sendOnly, listenOnly bool
 }
@@ -23,19 +22,20 @@ var _ backend = (*userConn)(nil)
 func (u *userConn) name() string { return backendUser }
 
 func (u *userConn) send(p []byte, size int, functional bool) (int, error) {
-	format, single := u.endpoint.Format(), u.sendOnly
+	ep, single := u.endpoint, u.sendOnly
 	if functional && !u.sendOnly {
-		format, single = u.functional, true
+		// Another N_AI: it need not wait for what goes to the peer.
+		ep, single = u.functional, true
 	}
 	switch {
 	case u.listenOnly:
 		return 0, ErrListenOnly
-	case format == nil:
+	case ep == nil:
 		return 0, ErrNoFunctional
-	case single && len(p) > format.MaxSingle():
-		return 0, &MessageTooLongError{Size: int64(len(p)), Max: int64(format.MaxSingle())}
+	case single && len(p) > ep.Format().MaxSingle():
+		return 0, &MessageTooLongError{Size: int64(len(p)), Max: int64(ep.Format().MaxSingle())}
 	}
-	n, err := u.endpoint.SendSplit(format, p, size)
+	n, err := ep.SendSplit(ep.Format(), p, size)
 	return n, protocolError(err)
 }
 
@@ -110,9 +110,19 @@ func newMessageInfo(ep *mux.Endpoint, i *engine.Info) MessageInfo {
 func (u *userConn) setReadDeadline(t time.Time) error  { return u.endpoint.SetReadDeadline(t) }
 func (u *userConn) setWriteDeadline(t time.Time) error { return u.endpoint.SetWriteDeadline(t) }
 
-func (u *userConn) stats() Stats { return newStats(u.endpoint.Stats()) }
+func (u *userConn) stats() Stats {
+	s := u.endpoint.Stats()
+	if u.functional != nil {
+		f := u.functional.Stats()
+		s.Add(&f)
+	}
+	return newStats(s)
+}
 
 func (u *userConn) close() error {
+	if u.functional != nil {
+		u.functional.Close()
+	}
 	if u.endpoint.Close() {
 		u.release()
 	}

@@ -158,12 +158,17 @@ func (d *Dialer) attach(m *mux.Mux, release func(), network string, addr Addr) (
 		return nil, err
 	}
 	c := newUserConn(&d.Config, network, addr, release)
-	if to, ok := d.Functional.send(); ok {
-		format := spec.Config.Format(to)
-		c.backend.(*userConn).functional = &format
-	}
-	if _, err := m.Attach(spec, c.observed(&d.Config)); err != nil {
+	ep, err := m.Attach(spec, c.observed(&d.Config))
+	if err != nil {
 		return nil, err
+	}
+	if to, ok := d.Functional.send(); ok && spec.Listen != nil {
+		group := &mux.Spec{Config: spec.Config, Name: d.Functional.String(), Send: &to, Spin: spec.Spin, Beside: ep}
+		c.backend.(*userConn).functional, err = m.Attach(group, func(group *mux.Endpoint) { group.Observer = ep.Observer })
+		if err != nil {
+			ep.Close()
+			return nil, err
+		}
 	}
 	return c, nil
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"syscall"
+	"time"
 
 	"example.com/isotp/internal/engine"
 	"example.com/isotp/internal/mux"
@@ -154,6 +156,8 @@ const (
 	SourceStalled = Code(engine.SourceStalled)
 	// Aborted: our side gave up, at a deadline or a Close. N_ERROR.
 	Aborted = Code(engine.Aborted)
+	// FlowControlOwed: the same, and nothing was sent: see OwedError. N_ERROR.
+	FlowControlOwed = Code(engine.FlowControlOwed)
 )
 
 var codeTexts = [engine.NumCodes]struct{ name, text string }{
@@ -179,6 +183,7 @@ var codeTexts = [engine.NumCodes]struct{ name, text string }{
 	SourceFailed:               {"N_ERROR", "the source of the message failed"},
 	SourceStalled:              {"N_ERROR", "the source of the message was too slow"},
 	Aborted:                    {"N_ERROR", "aborted"},
+	FlowControlOwed:            {"N_ERROR", "not begun, since the peer owes the flow control of an earlier message"},
 }
 
 // String returns ISO 15765-2's name of the result, and what it means here.
@@ -217,6 +222,32 @@ func (e *ProtocolError) Temporary() bool { return false }
 
 var _ net.Error = (*ProtocolError)(nil)
 
+// An OwedError is the os.ErrDeadlineExceeded of a Write that has sent nothing. An earlier
+// Write was given up while it waited for the peer's flow control, by a deadline or Close,
+// and that flow control may still come. It does not say which message it answers, so the
+// next message of more than one frame waits until it has come, or until Until
+// (Config.FlowControlTimeout after the frame that it would answer, or after a WAIT).
+// Single Frames do not wait. To ask a silent peer often, bound the wait by
+// Config.FlowControlTimeout, which leaves nothing owed, and not by a write deadline.
+type OwedError struct {
+	Until time.Time
+}
+
+func (e *OwedError) Error() string {
+	return "i/o timeout: nothing was sent, as the peer still owes the flow control of a message given up before, until " + e.Until.Format("15:04:05.000")
+}
+
+// Is makes it equal to os.ErrDeadlineExceeded.
+func (e *OwedError) Is(target error) bool { return target == os.ErrDeadlineExceeded }
+
+// Timeout reports true, as a deadline has come.
+func (e *OwedError) Timeout() bool { return true }
+
+// Temporary reports true: it is there to make the type a net.Error.
+func (e *OwedError) Temporary() bool { return true }
+
+var _ net.Error = (*OwedError)(nil)
+
 // unsupportedError says why something cannot be had here.
 type unsupportedError string
 
@@ -231,6 +262,8 @@ func protocolError(err error) error {
 			return ErrOverrun
 		}
 		return &ProtocolError{Code: Code(e)}
+	case *mux.OwedError:
+		return &OwedError{Until: e.Until}
 	case *mux.SourceError:
 		return &ProtocolError{Code: SourceFailed, Err: e.Err}
 	}

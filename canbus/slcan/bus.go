@@ -100,7 +100,7 @@ func New(port io.ReadWriteCloser, name string, o Options) (*Bus, error) {
 	b := &Bus{
 		name:    name,
 		port:    port,
-		props:   canbus.Properties{FD: o.DataBitrate > 0, Bitrate: o.Bitrate, DataBitrate: o.DataBitrate},
+		props:   canbus.Properties{FD: o.DataBitrate > 0, Bitrate: o.Bitrate, DataBitrate: o.DataBitrate, WireRate: true},
 		line:    line.Line{Bitrate: o.Bitrate, DataBitrate: o.DataBitrate},
 		life:    lifetime.New(func() { port.Close() }),
 		chunks:  make(chan []byte),

@@ -157,7 +157,7 @@ func TestFrameOnTheWireIsNotInterrupted(t *testing.T) {
 func TestWriteWaitsForTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		taps := join(t, Options{Bitrate: 500e3, QueueLen: 3}, 2)
-		if got := taps[0].Properties(); got != (canbus.Properties{FD: true, Echo: true, QueueLen: 3, Bitrate: 500e3, DataBitrate: 500e3}) {
+		if got := taps[0].Properties(); got != (canbus.Properties{FD: true, Echo: true, QueueLen: 3, Bitrate: 500e3, DataBitrate: 500e3, WireRate: true, InProcess: true}) {
 			t.Errorf("Properties() = %+v", got)
 		}
 		start := time.Now()

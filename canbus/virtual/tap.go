@@ -240,6 +240,8 @@ func (t *Tap) Properties() canbus.Properties {
 		QueueLen:    o.QueueLen,
 		Bitrate:     o.Bitrate,
 		DataBitrate: o.DataBitrate,
+		WireRate:    o.Bitrate > 0,
+		InProcess:   true,
 	}
 	if t.network.sim == nil {
 		p.QueueLen = o.BufferLen // it is the receivers' buffers where frames wait

@@ -34,6 +34,9 @@ type Spec struct {
 	AnyPeer bool
 	// Spin: rather burn a processor than be late.
 	Spin bool
+	// Beside, for Mux.Attach of what only sends: the endpoint of the same user that has
+	// the write deadline and the rate limit. What the two send need not wait for each other.
+	Beside *Endpoint
 }
 
 // An Endpoint is one end of one pair of addresses. Any number of its methods may
@@ -47,8 +50,9 @@ type Endpoint struct {
 	m      *Mux
 	engine engine.Engine
 	routes []route
-	host   *host   // that has made it for a peer, else nil
-	member *member // if it is one of Peers, else nil
+	host   *host     // that has made it for a peer, else nil
+	member *member   // if it is one of Peers, else nil
+	beside *Endpoint // see Spec.Beside
 
 	handling *handling // if it has a Handler, else nil
 
@@ -134,6 +138,7 @@ func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
 	ep := &Endpoint{
 		m:            m,
 		timerIndex:   -1,
+		beside:       s.Beside,
 		spin:         s.Spin,
 		stallTimeout: s.Config.NAs,
 	}
@@ -144,10 +149,18 @@ func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
 	if s.Listen != nil {
 		listen = *s.Listen
 	}
-	if m.config == nil || *m.config != *s.Config {
-		m.config = s.Config
+	config := *s.Config
+	m.describe(&config)
+	if m.config == nil || *m.config != config {
+		m.config = &config
 	}
 	ep.engine.Init(m.config, send, listen)
+	if s.Send != nil && s.Listen != nil {
+		ep.engine.SetDebt(m.takeDebt(send, listen, s.Config.NBs))
+	}
+	if s.Beside != nil {
+		ep.engine.ShareRate(&s.Beside.engine)
+	}
 	made(ep)
 	if ep.Observer != nil {
 		ep.engine.Observe = ep.reportStep
@@ -157,6 +170,14 @@ func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
 	}
 	ep.next, m.endpoints = m.endpoints, ep
 	return ep
+}
+
+// describe tells the engines how the bus says that a frame is on the wire.
+func (m *Mux) describe(c *engine.Config) {
+	c.Echoes = m.props.Echo && !m.props.EchoesLag
+	if m.props.WireRate {
+		c.Bitrate, c.DataBitrate = m.props.Bitrate, m.props.DataBitrate
+	}
 }
 
 // Attach adds an endpoint to the bus. It is given to made before anything happens
@@ -224,8 +245,11 @@ func (ep *Endpoint) SetWriteDeadline(t time.Time) error { return ep.setDeadline(
 
 // sendDeadline is the deadline of Send: those of Peers have one.
 func (ep *Endpoint) sendDeadline() *deadline.Deadline {
-	if ep.member != nil {
+	switch {
+	case ep.member != nil:
 		return &ep.member.peers.writeDeadline
+	case ep.beside != nil:
+		return &ep.beside.writeDeadline
 	}
 	return &ep.writeDeadline
 }
@@ -331,6 +355,7 @@ func (ep *Endpoint) end(now engine.Time) (unrouted bool) {
 	m := ep.m
 	ep.closed = true
 	ep.engine.Abort(now, engine.Aborted)
+	m.keepDebt(now, ep)
 	for _, rt := range ep.routes {
 		m.routes.remove(rt)
 	}
@@ -492,7 +517,11 @@ func (ep *Endpoint) expire() error {
 	case !ep.engine.Sending():
 		return nil // it has just ended by itself
 	}
+	held := ep.engine.Held()
 	ep.engine.Abort(now, engine.Aborted)
+	if held {
+		return &OwedError{m.Time(ep.engine.Debt(now).Until())}
+	}
 	return os.ErrDeadlineExceeded
 }
 

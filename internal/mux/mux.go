@@ -37,6 +37,7 @@ const (
 type Mux struct {
 	bus   canbus.Bus
 	props canbus.Properties
+	name  string // of a bus that may be opened again; "" for others
 	epoch time.Time
 	pacer *pacer.Pacer
 	onEnd func() // once: the reader has ended
@@ -53,6 +54,7 @@ type Mux struct {
 	endpoints *Endpoint      // a list
 	config    *engine.Config // the last one, for those who need the same
 	routes    routes
+	debts     map[pairKey]pairDebt
 	touched   []*Endpoint // to be served before the lock is released
 	timers    timers
 	writer    writer
@@ -122,9 +124,9 @@ func (m *Mux) unlock(now engine.Time) {
 // call of a handler, as they may want what has to be handled first. Under mu.
 func (m *Mux) reportsWanted() bool { return m.reports.wanted() && !m.handlers.running }
 
-// shared reports whether there is more than one endpoint, or any host. Under mu.
+// shared reports whether there is more than one endpoint, or any host or debt. Under mu.
 func (m *Mux) shared() bool {
-	return m.endpoints != nil && m.endpoints.next != nil || m.routes.hosts > 0
+	return m.endpoints != nil && m.endpoints.next != nil || m.routes.hosts > 0 || len(m.debts) > 0
 }
 
 // hearsItself reports whether a frame that an endpoint has sent may be for another

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 
 	"example.com/isotp/canbus"
 )
@@ -21,10 +22,11 @@ var registry = struct {
 
 // named is a bus that was opened here, and is closed with its last user.
 type named struct {
-	once  sync.Once // opens it, without the registry's lock: that may take long
-	mux   *Mux
-	err   error
-	users int
+	once   sync.Once // opens it, without the registry's lock: that may take long
+	opened atomic.Bool
+	mux    *Mux // once it is opened
+	err    error
+	users  int
 }
 
 // Open returns the Mux of the bus of that name, and a function that must be
@@ -47,6 +49,10 @@ func Open(name string) (m *Mux, release func(), err error) {
 		}
 		// Once its reader has ended, a bus is of no use to newcomers.
 		b.mux = newMux(bus, false, func() { b.remove(name) })
+		if !b.mux.props.InProcess {
+			b.mux.name = name
+		}
+		b.opened.Store(true)
 	})
 	release = sync.OnceFunc(func() { b.release(name) })
 	if b.err != nil {
@@ -65,6 +71,7 @@ func (b *named) release(name string) {
 	}
 	registry.Unlock()
 	if last && b.mux != nil {
+		b.mux.end()
 		b.mux.bus.Close()
 		b.mux.Begin()
 	}

@@ -13,6 +13,7 @@ const (
 	physical   role = iota // from the peer
 	functional             // from anyone to a group
 	overheard              // from us to the peer, heard by who only listens
+	owing                  // from the peer of a pair that was closed and is owed a flow control
 )
 
 // A route leads from an address to an endpoint, or to a host, which has one for
@@ -23,6 +24,7 @@ type route struct {
 	role     role
 	endpoint *Endpoint
 	host     *host
+	debt     *engine.Debt // of the role owing
 	// answers names the pair if flow control is sent for what comes this way:
 	// no other may do so too.
 	answers string
@@ -224,6 +226,10 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 	}
 	for _, rt := range m.routes.find(f) {
 		if rt.addr.HasByte && (f.Len == 0 || f.Data[0] != rt.addr.Byte) {
+			continue
+		}
+		if rt.role == owing {
+			rt.handleOwed(now, f)
 			continue
 		}
 		ep := rt.endpoint

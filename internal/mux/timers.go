@@ -2,6 +2,7 @@ package mux
 
 import (
 	"container/heap"
+	"time"
 
 	"example.com/isotp/internal/engine"
 )
@@ -13,6 +14,8 @@ import (
 type timers struct {
 	heap  timerHeap
 	armed engine.Time // what the pacer is set for, 0 if it is not
+	// graced: the process stood still, and the tick that noticed it was put off.
+	graced bool
 }
 
 type timerHeap []*Endpoint
@@ -77,11 +80,27 @@ func (m *Mux) arm() {
 	}
 }
 
+const (
+	// late is how late a tick can be on a busy machine. One that is later follows a
+	// stop of the whole process, by a signal or a quota.
+	late = 5 * time.Millisecond
+	// grace is how long the reader then has to bring what the bus received meanwhile:
+	// it came in time.
+	grace = 5 * time.Millisecond
+)
+
 // tick calls the endpoints whose time has come. The pacer calls it.
 func (m *Mux) tick() {
 	now := m.now()
 	m.mu.Lock()
-	m.timers.armed = 0
+	if t := &m.timers; !t.graced && t.armed != 0 && now > t.armed.Add(late) {
+		t.graced = true
+		t.armed = now.Add(grace)
+		m.pacer.Set(m.Time(t.armed))
+		m.mu.Unlock()
+		return
+	}
+	m.timers.armed, m.timers.graced = 0, false
 	for len(m.timers.heap) > 0 && m.timers.heap[0].timerAt <= now {
 		ep := heap.Pop(&m.timers.heap).(*Endpoint)
 		ep.engine.HandleTimeout(now)

@@ -275,7 +275,7 @@ func (w *writer) finish() {
 // turn, unless there are some left. It reports whether there are any. Under mu.
 func (w *writer) fill(now engine.Time) bool {
 	if w.head < w.end {
-		w.withdraw()
+		w.withdraw(now)
 	}
 	if w.head < w.end {
 		return true
@@ -372,12 +372,14 @@ func (w *writer) written(now engine.Time, n int, err error) {
 		w.head++
 		w.dropOnWay(o)
 		o.endpoint.failSend(now, o.number, m.busError(err))
+		o.endpoint.engine.HandleWithdrawn(o.number)
 		m.touch(o.endpoint)
 	}
 }
 
-// echoed follows the echo of a frame: it is on the wire. It returns whose frame it
-// was, nil if nobody waits for the echo any more. Under mu.
+// echoed follows the echo of a frame: it is on the wire, and so are those of the same
+// identifier before it, whose echoes were lost. It returns whose frame it was, nil if
+// nobody waits for the echo any more. Under mu.
 func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
 	found := -1
 	for i := range w.onWay {
@@ -396,11 +398,24 @@ func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
 	if found < 0 {
 		return nil
 	}
-	o := w.onWay[found].owner
-	w.onWay = slices.Delete(w.onWay, found, found+1)
-	o.endpoint.engine.HandleTransmitted(now, o.number)
-	w.m.touch(o.endpoint)
-	return o.endpoint
+	from := w.onWay[found].endpoint
+	left := w.onWay[:0]
+	for i := range w.onWay {
+		x := &w.onWay[i]
+		if i > found || !sameIdentifier(&x.frame, f) {
+			left = append(left, *x)
+			continue
+		}
+		x.endpoint.engine.HandleTransmitted(now, x.number)
+		w.m.touch(x.endpoint)
+	}
+	clear(w.onWay[len(left):])
+	w.onWay = left
+	return from
+}
+
+func sameIdentifier(a, b *canbus.Frame) bool {
+	return a.ID == b.ID && (a.Flags^b.Flags)&canbus.Extended == 0
 }
 
 func sameOnWire(a, b *canbus.Frame) bool {
@@ -410,11 +425,13 @@ func sameOnWire(a, b *canbus.Frame) bool {
 
 // withdraw takes back what the bus has not taken and nobody wants to send any
 // more. Under mu.
-func (w *writer) withdraw() {
+func (w *writer) withdraw(now engine.Time) {
 	end := w.head
 	for i := w.head; i < w.end; i++ {
 		if o := w.owners[i]; o.gone() {
 			w.dropOnWay(o)
+			o.endpoint.engine.HandleWithdrawn(o.number)
+			w.m.retryHeld(now)
 			continue
 		}
 		if end != i {
