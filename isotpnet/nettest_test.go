@@ -46,6 +46,7 @@ func TestConnIsANetConn(t *testing.T) {
 			{"FD", patientFD},
 		} {
 			t.Run(pair.name+"/"+mode.name, func(t *testing.T) {
+				t.Parallel() // FutureTimeout waits for N_Bs: see OwedError
 				made := 0
 				nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
 					c1, c2, stop, err := pair.make(t, mode.config)
@@ -67,7 +68,7 @@ func TestConnIsANetConn(t *testing.T) {
 var (
 	patient = isotpnet.Config{
 		TransmitTimeout:         time.Minute,
-		FlowControlTimeout:      time.Minute,
+		FlowControlTimeout:      5 * time.Second,
 		ConsecutiveFrameTimeout: time.Minute,
 	}
 	patientFD = func() isotpnet.Config {
