@@ -59,7 +59,10 @@
 //
 // What the bus loses is not sent again: ISO-TP sees to it on a bus that works. But
 // no loss goes unnoticed: both ends then get syscall.ECONNRESET, and what was read
-// is what was written. Dial fails with syscall.ECONNREFUSED where nobody listens,
+// is what was written. A check at the end of each message that has more than one frame
+// sees to that even where one message's frames complete another, which ISO-TP cannot
+// rule out. Both ends must speak the same version of the protocol, which is 2 since
+// there is that check: the error of Dial names both. Dial fails with syscall.ECONNREFUSED where nobody listens,
 // and with a time-out where nobody answers. A peer that was restarted is
 // syscall.ECONNRESET as soon as anything is sent, one that is silent
 // syscall.ETIMEDOUT (see Dialer.KeepAlive); a message that nobody takes is a

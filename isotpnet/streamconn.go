@@ -181,13 +181,9 @@ func (c *StreamConn) wait(s *deadline.Signal, d *deadline.Deadline) error {
 // streamChunks are for ReadFrom.
 var streamChunks = sync.Pool{New: func() any { return new([streamChunk]byte) }}
 
-const (
-	// fullMessage is how much of a stream the longest message carries.
-	fullMessage = stream.MaxMessage - stream.LongHeader
-	// streamChunk is how much ReadFrom reads at once: as many full messages as a
-	// window has room for.
-	streamChunk = streamWindow / fullMessage * fullMessage
-)
+// streamChunk is how much ReadFrom reads at once: as many full messages as a window
+// has room for.
+const streamChunk = streamWindow / stream.MaxData * stream.MaxData
 
 // ReadFrom writes what it reads from r until r ends. [io.Copy] uses it.
 func (c *StreamConn) ReadFrom(r io.Reader) (n int64, err error) {

@@ -3,6 +3,7 @@ package isotpnet_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -210,7 +211,7 @@ func TestWriteDeadlineWithinAMessage(t *testing.T) {
 					wantStreamErr(t, err, "write", os.ErrDeadlineExceeded)
 					late++
 				}
-				if n%4088 != 0 && n != len(rest) {
+				if n%4084 != 0 && n != len(rest) {
 					t.Errorf("%d bytes were written, want whole messages", n)
 				}
 				rest = rest[n:]
@@ -301,10 +302,34 @@ func TestCloseWhileAMessageIsSent(t *testing.T) {
 		if took := time.Since(start); took > 10*time.Millisecond {
 			t.Errorf("Close took %v", took)
 		}
-		if p := <-got; len(p) < 30_000 || len(p) == len(want) || len(p)%4088 != 0 || !strings.HasPrefix(want, p) {
+		if p := <-got; len(p) < 30_000 || len(p) == len(want) || len(p)%4084 != 0 || !strings.HasPrefix(want, p) {
 			t.Errorf("read %d bytes, want those of whole messages", len(p))
 		}
 	})
+}
+
+// Where a byte of each frame is the address's, a Single Frame has room for 6 bytes.
+func TestStreamsWithAnAddressByte(t *testing.T) {
+	for _, address := range []string{"/641#55:642#F1", "/641#55:642", "/mixed:10:F1#99"} {
+		for _, config := range []isotpnet.Config{{}, {MaxSendSize: 11}, {FD: true}} {
+			t.Run(fmt.Sprint(address, config.MaxSendSize, config.FD), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					n := newNetwork(t, virtual.Options{})
+					tester := tapEnd(newTap(t, n), address, config)
+					ecu := tapEnd(newTap(t, n), isotpnet.MustParseAddr(address).Mirror().String(), config)
+					dialled, accepted := newStream(t, tester, ecu)
+					for i, c := range []net.Conn{dialled, accepted} {
+						go func() {
+							wantWrite(t, c, payload(70_000+i))
+							c.(*isotpnet.StreamConn).CloseWrite()
+						}()
+					}
+					wantReadAll(t, accepted, payload(70_000))
+					wantReadAll(t, dialled, payload(70_001))
+				})
+			})
+		}
+	}
 }
 
 func TestDialIsRefusedWhereNobodyListens(t *testing.T) {
@@ -577,6 +602,7 @@ func TestStreamsOfWhatCannotBe(t *testing.T) {
 		{"pattern", "isotp-stream:user", "/obd", isotpnet.Dialer{}},
 		{"listen only", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Config: isotpnet.Config{ListenOnly: true}}},
 		{"messages too short", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Config: isotpnet.Config{MaxSendSize: 6}}},
+		{"messages too short with an address byte", "isotp-stream:user", "/641#55:642#F1", isotpnet.Dialer{Config: isotpnet.Config{MaxSendSize: 10}}},
 		{"Functional", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Functional: isotpnet.MustParseAddr("/7DF:")}},
 		{"Config", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Config: isotpnet.Config{BlockSize: 300}}},
 		{"FD on a classic bus", "isotp-stream:user", "/7E0:7E8", isotpnet.Dialer{Config: isotpnet.Config{FD: true}}},

@@ -2,6 +2,7 @@ package isotpnet
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func (d *Dialer) dialStream(ctx context.Context, network string, addr Addr) (*St
 	if err := checkStreamNetwork(network); err != nil {
 		return nil, err
 	}
-	if err := checkStreamConfig(&d.Config, d.Functional); err != nil {
+	if err := checkStreamConfig(&d.Config, d.Functional, addr); err != nil {
 		return nil, err
 	}
 	if err := checkStreamPair(addr); err != nil {
@@ -130,7 +131,11 @@ func checkStreamNetwork(network string) error {
 }
 
 // checkStreamConfig refuses what streams cannot be made of.
-func checkStreamConfig(c *Config, functional Addr) error {
+func checkStreamConfig(c *Config, functional Addr, addrs ...Addr) error {
+	least := 0
+	for _, a := range addrs {
+		least = max(least, stream.MinMessage(classicSingle(a.tx)))
+	}
 	switch {
 	case c.check() != nil:
 		return c.check()
@@ -138,8 +143,8 @@ func checkStreamConfig(c *Config, functional Addr) error {
 		return &net.AddrError{Err: "a stream has two ends, so there is no functional address for it", Addr: functional.String()}
 	case c.ListenOnly:
 		return &ConfigError{Field: "ListenOnly", Value: true, Want: "a stream cannot be made without sending"}
-	case c.MaxSendSize != 0 && c.MaxSendSize < stream.MinMessage:
-		return &ConfigError{Field: "MaxSendSize", Value: c.MaxSendSize, Want: "a stream needs at least 7"}
+	case c.MaxSendSize != 0 && c.MaxSendSize < least:
+		return &ConfigError{Field: "MaxSendSize", Value: c.MaxSendSize, Want: fmt.Sprintf("a stream with this address needs at least %d", least)}
 	}
 	return nil
 }

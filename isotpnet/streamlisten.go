@@ -71,7 +71,7 @@ func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr A
 	if err := checkStreamNetwork(network); err != nil {
 		return nil, err
 	}
-	if err := checkStreamConfig(&lc.Config, lc.streamGroup()); err != nil {
+	if err := checkStreamConfig(&lc.Config, lc.streamGroup(), addr); err != nil {
 		return nil, err
 	}
 	if err := checkStreamPair(addr); err != nil {

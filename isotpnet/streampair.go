@@ -17,6 +17,7 @@ import (
 	"example.com/isotp/internal/engine"
 	"example.com/isotp/internal/mux"
 	"example.com/isotp/internal/stream"
+	"example.com/isotp/internal/wire"
 )
 
 // A streamPair is one pair of addresses with all its streams: those of a listener,
@@ -219,6 +220,8 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 	p.began = p.backend.epoch()
 	p.proto.Init(stream.Config{
 		MaxMessage:  int(min(conn.maxSend, stream.MaxMessage)),
+		Single:      classicSingle(p.key.addr.tx),
+		PeerSingle:  classicSingle(p.key.addr.rx),
 		Window:      streamWindow,
 		MaxSessions: maxStreams,
 		Random:      rand.Uint32,
@@ -229,6 +232,9 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 	close(p.opened)
 	return nil
 }
+
+// classicSingle is the longest message in a Single Frame of classic CAN to an address.
+func classicSingle(a wire.Address) int { return 7 - a.Overhead() }
 
 // start has messages taken. It is called when those they may be for are there: what
 // the bus has read already comes at once. A second call does nothing.

@@ -41,7 +41,7 @@ func (lc *ListenConfig) listenStreamPeers(ctx context.Context, network string, a
 	if err := checkStreamNetwork(network); err != nil {
 		return nil, err
 	}
-	if err := checkStreamConfig(&lc.Config, lc.streamGroup()); err != nil {
+	if err := checkStreamConfig(&lc.Config, lc.streamGroup(), addrs...); err != nil {
 		return nil, err
 	}
 	for _, a := range addrs {

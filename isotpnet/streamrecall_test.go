@@ -47,7 +47,7 @@ func (b *gatedBackend) start(p *streamPair, m []byte) {
 func TestRecallBeforeTheStartIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := new(gatedBackend)
-		b.peer.Init(stream.Config{MaxMessage: stream.MaxMessage, Window: stream.MaxWindow, MaxSessions: 1, Random: func() uint32 { return 1 }})
+		b.peer.Init(stream.Config{MaxMessage: stream.MaxMessage, Single: 7, PeerSingle: 7, Window: stream.MaxWindow, MaxSessions: 1, Random: func() uint32 { return 1 }})
 		b.peer.Listen(1)
 		p := newStreamPair(pairKey{addr: MustParseAddr("/7E0:7E8")}, streamNetwork, new(Config))
 		if err := p.open(func() (*Conn, error) { return &Conn{backend: b, maxSend: 4095}, nil }); err != nil {
@@ -89,7 +89,7 @@ func TestRecallBeforeTheStartIsNotLost(t *testing.T) {
 		synctest.Wait() // Write has recalled it, for nothing
 		started = true
 		goOn <- struct{}{}
-		if r := <-written; r.n != 4088 || !errors.Is(r.err, os.ErrDeadlineExceeded) {
+		if r := <-written; r.n != 4084 || !errors.Is(r.err, os.ErrDeadlineExceeded) {
 			t.Errorf("Write: %d, %v", r.n, r.err)
 		}
 		b.onStart = nil

@@ -9,10 +9,14 @@
 //
 // # The transport
 //
-// Two endpoints exchange messages of at most 4095 bytes, each of which arrives
-// whole or not at all, in the order of sending. Messages may be lost, and may come
-// twice. ISO-TP over one pair of addresses is such a transport. It has no
-// acknowledgement of a message's end and no close: those are added here.
+// Two endpoints exchange messages of at most 4095 bytes, in the order of sending.
+// Messages may be lost, and may come twice. What comes may also be made of two
+// messages: the first frames of one and the last of another, which is as long.
+// ISO-TP over one pair of addresses is such a transport: neither a Consecutive Frame
+// nor a flow control says which message it belongs to, so that a message that was
+// given up, or whose end was lost, can be completed by the frames of the next one.
+// Nor has it an acknowledgement of a message's end, or a close. All that is added
+// here.
 //
 // # Messages
 //
@@ -23,8 +27,11 @@
 //	byte 3-4   SEQ
 //	byte 5-6   LENGTH, only if LEN is 15
 //
-// LEN is how many bytes the message has, header included, if these are 5 to 14.
-// Longer messages have a LEN of 15, and their number of bytes in LENGTH, itself
+// A message that does not fit in a Single Frame of classic CAN ends in a CHECK of 4
+// bytes behind its payload: see below.
+//
+// LEN is how many bytes the message has, header and CHECK included, if these are 5 to
+// 14. Longer messages have a LEN of 15, and their number of bytes in LENGTH, itself
 // included: 17 to 4095. A message of another length than it says was damaged on
 // the way (nothing but CAN's CRC protects an N_PCI) and is ignored, as if it had
 // been lost; so is one with a LEN below 5.
@@ -40,9 +47,32 @@
 //	6  PING    LIMIT(2)               answered by PONG
 //	7  PONG    LIMIT(2)
 //
-// All but DATA fit into a Single Frame of classic CAN, so that they never wait for
-// flow control; and a DATA with 2 bytes does too, and one with 6 into a CAN FD
-// frame of 16 bytes.
+// All but DATA fit in a Single Frame of classic CAN, so that they never wait for
+// flow control; and so does a DATA with 2 bytes. That is so where a Single Frame has
+// room for 7 bytes. With an address that takes the first byte of each frame (extended
+// and mixed addressing) it has room for 6.
+//
+// # The check
+//
+// A message that without it is longer than a Single Frame of classic CAN with the
+// address it is sent to (7 bytes, or 6 with an address byte) ends in a CHECK. The
+// length alone decides, not how many frames there are: on CAN FD a message of 62
+// bytes with a CHECK goes in one frame, and has it all the same, as the receiver does
+// not know how long the sender's frames are. OPEN and RESET never have one. Their
+// header is in the First Frame, so what it says was said; and all versions know them.
+//
+// CHECK is the CRC-32 of IEEE 802.3 over all bytes of the message before it, header
+// included: polynomial 04C11DB7, reflected (EDB88320), initial value and final XOR
+// FFFFFFFF; that of the nine ASCII characters 123456789 is CBF43926. It is written big
+// endian, as all numbers here. For example the opener of session BEEF sends the bytes
+// 01 to 03, and in another message the bytes 01 to 06, with the SEQ 0102 and 0103:
+//
+//	2C BEEF 0102 010203 61378DEE
+//	2F BEEF 0103 0011 010203040506 95BA13DF
+//
+// A message whose CHECK is wrong, or which has none and would have to, is ignored as
+// if it had been lost. So what one message has begun and another has completed is
+// never data, and is noticed as any loss is.
 //
 // # Sessions
 //
@@ -82,7 +112,10 @@
 // end is noticed as well. PONG says that there was none.
 //
 // A message that the transport has certainly not delivered, because it was given
-// up before its last frame was sent, keeps its number for the next one.
+// up before its last frame was sent, keeps its number for the next one, which may be
+// the same again or another. Here this is done only before its first frame was sent:
+// what has begun goes on to its end. A message whose frames were used up by another
+// is a loss.
 //
 // # Windows
 //
@@ -116,8 +149,12 @@
 //
 // # Versions
 //
-// This is version 1. OPEN has the version that the opener would speak; who does
+// This is version 2. OPEN has the version that the opener would speak; who does
 // not know it answers RESET with the reason BadVersion and, after it, the highest
-// version that it does know (1 byte). ACCEPT has the version of the OPEN. A future
-// version may change all but this: the header, OPEN and its repetition, and RESET.
+// version that it does know (1 byte). An opener that knows that version may begin
+// again with it; this one does not, and its error names both. ACCEPT has the version
+// of the OPEN. A future version may change all but this: the header, OPEN and its
+// repetition, and RESET.
+//
+// Version 1 had no CHECK, and is not spoken any more.
 package stream

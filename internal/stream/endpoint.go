@@ -18,9 +18,13 @@ func (t Time) Add(d time.Duration) Time { return t + Time(d) }
 
 // Config has the parameters of an Endpoint. Nothing in it has a default.
 type Config struct {
-	// MaxMessage is the longest message that is sent: from MinMessage to the
-	// constant MaxMessage.
+	// MaxMessage is the longest message that is sent: from MinMessage(Single) to
+	// the constant MaxMessage.
 	MaxMessage int
+	// Single is the longest message that fits in a Single Frame of classic CAN to
+	// the peer, even if frames are longer: 7, or 6 where the address has a byte of
+	// the frame. PeerSingle is the same of the peer's messages.
+	Single, PeerSingle int
 	// Window is how many bytes of a session may wait to be read, at most
 	// MaxWindow. It is rounded down to a multiple of 256.
 	Window int
@@ -155,7 +159,7 @@ func (e *Endpoint) Fail(err error) {
 // HandleMessage takes a message from the peer. It does not keep p.
 func (e *Endpoint) HandleMessage(now Time, p []byte) {
 	var m message
-	if !m.parse(p) {
+	if !m.parse(p, single(e.cfg.PeerSingle)) {
 		return
 	}
 	s := e.sessions[m.key]

@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/crc32"
 	"testing"
 	"time"
 )
@@ -11,13 +12,13 @@ import (
 // between them, and checks that it stays within its bounds, answers in the format,
 // and never takes more than the window.
 func FuzzStream(f *testing.F) {
-	f.Add([]byte{0, 7, 0x07, 0, 7, 0x20, 0, 1, 0x10, 1, 0, 2, 7, 0x27, 0, 7, 0x20, 0, 'h', 'i'})
-	f.Add([]byte{3, 0, 0, 7, 0x97, 0, 1, 0x30, 0, 1, 0x10, 4, 0, 0, 5, 0xB5, 0, 1, 0x30, 0})
-	f.Add([]byte{3, 0, 0, 7, 0x97, 0, 1, 0x30, 0, 1, 0x00, 4, 0, 6, 100, 0, 7, 0xC7, 0, 1, 0x30, 0, 0, 1})
+	f.Add([]byte{0, 7, 0x07, 0, 7, 0x20, 0, 2, 0x10, 1, 0, 2, 7, 0x27, 0, 7, 0x20, 0, 'h', 'i'})
+	f.Add([]byte{3, 0, 0, 7, 0x97, 0, 1, 0x30, 0, 2, 0x10, 4, 0, 0, 5, 0xB5, 0, 1, 0x30, 0})
+	f.Add([]byte{3, 0, 0, 7, 0x97, 0, 1, 0x30, 0, 2, 0x00, 4, 0, 6, 100, 0, 7, 0xC7, 0, 1, 0x30, 0, 0, 1})
 	f.Fuzz(func(t *testing.T, script []byte) {
 		var e Endpoint
 		number := uint32(0)
-		e.Init(Config{MaxMessage: 64, Window: 1024, MaxSessions: 4, Random: func() uint32 { number++; return 0x1000_0000 + number }})
+		e.Init(Config{MaxMessage: 64, Single: int(normal), PeerSingle: int(normal), Window: 1024, MaxSessions: 4, Random: func() uint32 { number++; return 0x1000_0000 + number }})
 		e.Listen(2)
 		now := Time(0)
 		var live []*Session
@@ -30,10 +31,14 @@ func FuzzStream(f *testing.F) {
 				s = live[int(arg)%len(live)]
 			}
 			switch op % 10 {
-			case 0, 1: // a message
+			case 0, 1: // a message, as it is or with a CHECK that is right
 				n := min(int(arg), len(script))
-				e.HandleMessage(now, script[:n])
+				m := bytes.Clone(script[:n])
 				script = script[n:]
+				if end := n - checkLen; op%10 == 1 && end >= shortHeader {
+					binary.BigEndian.PutUint32(m[end:], crc32.ChecksumIEEE(m[:end]))
+				}
+				e.HandleMessage(now, m)
 			case 2:
 				if s := e.Accept(); s != nil {
 					live = append(live, s)
@@ -71,7 +76,7 @@ func FuzzStream(f *testing.F) {
 					break
 				}
 				var m message
-				if !m.parse(out[:n]) {
+				if !m.parse(out[:n], normal) {
 					t.Fatalf("sent %X", out[:n])
 				}
 				if i > 1000 {
@@ -100,16 +105,23 @@ func FuzzStream(f *testing.F) {
 func FuzzMessage(f *testing.F) {
 	f.Add([]byte{0x07, 0, 7, 0x20, 0, 1, 0x10})
 	f.Add([]byte{0x2F, 0, 1, 0, 2, 0, 17, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10})
+	f.Add([]byte{0x2C, 0, 1, 0, 2, 1, 2, 3, 4, 5, 6, 7})
 	f.Fuzz(func(t *testing.T, p []byte) {
-		var m message
-		if !m.parse(p) {
-			return
-		}
-		b := make([]byte, len(p))
-		n := put(b, m.kind, m.key^acceptedKey, m.seq, len(m.payload))
-		copy(b[n:], m.payload)
-		if !bytes.Equal(b, p) || m.seq != binary.BigEndian.Uint16(p[3:]) {
-			t.Errorf("%X was parsed as %+v, which is written %X", p, m, b)
+		for _, l := range []single{normal, withByte} {
+			var m message
+			whole := m.parse(p, l)
+			if end := len(p) - checkLen; !whole && end >= shortHeader {
+				p = binary.BigEndian.AppendUint32(bytes.Clone(p[:end]), crc32.ChecksumIEEE(p[:end]))
+				whole = m.parse(p, l)
+			}
+			if !whole {
+				continue
+			}
+			b := make([]byte, len(p))
+			n := l.put(b, m.kind, m.key^acceptedKey, m.seq, m.payload)
+			if !bytes.Equal(b[:n], p) || m.seq != binary.BigEndian.Uint16(p[3:]) {
+				t.Errorf("%X was parsed as %+v, which is written %X", p, m, b)
+			}
 		}
 	})
 }

@@ -16,13 +16,17 @@ type model struct {
 	now       Time
 	ends      [2]Endpoint
 	ways      [2][][]byte // messages from each end
+	begun     [2][][]byte // the last ones, given up or not
+	single    single
 	lose, dup float64
 	reorder   float64
 	damage    float64
+	mix       float64 // a message's beginning is that of one before
 	pairs     map[*Session]*side
 	all       []*side
 	out, in   [MaxMessage]byte
 	log       []entry
+	mixes     int
 }
 
 // An entry of the log is a message sent, or lost.
@@ -49,10 +53,15 @@ type side struct {
 // newModel makes a model whose sessions have the numbers that a mask leaves, and of
 // which there can be only so many.
 func newModel(seed uint64, numbers uint32, sessions int) *model {
-	m := &model{rng: rand.New(rand.NewPCG(seed, 1)), pairs: make(map[*Session]*side)}
+	m := &model{rng: rand.New(rand.NewPCG(seed, 1)), pairs: make(map[*Session]*side), single: normal}
+	if seed%2 == 1 {
+		m.single = withByte
+	}
 	for i := range m.ends {
 		m.ends[i].Init(Config{
-			MaxMessage:  MinMessage + m.rng.IntN(100),
+			MaxMessage:  MinMessage(int(m.single)) + m.rng.IntN(100),
+			Single:      int(m.single),
+			PeerSingle:  int(m.single),
 			Window:      256 * (1 + m.rng.IntN(8)),
 			MaxSessions: sessions,
 			Random:      func() uint32 { return m.rng.Uint32() & (0xFFFF0000 | numbers) },
@@ -160,6 +169,7 @@ func (m *model) send(end int) (sent bool) {
 	}
 	p := bytes.Clone(m.out[:n])
 	m.log = append(m.log, entry{m.now, [2]string{"0:", "1:"}[end], p})
+	m.begun[end] = append(m.begun[end][max(0, len(m.begun[end])-16):], p)
 	handed := m.rng.Float64() >= m.lose/4
 	if s != nil && m.rng.IntN(20) == 0 {
 		s.Withdraw()
@@ -192,10 +202,32 @@ func (m *model) deliver(from int) {
 	case m.rng.Float64() < m.lose:
 		m.log = append(m.log, entry{m.now, "lost:", p})
 		return
+	case m.rng.Float64() < m.mix:
+		p = m.mixed(from, p)
 	case m.rng.Float64() < m.damage:
 		p = append(bytes.Clone(p), 0xCC, 0xCC, 0xCC)[:m.rng.IntN(len(p)+4)]
 	}
 	m.ends[1-from].HandleMessage(m.now, p)
+}
+
+// mixed is a message of several frames whose first ones were lost, behind one as long
+// of which only the first ones have come, given up or not.
+func (m *model) mixed(from int, p []byte) []byte {
+	var others [][]byte
+	for _, q := range m.begun[from] {
+		if len(q) == len(p) && !bytes.Equal(p, q) {
+			others = append(others, q)
+		}
+	}
+	borders := frameBorders(len(p), m.single)
+	if len(others) == 0 || len(p) <= int(m.single) {
+		return p
+	}
+	at := borders[m.rng.IntN(len(borders))]
+	p = append(bytes.Clone(others[m.rng.IntN(len(others))][:at]), p[at:]...)
+	m.log = append(m.log, entry{m.now, "mixed:", p})
+	m.mixes++
+	return p
 }
 
 func (m *model) pass(d time.Duration) {
@@ -207,7 +239,7 @@ func (m *model) pass(d time.Duration) {
 
 // drain lets everything that is under way come to its end, without new faults.
 func (m *model) drain() {
-	m.lose, m.dup, m.reorder, m.damage = 0, 0, 0, 0
+	m.lose, m.dup, m.reorder, m.damage, m.mix = 0, 0, 0, 0, 0
 	for _, x := range m.all {
 		if !x.s.Opened() { // as Dial does after its time-out
 			x.s.Close(m.now)
@@ -301,8 +333,8 @@ func (m *model) settled() error {
 	return nil
 }
 
-// Two endpoints do things at random over transports that are good, or lose,
-// repeat, reorder and damage messages. What is read is always what was written, up
+// Two endpoints do things at random over transports that are good, or lose, repeat,
+// reorder and damage messages, and make one of two. What is read is always what was written, up
 // to an error, and nobody waits for ever.
 func TestModel(t *testing.T) {
 	for _, tt := range []struct {
@@ -310,19 +342,22 @@ func TestModel(t *testing.T) {
 		numbers                    uint32
 		sessions                   int
 		lose, dup, reorder, damage float64
+		mix                        float64
 	}{
-		{"good", 0xFFFF, 1000, 0, 0, 0, 0},
-		{"collisions", 3, 4, 0, 0, 0, 0},
-		{"duplicates", 0xFFFF, 8, 0, 0.05, 0, 0},
-		{"loss of 1 %", 0xFFFF, 8, 0.01, 0, 0, 0},
-		{"loss of 20 %", 0xFFFF, 8, 0.20, 0, 0, 0},
-		{"damage", 0xFFFF, 8, 0, 0, 0, 0.05},
-		{"all of it", 3, 4, 0.02, 0.02, 0.02, 0.02},
+		{"good", 0xFFFF, 1000, 0, 0, 0, 0, 0},
+		{"collisions", 3, 4, 0, 0, 0, 0, 0},
+		{"duplicates", 0xFFFF, 8, 0, 0.05, 0, 0, 0},
+		{"loss of 1 %", 0xFFFF, 8, 0.01, 0, 0, 0, 0},
+		{"loss of 20 %", 0xFFFF, 8, 0.20, 0, 0, 0, 0},
+		{"damage", 0xFFFF, 8, 0, 0, 0, 0.05, 0},
+		{"mixed", 0xFFFF, 8, 0, 0, 0, 0, 0.1},
+		{"all of it", 3, 4, 0.02, 0.02, 0.02, 0.02, 0.1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			mixes := 0
 			for seed := range uint64(15) {
 				m := newModel(seed, tt.numbers, tt.sessions)
-				m.lose, m.dup, m.reorder, m.damage = tt.lose, tt.dup, tt.reorder, tt.damage
+				m.lose, m.dup, m.reorder, m.damage, m.mix = tt.lose, tt.dup, tt.reorder, tt.damage, tt.mix
 				for step := range 3000 {
 					m.step()
 					if step%100 == 0 {
@@ -333,9 +368,13 @@ func TestModel(t *testing.T) {
 				m.drain()
 				m.verify(t, seed, m.check())
 				m.verify(t, seed, m.settled())
+				mixes += m.mixes
 				if tt.name == "good" {
 					m.verify(t, seed, m.clean())
 				}
+			}
+			if tt.mix > 0 && mixes < 100 {
+				t.Errorf("only %d messages were mixed", mixes)
 			}
 		})
 	}

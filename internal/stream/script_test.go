@@ -21,12 +21,17 @@ type script struct {
 	out [MaxMessage]byte
 }
 
+// normal is with normal addressing, withByte with an address byte.
+const normal, withByte single = 7, 6
+
 // newScript makes an endpoint that numbers its sessions from 1 on, and has 0x1000 as
 // its first SEQ.
 func newScript(t *testing.T, change ...func(*Config)) *script {
 	number := uint32(0)
 	cfg := Config{
 		MaxMessage:  MaxMessage,
+		Single:      int(normal),
+		PeerSingle:  int(normal),
 		Window:      4096,
 		MaxSessions: 8,
 		Random:      func() uint32 { number++; return 0x1000_0000 + number },
@@ -42,7 +47,7 @@ func newScript(t *testing.T, change ...func(*Config)) *script {
 // text writes a message as the script has it.
 func text(p []byte) string {
 	var m message
-	if !m.parse(p) {
+	if !m.parse(p, normal) {
 		return fmt.Sprintf("damaged %X", p)
 	}
 	from := ">"
@@ -78,8 +83,7 @@ func (sc *script) bytesOf(s string) []byte {
 	if words[0][0] == '<' {
 		key |= acceptedKey
 	}
-	n := put(p, k, key, uint16(b[2])<<8|uint16(b[3]), len(b)-4)
-	return p[:n+copy(p[n:], b[4:])]
+	return p[:normal.put(p, k, key, uint16(b[2])<<8|uint16(b[3]), b[4:])]
 }
 
 // gets gives the endpoint messages from its peer.
@@ -139,8 +143,8 @@ func (sc *script) dial() *Session {
 	if err != nil {
 		sc.Fatal(err)
 	}
-	sc.sends(fmt.Sprintf(">OPEN %04X %04X 01 10", uint16(s.key), s.first))
-	sc.gets(fmt.Sprintf("<ACCEPT %04X 3000 01 10", uint16(s.key)))
+	sc.sends(fmt.Sprintf(">OPEN %04X %04X 02 10", uint16(s.key), s.first))
+	sc.gets(fmt.Sprintf("<ACCEPT %04X 3000 02 10", uint16(s.key)))
 	if !s.Opened() || s.Err() != nil {
 		sc.Fatal("the session is not open")
 	}
@@ -151,8 +155,8 @@ func (sc *script) dial() *Session {
 func (sc *script) accept(number int) *Session {
 	sc.Helper()
 	sc.e.Listen(4)
-	sc.gets(fmt.Sprintf(">OPEN %04X 2000 01 10", number))
-	sc.sends(fmt.Sprintf("<ACCEPT %04X 1000 01 10", number))
+	sc.gets(fmt.Sprintf(">OPEN %04X 2000 02 10", number))
+	sc.sends(fmt.Sprintf("<ACCEPT %04X 1000 02 10", number))
 	s := sc.e.Accept()
 	if s == nil {
 		sc.Fatal("nothing to accept")

@@ -65,7 +65,7 @@ func (e *Endpoint) Poll(b []byte) (int, *Session) {
 		e.flight = flight{busy: true}
 		r := e.strays[0]
 		e.strays = e.strays[:copy(e.strays, e.strays[1:])]
-		return r.append(b), nil
+		return e.putReset(b, &r), nil
 	}
 	if s := e.firstUrgent(); s != nil {
 		e.flight = flight{busy: true}
@@ -127,15 +127,18 @@ func (e *Endpoint) Sent(now Time, handed bool, err error) {
 	s.schedule()
 }
 
-// append writes the RESET to b.
-func (r *stray) append(b []byte) int {
+// put writes a message to b and returns its length.
+func (e *Endpoint) put(b []byte, kind kind, k key, seq uint16, payload []byte) int {
+	return single(e.cfg.Single).put(b, kind, k, seq, payload)
+}
+
+func (e *Endpoint) putReset(b []byte, r *stray) int {
 	payload := [2]byte{byte(r.reason), version}
 	k := 1
 	if r.reason == BadVersion {
 		k = 2
 	}
-	n := put(b, kindReset, r.key, r.seq, k)
-	return n + copy(b[n:], payload[:k])
+	return e.put(b, kindReset, r.key, r.seq, payload[:k])
 }
 
 // Offer gives the session bytes to send. They are used until Offered is 0. There
@@ -212,13 +215,14 @@ func (s *Session) queueControl() {
 
 // pollStream writes the next DATA or END.
 func (s *Session) pollStream(b []byte) int {
-	data := min(len(s.offer), room(s.endpoint.cfg.MaxMessage), int(min(s.limit-s.sent, MaxMessage)))
-	s.endpoint.flight = flight{busy: true, session: s, data: data}
+	e := s.endpoint
+	room := single(e.cfg.Single).room(e.cfg.MaxMessage)
+	data := min(len(s.offer), room, int(min(s.limit-s.sent, MaxMessage)))
+	e.flight = flight{busy: true, session: s, data: data}
 	if data == 0 {
-		return put(b, kindEnd, s.key, s.seq, 0)
+		return e.put(b, kindEnd, s.key, s.seq, nil)
 	}
-	n := put(b, kindData, s.key, s.seq, data)
-	return n + copy(b[n:], s.offer[:data])
+	return e.put(b, kindData, s.key, s.seq, s.offer[:data])
 }
 
 // pollControl writes one of the control messages that are wanted. At least one is.
@@ -228,23 +232,20 @@ func (s *Session) pollControl(b []byte) int {
 		k++
 	}
 	s.wanted &^= 1 << k
-	seq := s.seq
-	if k == kindAccept {
-		seq = s.first
-	}
-	n := put(b, k, s.key, seq, 2)
+	e := s.endpoint
+	hello := [2]byte{version, byte(e.cfg.Window / windowUnit)}
 	switch k {
-	case kindOpen, kindAccept:
-		b[n], b[n+1] = version, byte(s.endpoint.cfg.Window/windowUnit)
-		if k == kindAccept {
-			s.endpoint.flight.accepts = s
-		}
-		return n + 2
+	case kindOpen:
+		return e.put(b, k, s.key, s.seq, hello[:])
+	case kindAccept:
+		e.flight.accepts = s
+		return e.put(b, k, s.key, s.first, hello[:])
 	case kindPing:
 		s.pingSeq = s.seq
 	}
 	s.wanted &^= 1 << kindWindow
 	s.granted = s.mayGrant()
-	binary.BigEndian.PutUint16(b[n:], uint16(s.granted/windowUnit))
-	return n + 2
+	var limit [2]byte
+	binary.BigEndian.PutUint16(limit[:], uint16(s.granted/windowUnit))
+	return e.put(b, k, s.key, s.seq, limit[:])
 }

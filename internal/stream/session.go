@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 )
 
@@ -73,15 +74,20 @@ type Session struct {
 
 // An Error says why a session is over.
 type Error struct {
-	Reason Reason
-	ByPeer bool // a RESET has told us
+	Reason  Reason
+	ByPeer  bool  // a RESET has told us
+	Version uint8 // with BadVersion: the peer's; 0: not known
 }
 
 func (e *Error) Error() string {
-	if e.ByPeer {
-		return "reset by the peer: " + e.Reason.String()
+	why := e.Reason.String()
+	if e.Reason == BadVersion && e.Version > 0 {
+		why = fmt.Sprintf("it speaks version %d of the protocol, and this side version %d", e.Version, version)
 	}
-	return e.Reason.String()
+	if e.ByPeer {
+		return "reset by the peer: " + why
+	}
+	return why
 }
 
 // Opened reports whether the peer has accepted the session, or we have.
@@ -222,7 +228,7 @@ func (s *Session) touch(ev Events) {
 func (s *Session) handle(now Time, m *message) {
 	switch {
 	case m.kind == kindReset:
-		s.handleReset(Reason(m.payload[0]), m.seq)
+		s.handleReset(m)
 		return
 	case s.state == opening:
 		if m.kind == kindAccept {
@@ -276,8 +282,9 @@ func (s *Session) handle(now Time, m *message) {
 const maxBehind = 16
 
 func (s *Session) handleAccept(now Time, m *message) {
-	if m.payload[0] != version {
-		s.reset(BadVersion)
+	if v := m.payload[0]; v != version {
+		s.sendReset(BadVersion)
+		s.fail(&Error{Reason: BadVersion, Version: v})
 		return
 	}
 	s.state, s.opened = open, true
@@ -303,12 +310,17 @@ func (s *Session) name() {
 
 // handleReset ends the session, unless the RESET is for another one that had the
 // same name.
-func (s *Session) handleReset(why Reason, seq uint16) {
-	ours := uint64(s.seq-seq) <= s.numbered
-	if ours || s.state == open && seq == s.peerFirst {
-		s.agreed = s.agreed || ours
-		s.fail(&Error{Reason: why, ByPeer: true})
+func (s *Session) handleReset(m *message) {
+	ours := uint64(s.seq-m.seq) <= s.numbered
+	if !ours && (s.state != open || m.seq != s.peerFirst) {
+		return
 	}
+	s.agreed = s.agreed || ours
+	err := &Error{Reason: Reason(m.payload[0]), ByPeer: true}
+	if err.Reason == BadVersion && len(m.payload) > 1 {
+		err.Version = m.payload[1]
+	}
+	s.fail(err)
 }
 
 func (s *Session) handleData(p []byte) {

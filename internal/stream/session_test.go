@@ -11,7 +11,7 @@ import (
 func TestOpenIsRepeatedUntilAccepted(t *testing.T) {
 	sc := newScript(t)
 	s, _ := sc.e.Dial(sc.now)
-	const open = ">OPEN 0001 1000 01 10"
+	const open = ">OPEN 0001 1000 02 10"
 	sc.sends(open)
 	for _, ms := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
 		sc.after(ms*time.Millisecond - 1)
@@ -22,7 +22,7 @@ func TestOpenIsRepeatedUntilAccepted(t *testing.T) {
 	if s.Opened() {
 		t.Fatal("open without an ACCEPT")
 	}
-	sc.gets("<ACCEPT 0001 3000 01 10")
+	sc.gets("<ACCEPT 0001 3000 02 10")
 	if !s.Opened() {
 		t.Fatal("not open")
 	}
@@ -33,7 +33,7 @@ func TestOpenIsRepeatedUntilAccepted(t *testing.T) {
 func TestOpenIsRefused(t *testing.T) {
 	sc := newScript(t)
 	s, _ := sc.e.Dial(sc.now)
-	sc.sends(">OPEN 0001 1000 01 10")
+	sc.sends(">OPEN 0001 1000 02 10")
 	sc.gets("<RESET 0001 1001 01") // for another OPEN
 	if s.Err() != nil {
 		t.Fatal("a RESET with a wrong SEQ has ended it")
@@ -46,24 +46,24 @@ func TestOpenIsRefused(t *testing.T) {
 func TestGivingUpOpeningSendsReset(t *testing.T) {
 	sc := newScript(t)
 	s, _ := sc.e.Dial(sc.now)
-	sc.sends(">OPEN 0001 1000 01 10")
+	sc.sends(">OPEN 0001 1000 02 10")
 	s.Close(sc.now)
 	sc.sends(">RESET 0001 1000 07")
-	sc.gets("<ACCEPT 0001 3000 01 10") // it comes too late
+	sc.gets("<ACCEPT 0001 3000 02 10") // it comes too late
 	sc.sends(">RESET 0001 3000 02")
 }
 
 func TestNobodyListens(t *testing.T) {
 	sc := newScript(t)
-	sc.gets(">OPEN 0007 2000 01 10")
+	sc.gets(">OPEN 0007 2000 02 10")
 	sc.sends("<RESET 0007 2000 01")
 }
 
 func TestRepeatedOpenIsAcceptedAgain(t *testing.T) {
 	sc := newScript(t)
 	s := sc.accept(7)
-	sc.gets(">OPEN 0007 2000 01 10")
-	sc.sends("<ACCEPT 0007 1000 01 10")
+	sc.gets(">OPEN 0007 2000 02 10")
+	sc.sends("<ACCEPT 0007 1000 02 10")
 	if sc.e.Accept() != nil || s.Err() != nil {
 		t.Fatal("it has made another session")
 	}
@@ -72,10 +72,10 @@ func TestRepeatedOpenIsAcceptedAgain(t *testing.T) {
 func TestAcceptorMaySpeakFirst(t *testing.T) {
 	sc := newScript(t)
 	sc.e.Listen(4)
-	sc.gets(">OPEN 0007 2000 01 10")
+	sc.gets(">OPEN 0007 2000 02 10")
 	s := sc.e.Accept()
 	s.Offer(sc.now, []byte("hi"))
-	sc.sends("<ACCEPT 0007 1000 01 10", "<DATA 0007 1000 68 69")
+	sc.sends("<ACCEPT 0007 1000 02 10", "<DATA 0007 1000 68 69")
 }
 
 // The first ACCEPT was lost, and with it what the server has said after it.
@@ -89,8 +89,8 @@ func TestSessionThatEndsBeforeItIsAccepted(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			sc := newScript(t)
 			sc.e.Listen(4)
-			sc.gets(">OPEN 0001 2000 01 10")
-			sc.sends("<ACCEPT 0001 1000 01 10")
+			sc.gets(">OPEN 0001 2000 02 10")
+			sc.sends("<ACCEPT 0001 1000 02 10")
 			if c.name == "with data" {
 				sc.gets(">DATA 0001 2000 AA")
 			}
@@ -108,7 +108,7 @@ func TestSessionThatEndsBeforeItIsAccepted(t *testing.T) {
 func TestSessionThatItsOpenerHasGivenUpIsNotAccepted(t *testing.T) {
 	sc := newScript(t)
 	sc.e.Listen(4)
-	sc.gets(">OPEN 0001 2000 01 10", ">RESET 0001 2000 07")
+	sc.gets(">OPEN 0001 2000 02 10", ">RESET 0001 2000 07")
 	if n := sc.e.Waiting(); n != 0 || sc.e.Accept() != nil {
 		t.Errorf("%d wait for Accept", n)
 	}
@@ -117,8 +117,8 @@ func TestSessionThatItsOpenerHasGivenUpIsNotAccepted(t *testing.T) {
 func TestDataBeforeAcceptIsLost(t *testing.T) {
 	sc := newScript(t)
 	s, _ := sc.e.Dial(sc.now)
-	sc.sends(">OPEN 0001 1000 01 10")
-	sc.gets("<DATA 0001 3000 68 69", "<ACCEPT 0001 3000 01 10")
+	sc.sends(">OPEN 0001 1000 02 10")
+	sc.gets("<DATA 0001 3000 68 69", "<ACCEPT 0001 3000 02 10")
 	if !s.Opened() || s.Err() != nil {
 		t.Fatal("not open")
 	}
@@ -132,9 +132,9 @@ func TestDataBeforeAcceptIsLost(t *testing.T) {
 func TestAnotherAcceptIsALoss(t *testing.T) {
 	sc := newScript(t)
 	s := sc.dial()
-	sc.gets("<ACCEPT 0001 3000 01 10")
+	sc.gets("<ACCEPT 0001 3000 02 10")
 	sc.sends()
-	sc.gets("<ACCEPT 0001 3001 01 10")
+	sc.gets("<ACCEPT 0001 3001 02 10")
 	sc.sends(">RESET 0001 3000 03")
 	sc.gone(s, "a message was lost on the way")
 }
@@ -142,35 +142,51 @@ func TestAnotherAcceptIsALoss(t *testing.T) {
 func TestUnknownVersionIsRefused(t *testing.T) {
 	sc := newScript(t)
 	sc.e.Listen(1)
-	sc.gets(">OPEN 0007 2000 02 10 99")
-	sc.sends("<RESET 0007 2000 06 01")
+	for _, version := range []string{"01", "03"} {
+		sc.gets(">OPEN 0007 2000 " + version + " 10 99")
+		sc.sends("<RESET 0007 2000 06 02")
+	}
+}
 
-	s, _ := sc.e.Dial(sc.now)
-	sc.sends(">OPEN 0001 1000 01 10")
-	sc.gets("<RESET 0001 1000 06 00")
-	sc.gone(s, "reset by the peer: the version of the protocol is not known there")
+// The error names both versions, if the peer has said which is its own.
+func TestPeerOfAnotherVersion(t *testing.T) {
+	for _, tt := range []struct{ answer, want string }{
+		{"<RESET 0001 1000 06 01", "reset by the peer: it speaks version 1 of the protocol, and this side version 2"},
+		{"<RESET 0001 1000 06 03", "reset by the peer: it speaks version 3 of the protocol, and this side version 2"},
+		{"<RESET 0001 1000 06 00", "reset by the peer: the version of the protocol is not known there"},
+		{"<RESET 0001 1000 06", "reset by the peer: the version of the protocol is not known there"},
+		{"<ACCEPT 0001 3000 01 10", "it speaks version 1 of the protocol, and this side version 2"},
+	} {
+		t.Run(tt.answer, func(t *testing.T) {
+			sc := newScript(t)
+			s, _ := sc.e.Dial(sc.now)
+			sc.sends(">OPEN 0001 1000 02 10")
+			sc.gets(tt.answer)
+			sc.gone(s, tt.want)
+		})
+	}
 }
 
 func TestBacklogIsLimited(t *testing.T) {
 	sc := newScript(t)
 	sc.e.Listen(2)
-	sc.gets(">OPEN 0001 2000 01 10", ">OPEN 0002 2000 01 10", ">OPEN 0003 2000 01 10")
-	sc.sends("<ACCEPT 0001 1000 01 10", "<ACCEPT 0002 1000 01 10")
+	sc.gets(">OPEN 0001 2000 02 10", ">OPEN 0002 2000 02 10", ">OPEN 0003 2000 02 10")
+	sc.sends("<ACCEPT 0001 1000 02 10", "<ACCEPT 0002 1000 02 10")
 	sc.e.Accept()
-	sc.gets(">OPEN 0003 2000 01 10") // the peer has tried again
-	sc.sends("<ACCEPT 0003 1000 01 10")
+	sc.gets(">OPEN 0003 2000 02 10") // the peer has tried again
+	sc.sends("<ACCEPT 0003 1000 02 10")
 }
 
 func TestStopListeningResetsWhatWaits(t *testing.T) {
 	sc := newScript(t)
 	live := sc.accept(1)
-	sc.gets(">OPEN 0002 2000 01 10")
+	sc.gets(">OPEN 0002 2000 02 10")
 	sc.e.StopListening()
 	sc.sends("<RESET 0002 2000 07")
 	if live.Err() != nil {
 		t.Error("an accepted session has ended")
 	}
-	sc.gets(">OPEN 0003 2000 01 10")
+	sc.gets(">OPEN 0003 2000 02 10")
 	sc.sends("<RESET 0003 2000 01")
 }
 
@@ -180,12 +196,12 @@ func TestSessionsAreLimited(t *testing.T) {
 	if _, err := sc.e.Dial(sc.now); err != ErrTooManySessions {
 		t.Fatalf("Dial: %v", err)
 	}
-	sc.gets(">OPEN 0008 2000 01 10")
+	sc.gets(">OPEN 0008 2000 02 10")
 	sc.sends()
 	first.Close(sc.now) // it lingers, but gives way
 	sc.sends(">END 0001 1000")
-	sc.gets(">OPEN 0008 2000 01 10")
-	sc.sends("<ACCEPT 0008 1000 01 10")
+	sc.gets(">OPEN 0008 2000 02 10")
+	sc.sends("<ACCEPT 0008 1000 02 10")
 	if n := sc.e.Sessions(); n != 2 {
 		t.Errorf("there are %d sessions", n)
 	}
@@ -196,9 +212,9 @@ func TestSimultaneousOpensWithTheSameNumber(t *testing.T) {
 	sc := newScript(t)
 	sc.e.Listen(1)
 	ours, _ := sc.e.Dial(sc.now)
-	sc.gets(">OPEN 0001 1000 01 10")
-	sc.sends(">OPEN 0001 1000 01 10", "<ACCEPT 0001 1000 01 10")
-	sc.gets("<ACCEPT 0001 3000 01 10", "<DATA 0001 3000 AA", ">DATA 0001 1000 BB")
+	sc.gets(">OPEN 0001 1000 02 10")
+	sc.sends(">OPEN 0001 1000 02 10", "<ACCEPT 0001 1000 02 10")
+	sc.gets("<ACCEPT 0001 3000 02 10", "<DATA 0001 3000 AA", ">DATA 0001 1000 BB")
 	theirs := sc.e.Accept()
 	sc.reads(ours, "AA")
 	sc.reads(theirs, "BB")
@@ -220,8 +236,8 @@ func TestRestartedClientEndsItsOldSession(t *testing.T) {
 	sc := newScript(t)
 	old := sc.accept(7)
 	sc.gets(">DATA 0007 2000 AA")
-	sc.gets(">OPEN 0007 3000 01 10")
-	sc.sends("<ACCEPT 0007 1000 01 10")
+	sc.gets(">OPEN 0007 3000 02 10")
+	sc.sends("<ACCEPT 0007 1000 02 10")
 	sc.gone(old, "the peer was restarted")
 	sc.reads(old, "AA the peer was restarted")
 	sc.gets(">DATA 0007 3000 BB")
@@ -304,7 +320,7 @@ func TestSequenceNumbers(t *testing.T) {
 		{"the next", "<DATA 0001 3002 CC", good, "AABBCC"},
 		{"the last once more", "<DATA 0001 3001 BB", good, "AABB"},
 		{"the one before once more", "<DATA 0001 3000 AA", good, "AABB"},
-		{"the ACCEPT once more", "<ACCEPT 0001 3000 01 10", good, "AABB"},
+		{"the ACCEPT once more", "<ACCEPT 0001 3000 02 10", good, "AABB"},
 		{"16 behind", "<DATA 0001 2FF2 EE", good, "AABB"},
 		{"17 behind", "<DATA 0001 2FF1 EE", lost, "AABB " + lost},
 		{"DATA lost before DATA", "<DATA 0001 3003 DD", lost, "AABB " + lost},
@@ -332,8 +348,8 @@ func TestSequenceNumbers(t *testing.T) {
 func TestSequenceNumbersWrap(t *testing.T) {
 	sc := newScript(t, func(c *Config) { c.Random = func() uint32 { return 0xFFFF0001 } })
 	s, _ := sc.e.Dial(sc.now)
-	sc.sends(">OPEN 0001 FFFF 01 10")
-	sc.gets("<ACCEPT 0001 FFFF 01 10", "<DATA 0001 FFFF AA", "<DATA 0001 0000 BB")
+	sc.sends(">OPEN 0001 FFFF 02 10")
+	sc.gets("<ACCEPT 0001 FFFF 02 10", "<DATA 0001 FFFF AA", "<DATA 0001 0000 BB")
 	sc.reads(s, "AABB")
 	for _, want := range []string{">DATA 0001 FFFF 01", ">DATA 0001 0000 01"} {
 		s.Offer(sc.now, []byte{1})
@@ -393,8 +409,8 @@ func TestNobodySendsPastTheWindow(t *testing.T) {
 	s := sc.dial() // the peer has said 0x10 times 256
 	s.Offer(sc.now, make([]byte, 5000))
 	sc.sends(
-		">DATA 0001 1000 00 00 00 00 00 00 00 00 and 4080 more",
-		">DATA 0001 1001 00 00 00 00 00 00 00 00")
+		">DATA 0001 1000 00 00 00 00 00 00 00 00 and 4076 more",
+		">DATA 0001 1001 00 00 00 00 00 00 00 00 and 4 more")
 	if s.SentBytes() != 4096 || s.Offered() != 904 {
 		t.Fatalf("sent %d, %d to go", s.SentBytes(), s.Offered())
 	}
@@ -413,9 +429,8 @@ func TestWindowIsSentWhenThreeQuartersOfItAreFree(t *testing.T) {
 	sc := newScript(t)
 	s := sc.dial()
 	fill := func(n int) {
-		p := make([]byte, n+LongHeader)
-		n += put(p, kindData, s.key|acceptedKey, s.expect, n)
-		sc.e.HandleMessage(sc.now, p[:n])
+		p := make([]byte, MaxMessage)
+		sc.e.HandleMessage(sc.now, p[:normal.put(p, kindData, s.key|acceptedKey, s.expect, make([]byte, n))])
 	}
 	fill(3071)
 	s.Read(make([]byte, 3071))
@@ -458,9 +473,8 @@ func TestWindowIsSentWhenThreeQuartersHaveArrived(t *testing.T) {
 	s := sc.dial()
 	p := make([]byte, 0xC00)
 	s.Await(p)
-	m := make([]byte, LongHeader+len(p))
-	put(m, kindData, s.key|acceptedKey, s.expect, len(p))
-	sc.e.HandleMessage(sc.now, m)
+	m := make([]byte, MaxMessage)
+	sc.e.HandleMessage(sc.now, m[:normal.put(m, kindData, s.key|acceptedKey, s.expect, p)])
 	sc.sends() // not before they are read
 	s.Arrived()
 	sc.sends(">WINDOW 0001 1000 00 1C")
@@ -471,9 +485,8 @@ func TestNobodySendsPastTheWindowWhileItIsAwaited(t *testing.T) {
 	s := sc.dial()
 	s.Await(make([]byte, 0x2000))
 	for _, n := range []int{0xC00, 0x400, 1} { // nothing is granted before Arrived
-		m := make([]byte, LongHeader+n)
-		m = m[:put(m, kindData, s.key|acceptedKey, s.expect, n)+n]
-		sc.e.HandleMessage(sc.now, m)
+		m := make([]byte, MaxMessage)
+		sc.e.HandleMessage(sc.now, m[:normal.put(m, kindData, s.key|acceptedKey, s.expect, make([]byte, n))])
 	}
 	sc.gone(s, "a breach of the protocol")
 	if n := s.Arrived(); n != 0x1000 {
@@ -516,8 +529,8 @@ func TestLostWindowIsAskedFor(t *testing.T) {
 	s := sc.dial()
 	s.Offer(sc.now, make([]byte, 4097))
 	sc.sends(
-		">DATA 0001 1000 00 00 00 00 00 00 00 00 and 4080 more",
-		">DATA 0001 1001 00 00 00 00 00 00 00 00")
+		">DATA 0001 1000 00 00 00 00 00 00 00 00 and 4076 more",
+		">DATA 0001 1001 00 00 00 00 00 00 00 00 and 4 more")
 	wait := time.Second
 	for range 7 {
 		sc.after(wait - 1)
@@ -737,14 +750,14 @@ func TestSessionsTakeTurns(t *testing.T) {
 	sc.gets("<PING 0002 3000 00 10")
 	sc.sends(
 		">PONG 0002 1000 00 10",
-		">DATA 0001 1000 00 00 00 00 00 00 00 00 and 4080 more",
+		">DATA 0001 1000 00 00 00 00 00 00 00 00 and 4076 more",
 		">DATA 0002 1000 BB",
 		">DATA 0003 1000 CC",
-		">DATA 0001 1001 00 00 00 00 00 00 00 00")
+		">DATA 0001 1001 00 00 00 00 00 00 00 00 and 4 more")
 }
 
 func TestShortMessagesOnRequest(t *testing.T) {
-	sc := newScript(t, func(c *Config) { c.MaxMessage = MinMessage })
+	sc := newScript(t, func(c *Config) { c.MaxMessage = MinMessage(c.Single) })
 	s := sc.dial()
 	s.Offer(sc.now, []byte{1, 2, 3})
 	sc.sends(">DATA 0001 1000 01 02", ">DATA 0001 1001 03")

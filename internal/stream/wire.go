@@ -3,24 +3,25 @@ package stream
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 )
 
 const (
-	version = 1
+	version = 2
 
 	// MaxMessage is the length of the longest message. Classic ISO-TP, and so
 	// every implementation, can carry it.
 	MaxMessage = 4095
-	// MinMessage is the least that Config.MaxMessage can be: what all but DATA
-	// need.
-	MinMessage = 7
+	// MaxData is how much of a stream the longest message carries.
+	MaxData = MaxMessage - longHeader - checkLen
 
 	shortHeader = 5
-	// LongHeader is how much of a long message is no payload.
-	LongHeader = 7
-	maxShort   = 14           // the longest message with a short header
-	minLong    = maxShort + 3 // the shortest with a long one
-	escape     = 15
+	longHeader  = 7
+	maxShort    = 14           // the longest message with a short header
+	minLong     = maxShort + 3 // the shortest with a long one
+	escape      = 15
+	control     = shortHeader + 2 // all that are no DATA, without CHECK
+	checkLen    = 4
 
 	fromAcceptor = 0x80
 
@@ -110,6 +111,24 @@ func (k key) from() byte {
 	return 0
 }
 
+// A single is the longest message that has no CHECK: what fits in a Single Frame of
+// classic CAN.
+type single int
+
+// checks reports whether a message of a kind, so long without it, ends in a CHECK.
+func (l single) checks(k kind, length int) bool {
+	return length > int(l) && k != kindOpen && k != kindReset
+}
+
+// MinMessage is the least that Config.MaxMessage can be where Config.Single is that:
+// what all but DATA need.
+func MinMessage(single int) int {
+	if single < control {
+		return control + checkLen
+	}
+	return control
+}
+
 // A message is one parsed.
 type message struct {
 	kind    kind
@@ -118,14 +137,15 @@ type message struct {
 	payload []byte
 }
 
-// parse takes a message apart. It reports false for what is none, or damaged.
-func (m *message) parse(p []byte) bool {
+// parse takes a message of the peer apart, for which l holds. It reports false for
+// what is none, or damaged, or made of two.
+func (m *message) parse(p []byte, l single) bool {
 	if len(p) < shortHeader || len(p) > MaxMessage {
 		return false
 	}
 	header := shortHeader
 	if n := int(p[0] & 0x0F); n == escape {
-		header = LongHeader
+		header = longHeader
 		if len(p) < minLong || int(binary.BigEndian.Uint16(p[5:])) != len(p) {
 			return false
 		}
@@ -133,6 +153,13 @@ func (m *message) parse(p []byte) bool {
 		return false
 	}
 	m.kind = kind(p[0] >> 4 & 7)
+	if l.checks(m.kind, len(p)) {
+		end := len(p) - checkLen
+		if !l.checks(m.kind, end) || crc32.ChecksumIEEE(p[:end]) != binary.BigEndian.Uint32(p[end:]) {
+			return false
+		}
+		p = p[:end]
+	}
 	m.key = key(binary.BigEndian.Uint16(p[1:]))
 	if p[0]&fromAcceptor == 0 {
 		m.key |= acceptedKey // by us: the peer has opened it
@@ -149,25 +176,36 @@ func (m *message) parse(p []byte) bool {
 	return true
 }
 
-// put writes the header of a message with n bytes of payload to b and returns its
-// length.
-func put(b []byte, kind kind, k key, seq uint16, n int) int {
-	b[0] = k.from() | byte(kind)<<4
+// put writes a message to b, which has room for it, and returns its length.
+func (l single) put(b []byte, kind kind, k key, seq uint16, payload []byte) int {
+	header := shortHeader
+	length := shortHeader + len(payload)
+	check := l.checks(kind, length)
+	if check {
+		length += checkLen
+	}
+	if length > maxShort {
+		header, length = longHeader, length+longHeader-shortHeader
+		binary.BigEndian.PutUint16(b[5:], uint16(length))
+	}
+	b[0] = k.from() | byte(kind)<<4 | byte(min(length, escape))
 	binary.BigEndian.PutUint16(b[1:], uint16(k))
 	binary.BigEndian.PutUint16(b[3:], seq)
-	if n+shortHeader <= maxShort {
-		b[0] |= byte(n + shortHeader)
-		return shortHeader
+	end := header + copy(b[header:], payload)
+	if check {
+		binary.BigEndian.PutUint32(b[end:], crc32.ChecksumIEEE(b[:end]))
 	}
-	b[0] |= escape
-	binary.BigEndian.PutUint16(b[5:], uint16(n+LongHeader))
-	return LongHeader
+	return length
 }
 
 // room is how much of a stream a message of at most that length carries.
-func room(length int) int {
-	if length < minLong {
-		return min(length, maxShort) - shortHeader
+func (l single) room(length int) int {
+	short := min(length, int(l)) - shortHeader
+	switch {
+	case length >= minLong:
+		return length - longHeader - checkLen
+	case length > int(l)+checkLen:
+		return min(length, maxShort) - shortHeader - checkLen
 	}
-	return length - LongHeader
+	return short
 }
