@@ -36,6 +36,7 @@ type Conn struct {
 	maxSend       int64 // of a message
 	split         int   // longer Writes go as messages of that size; 0: they are errors
 	readFromSize  int
+	ends          ends
 
 	// message counts the messages that were read to their end or opened, so
 	// that the reader of NextReader knows whether its message is still there.
@@ -82,9 +83,9 @@ type MessageInfo struct {
 // the next Read. With an empty p it returns 0, nil at once.
 //
 // Errors: os.ErrDeadlineExceeded, net.ErrClosed, ErrOverrun, ErrSendOnly, what the
-// bus failed with, and with Config.ReportAborted a *ProtocolError. After
-// net.ErrClosed and a failure of the bus every Read fails; after the others reading
-// can go on. Only the Conns of [Pipe] return io.EOF.
+// bus failed with, and with Config.ReportAborted a *ProtocolError. [Final] tells
+// those after which reading can go on from the others. Only the Conns of [Pipe] return
+// io.EOF.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, _, err := c.ReadMessage(p)
 	return n, err
@@ -363,5 +364,5 @@ func (c *Conn) error(op string, err error) error {
 	if err == nil {
 		return nil // before the addresses become interfaces, which allocates
 	}
-	return opError(op, c.network, c.local, c.remote, err)
+	return opError(op, c.network, c.local, c.remote, c.ends.error(op, err))
 }

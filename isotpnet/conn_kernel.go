@@ -133,21 +133,26 @@ func (k *kernelConn) took(fd int, errno unix.Errno) {
 		k.sendEnded(&ProtocolError{Code: code})
 	default:
 		// ENETDOWN, ENODEV: both directions.
-		errno = noDevice(errno)
 		k.told = true
-		k.gone = k.gone || errno == unix.ENODEV
-		k.wakeReader(os.NewSyscallError("read", errno))
-		k.sendEnded(os.NewSyscallError("write", errno))
+		k.gone = k.gone || isGone(errno)
+		k.wakeReader(deviceError("read", errno))
+		k.sendEnded(deviceError("write", errno))
 	}
 }
 
-// noDevice gives one name to an interface that is gone: what is not bound any
-// more was bound to it.
-func noDevice(errno unix.Errno) unix.Errno {
-	if errno == unix.EADDRNOTAVAIL || errno == unix.ENXIO {
-		return unix.ENODEV
+// isGone reports whether an interface is gone: what is not bound any more was bound
+// to it.
+func isGone(errno unix.Errno) bool {
+	return errno == unix.ENODEV || errno == unix.EADDRNOTAVAIL || errno == unix.ENXIO
+}
+
+// deviceError is an error of the interface. One that is gone stays so: an interface
+// of the same name would be another.
+func deviceError(call string, errno unix.Errno) error {
+	if isGone(errno) {
+		return &busError{err: os.NewSyscallError(call, unix.ENODEV)}
 	}
-	return errno
+	return os.NewSyscallError(call, errno)
 }
 
 // sendEnded keeps the error for the Write that waits. Without one it is about a

@@ -172,7 +172,7 @@ func writeError(err error, size int, limit int64) error {
 	case errno == unix.EINVAL:
 		return &MessageTooLongError{Size: int64(size), Max: min(limit, int64(size)-1)}
 	}
-	return os.NewSyscallError("write", noDevice(errno))
+	return deviceError("write", errno)
 }
 
 // armRetry has the caller asked again after a while.

@@ -3,9 +3,11 @@
 package isotpnet
 
 import (
+	"errors"
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"example.com/isotp/internal/deadline"
@@ -164,6 +166,9 @@ func (l *kernelListener) acceptOn(sock *socket.Conn) (*Conn, error) {
 		var err error
 		if sock, err = l.spec.open(); err != nil {
 			l.put(nil)
+			if errors.Is(err, syscall.ENODEV) {
+				err = &busError{err: err}
+			}
 			return nil, err
 		}
 	}

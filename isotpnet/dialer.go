@@ -206,7 +206,7 @@ func newConn(config *Config, network string, addr Addr, limit int64, b backend) 
 		maxSend: min(config.maxSendSize(), limit),
 		backend: b,
 	}
-	c.readFromSize = int(min(int64(orDefault(config.MaxSendSize, defaultPart)), limit))
+	c.readFromSize = orDefault(config.MaxSendSize, defaultPart)
 	if config.SplitWrites && !addr.IsFunctional() {
 		c.split = c.readFromSize
 	}

@@ -117,7 +117,10 @@
 //
 // Errors are *net.OpError, but for a bare io.EOF. Within are os.ErrDeadlineExceeded
 // and net.ErrClosed, a [*ProtocolError] with the standard's N_Result, the errors
-// listed in this package, or what the bus has failed with.
+// listed in this package, or what the bus has failed with. [Final] tells those after
+// which every call fails from those after which one can go on. When a bus fails the
+// first Read, Write and Accept return its error, and later ones one that is
+// net.ErrClosed as well, so that a loop ends which asks for that.
 //
 // What a peer does wrong in a message that it sends does not concern Read, because
 // the next message is good again: it is in [Conn.Stats] and [Config.Trace], or with

@@ -264,6 +264,8 @@ func protocolError(err error) error {
 		return &ProtocolError{Code: Code(e)}
 	case *mux.OwedError:
 		return &OwedError{Until: e.Until}
+	case *mux.FailedError:
+		return &busError{err: e.Err}
 	case *mux.SourceError:
 		return &ProtocolError{Code: SourceFailed, Err: e.Err}
 	}

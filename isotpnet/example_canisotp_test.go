@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net"
 	"sync"
 	"time"
 
@@ -71,8 +70,8 @@ func Example_receivingInTheBackground() {
 		buf := make([]byte, 4095)
 		for {
 			n, err := conn.Read(buf)
-			if errors.Is(err, net.ErrClosed) {
-				return
+			if isotpnet.Final(err) {
+				return // the connection was closed, or the bus has failed
 			}
 			if err != nil {
 				log.Print(err) // and go on: the next message may be good

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"testing"
 	"time"
@@ -404,6 +405,7 @@ func TestKernelListenerSurvivesItsInterface(t *testing.T) {
 	wantError(t, <-accept, errNoDevice)
 	_, err = l.Accept()
 	wantError(t, err, errNoDevice)
+	wantError(t, err, net.ErrClosed) // where others end
 	must(t, cantest.AddLink(name))
 	must(t, cantest.SetLink(name, true))
 	go func() {

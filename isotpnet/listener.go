@@ -76,6 +76,7 @@ const defaultBacklog = 256
 type Listener struct {
 	network string
 	addr    net.Addr
+	ends    ends
 	acceptor
 }
 
@@ -189,7 +190,8 @@ func (lc *ListenConfig) listenUser(ctx context.Context, network string, ls *loca
 	return l, nil
 }
 
-// Accept waits for a message that makes a connection, a [*Conn].
+// Accept waits for a message that makes a connection, a [*Conn]. Errors:
+// os.ErrDeadlineExceeded, net.ErrClosed, what the bus failed with; see [Final].
 func (l *Listener) Accept() (net.Conn, error) {
 	c, err := l.AcceptConn()
 	if err != nil {
@@ -202,7 +204,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 func (l *Listener) AcceptConn() (*Conn, error) {
 	c, err := l.accept()
 	if err != nil {
-		return nil, &net.OpError{Op: opAccept, Net: l.network, Addr: l.addr, Err: err}
+		return nil, opError(opAccept, l.network, nil, l.addr, l.ends.error(opAccept, err))
 	}
 	return c, nil
 }
@@ -231,7 +233,7 @@ func (l *userListener) accept() (*Conn, error) {
 	for {
 		ep, err := l.mux.Accept()
 		if err != nil {
-			return nil, err
+			return nil, protocolError(err)
 		}
 		c := ep.User.(*Conn)
 		if !c.backend.(*userConn).closeEmpty() {

@@ -50,6 +50,7 @@ type PacketConn struct {
 	engine  *engine.Config // the same, for the engines
 	peers   *mux.Peers
 	release func()
+	ends    ends
 }
 
 var _ net.PacketConn = (*PacketConn)(nil)
@@ -177,7 +178,7 @@ func (e *ShortBufferError) Is(target error) bool { return target == io.ErrShortB
 //
 // Other errors: os.ErrDeadlineExceeded, net.ErrClosed, what the bus failed with; and
 // with the address of the peer whose messages it concerns ErrOverrun, and with
-// Config.ReportAborted a *ProtocolError. After these reading can go on.
+// Config.ReportAborted a *ProtocolError. [Final] tells after which reading can go on.
 func (c *PacketConn) ReadFrom(p []byte) (n int, addr net.Addr, err error) {
 	r, err := c.peers.Receive(p, false)
 	if r.From != nil {
@@ -327,5 +328,5 @@ func (c *PacketConn) error(op string, remote net.Addr, err error) error {
 	if err == nil {
 		return nil
 	}
-	return opError(op, c.network, c.locals.text, remote, err)
+	return opError(op, c.network, c.locals.text, remote, c.ends.error(op, err))
 }

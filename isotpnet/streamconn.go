@@ -35,6 +35,7 @@ type StreamConn struct {
 	network       string
 	local, remote Addr
 	session       *stream.Session // under pair.mu
+	ends          ends
 
 	readDeadline, writeDeadline deadline.Deadline
 
@@ -396,7 +397,7 @@ func (c *StreamConn) error(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return opError(op, c.network, c.local, c.remote, err)
+	return opError(op, c.network, c.local, c.remote, c.ends.error(op, err))
 }
 
 // past is a deadline that has come.

@@ -52,7 +52,7 @@ func (k *kernelConn) readFor(p *streamPair) {
 		case isLoss(err):
 		case errors.Is(err, syscall.ENETDOWN) && downs < maxDowns:
 			downs++
-			p.down(err)
+			p.down(&busError{err: err}) // the streams end with it
 		default:
 			p.fail(err)
 			return

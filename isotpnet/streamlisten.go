@@ -22,14 +22,16 @@ const streamBacklog = 128
 // that the dialer has ended again meanwhile is returned all the same: what it has sent
 // can be read, and then the end or the error.
 //
-// When the bus fails Accept returns an error that is Temporary, unless the bus was
-// closed, and the next Accept opens the bus again: [net/http.Server] goes on in
-// this way.
+// When the bus fails Accept returns an error that is Temporary, and the next Accept
+// opens the bus again: [net/http.Server] goes on in this way. But a ListenConfig.Bus
+// cannot be opened again: then the error is [Final].
 type StreamListener struct {
 	network  string
 	addr     Addr
 	join     func() (*streamPair, error)
 	keep     stream.KeepAlive
+	given    bool // ListenConfig.Bus, which nobody can open again
+	ends     ends
 	deadline deadline.Deadline
 
 	waiting deadline.Signal // a connection waits, or the pair has failed
@@ -38,6 +40,7 @@ type StreamListener struct {
 	pair    *streamPair // nil if it has to be opened anew
 	backend string
 	closed  bool
+	failed  error // of the bus that was given
 }
 
 var _ net.Listener = (*StreamListener)(nil)
@@ -89,6 +92,7 @@ func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr A
 	l := &StreamListener{
 		network: network,
 		addr:    addr,
+		given:   lc.Bus != nil,
 		join:    func() (*streamPair, error) { return join(context.Background()) },
 		keep:    newKeepAlive(lc.KeepAlive, lc.KeepAliveConfig),
 	}
@@ -157,7 +161,7 @@ func (l *StreamListener) Accept() (net.Conn, error) {
 func (l *StreamListener) AcceptStream() (*StreamConn, error) {
 	c, err := l.accept()
 	if err != nil {
-		return nil, &net.OpError{Op: opAccept, Net: l.network, Addr: l.addr, Err: err}
+		return nil, opError(opAccept, l.network, nil, l.addr, l.ends.error(opAccept, err))
 	}
 	return c, nil
 }
@@ -193,11 +197,13 @@ func (l *StreamListener) accept() (*StreamConn, error) {
 // open returns the pair, which it opens again after it has failed.
 func (l *StreamListener) open() (*streamPair, error) {
 	l.mu.Lock()
-	closed, p := l.closed, l.pair
+	closed, failed, p := l.closed, l.failed, l.pair
 	l.mu.Unlock()
 	switch {
 	case closed:
 		return nil, net.ErrClosed
+	case failed != nil:
+		return nil, failed
 	case p != nil:
 		return p, nil
 	}
@@ -220,6 +226,9 @@ func (l *StreamListener) lose(p *streamPair) error {
 	closed, mine := l.closed, l.pair == p
 	if mine && !closed {
 		l.pair = nil
+		if l.given {
+			l.failed = p.err
+		}
 	}
 	l.waiting.Set() // for the next Accept that waits
 	l.mu.Unlock()
@@ -228,6 +237,9 @@ func (l *StreamListener) lose(p *streamPair) error {
 	}
 	if mine {
 		l.stop(p)
+	}
+	if l.given {
+		return p.err
 	}
 	return passing(p.err)
 }

@@ -28,6 +28,7 @@ type streamPeers struct {
 	messages *Listener // makes a Conn of each peer's first message
 	deadline deadline.Deadline
 	accepted deadline.Signal // a stream waits for Accept, or the bus has failed
+	ends     ends
 
 	mu     sync.Mutex
 	pairs  map[*streamPair]struct{}
@@ -121,7 +122,7 @@ func (l *streamPeers) Accept() (net.Conn, error) {
 		c, err := l.next()
 		switch {
 		case err != nil:
-			return nil, &net.OpError{Op: opAccept, Net: l.network, Addr: l.addr, Err: err}
+			return nil, opError(opAccept, l.network, nil, l.addr, l.ends.error(opAccept, err))
 		case c != nil:
 			return c, nil
 		}

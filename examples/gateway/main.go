@@ -63,11 +63,10 @@ func toECU(ecu *isotpnet.Conn, client io.Reader) error {
 			return err
 		}
 		// That the ECU does not take a message is no reason to hang up.
-		var refused *isotpnet.ProtocolError
-		if _, err := ecu.Write(message[:n]); errors.As(err, &refused) {
-			log.Print(err)
-		} else if err != nil {
+		if _, err := ecu.Write(message[:n]); isotpnet.Final(err) {
 			return err
+		} else if err != nil {
+			log.Print(err)
 		}
 	}
 }
@@ -77,11 +76,11 @@ func toClient(client io.Writer, ecu *isotpnet.Conn) error {
 	for {
 		n, info, err := ecu.ReadMessage(message[2:])
 		switch {
-		case errors.Is(err, isotpnet.ErrOverrun):
-			log.Print(err)
-			continue
-		case err != nil:
+		case isotpnet.Final(err):
 			return err
+		case err != nil:
+			log.Print(err) // the next message may be good
+			continue
 		case info.Rest > 0 || n > 1<<16-1:
 			return errors.New("the ECU has sent a message of more than 65535 bytes")
 		}

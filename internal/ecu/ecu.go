@@ -159,17 +159,17 @@ func (e *ECU) Serve(ln *isotpnet.Listener) error {
 	}
 }
 
-// serve answers one tester until the connection is closed. What cannot be sent is
+// serve answers one tester until the connection is closed or the bus fails. What cannot be sent is
 // the tester's loss, as with a real ECU.
 func (e *ECU) serve(c *isotpnet.Conn) {
 	buf := make([]byte, 4095)
 	for {
 		n, info, err := c.ReadMessage(buf)
 		switch {
-		case errors.Is(err, isotpnet.ErrOverrun):
-			continue
-		case err != nil:
+		case isotpnet.Final(err):
 			return
+		case err != nil:
+			continue
 		}
 		if info.Rest > 0 || int64(n) < info.Size {
 			continue // longer than any request that it knows

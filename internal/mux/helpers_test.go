@@ -315,6 +315,12 @@ func wantResult(t testing.TB, result <-chan error, want error) {
 	}
 }
 
+// isFailed reports whether err says that the bus has failed, for good, with want.
+func isFailed(err, want error) bool {
+	failed, ok := err.(*FailedError)
+	return ok && errors.Is(failed, want)
+}
+
 // wantWaiting fails the test if there is a result by now.
 func wantWaiting(t testing.TB, results ...<-chan error) {
 	t.Helper()

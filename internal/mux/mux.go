@@ -208,6 +208,9 @@ func (m *Mux) fail(err error) {
 	}
 	err = m.busError(err)
 	m.err = err
+	if !m.hungUp() {
+		err = &FailedError{err}
+	}
 	for ep := m.endpoints; ep != nil; ep = ep.next {
 		ep.fail(err)
 	}
@@ -235,6 +238,18 @@ func (m *Mux) busError(err error) error {
 	}
 	return err
 }
+
+// hungUp reports whether what the bus has failed with is the other end's Close.
+func (m *Mux) hungUp() bool { return m.hangsUp && errors.Is(m.err, io.EOF) }
+
+// A FailedError is what the calls on endpoints, listeners and peers return once their
+// bus has failed: for good, where an error of a single frame is not.
+type FailedError struct{ Err error }
+
+func (e *FailedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *FailedError) Unwrap() error { return e.Err }
 
 // An endError is that of a bus that has ended with io.EOF. To errors.Is it is
 // io.ErrUnexpectedEOF instead, and all else that it was.
