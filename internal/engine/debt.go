@@ -94,9 +94,13 @@ func (e *Engine) owedTransmitted(now Time, number uint32) {
 	d := e.Debt(now)
 	switch {
 	case d == nil || d.by != e:
+		return
 	case number == d.number:
-		d.from, d.until = 0, now.Add(e.cfg.NBs)
-	case number == d.after && e.cfg.Bitrate == 0:
+		d.until = now.Add(e.cfg.NBs)
+	case number != d.after:
+		return
+	}
+	if e.cfg.Bitrate == 0 {
 		d.from = 0 // see answerable
 	}
 }

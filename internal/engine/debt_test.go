@@ -157,8 +157,8 @@ func TestOwedFlowControl(t *testing.T) {
 		}},
 		{"a CTS that comes before the frame can have left pays nothing", wire500, func(s *script) {
 			s.send(20).hands(first)
-			giveUp(s, Aborted).hears(cts).echo().send(20).due(1000 * ms)
-			whole(s)
+			giveUp(s, Aborted).hears(cts).echo().send(20).due(1000 * ms).sends(first)
+			s.at(1001*ms).hears(cts).sends(cf1, cf2).done(OK)
 		}},
 		{"CAN FD", fd(64), func(s *script) {
 			s.send(100)

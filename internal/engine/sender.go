@@ -373,11 +373,9 @@ func (e *Engine) dataTransmitted(now Time, number uint32) {
 func (e *Engine) answerable() Time {
 	tx := &e.tx
 	switch {
-	case tx.done == tx.last:
-		return 0
 	case e.cfg.Bitrate > 0:
 		return tx.leaves
-	case e.cfg.Echoes && after(tx.previous, tx.done):
+	case e.cfg.Echoes && tx.done != tx.last && after(tx.previous, tx.done):
 		return never // more than one frame is on its way
 	}
 	return 0

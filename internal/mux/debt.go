@@ -47,7 +47,7 @@ func (m *Mux) keepDebt(now engine.Time, ep *Endpoint) {
 		leaveDebt(m.name, key, m.Time(d.Until()))
 		return
 	}
-	m.dropDebts(func(_ pairKey, d pairDebt) bool { return d.Over(now) })
+	m.dropDebts(now, key)
 	if m.debts == nil {
 		m.debts = make(map[pairKey]pairDebt)
 	}
@@ -77,18 +77,16 @@ func (m *Mux) takeDebt(send, listen wire.Address, nbs time.Duration) *engine.Deb
 	if until := takeLeftDebt(m.name, key); !until.IsZero() {
 		return engine.NewDebt(engine.Time(until.Sub(m.epoch)), nbs)
 	}
-	d, ok := m.debts[key]
-	if !ok {
-		return nil
-	}
-	m.dropDebts(func(k pairKey, _ pairDebt) bool { return k == key })
-	return d.Debt
+	d := m.debts[key].Debt
+	m.dropDebts(m.now(), key)
+	return d
 }
 
-// dropDebts forgets debts, and stops to listen for them. Under mu.
-func (m *Mux) dropDebts(which func(pairKey, pairDebt) bool) {
+// dropDebts forgets that of one pair and those that are over, and stops to listen for
+// them. Under mu.
+func (m *Mux) dropDebts(now engine.Time, one pairKey) {
 	for key, d := range m.debts {
-		if which(key, d) {
+		if key == one || d.Over(now) {
 			m.routes.remove(d.route)
 			delete(m.debts, key)
 		}

@@ -269,3 +269,86 @@ func TestSendIsDoneAtTheLastEcho(t *testing.T) {
 		}
 	})
 }
+
+// Each message loses some of its echoes, but not the last.
+func TestLaterEchoIsProofOfTheFramesBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newEchoBus(10) // 7 frames on their way
+		m := own(t, bus)
+		ep, other := attach(t, m, pair(0x7E0, 0x7E8)), attach(t, m, pair(0x7E1, 0x7E9))
+		begun := time.Now()
+		result := startSend(ep, message(6+7*40))
+		bus.echo(t, bus.written()...)
+		bus.put(t, "7E8#300000")
+		for left := 40; left > 0; {
+			frames := bus.written()
+			if len(frames) == 0 {
+				t.Fatalf("%d Consecutive Frames are left and nothing is written", left)
+			}
+			left -= len(frames)
+			bus.echo(t, frames[len(frames)-1])
+		}
+		wantResult(t, result, nil)
+		result = startSend(other, []byte{1})
+		bus.echo(t, "7E1#0101")
+		wantResult(t, result, nil)
+		if d := time.Since(begun); d != 0 {
+			t.Errorf("that took %v", d)
+		}
+		if s := ep.Stats(); s.FramesSent != 41 {
+			t.Errorf("%d frames sent, want 41", s.FramesSent)
+		}
+	})
+}
+
+func TestEchoOfAnotherIdentifierProvesNothing(t *testing.T) {
+	for _, other := range []uint32{0x7E1, 0x000007E0 | 1<<28} {
+		synctest.Test(t, func(t *testing.T) {
+			bus := newEchoBus(0)
+			m := own(t, bus)
+			first := startSend(attach(t, m, pair(0x7E0, 0x7E8)), []byte{1})
+			second := startSend(attach(t, m, pair(other, 0x7E9)), []byte{1})
+			bus.echo(t, bus.written()[1])
+			wantResult(t, second, nil)
+			wantWaiting(t, first)
+			wantResult(t, first, timeoutA)
+		})
+	}
+}
+
+func TestFlowControlBeforeTheEchoes(t *testing.T) {
+	const block = "7E8#300800"
+	for _, c := range []struct {
+		name       string
+		properties canbus.Properties
+		ahead      bool // a second flow control lets a second block go at once
+	}{
+		{"echoes", canbus.Properties{Echo: true, QueueLen: 64}, false},
+		{"echoes that lag", canbus.Properties{Echo: true, QueueLen: 64, EchoesLag: true}, true},
+		{"the wire's bit rate", canbus.Properties{Bitrate: 500_000, WireRate: true}, false},
+		{"the wire's bit rate and echoes that lag", canbus.Properties{Bitrate: 500_000, WireRate: true, Echo: true, QueueLen: 64, EchoesLag: true}, false},
+		{"our own pace", canbus.Properties{Bitrate: 500_000}, true},
+		{"nothing", canbus.Properties{}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bus := describedBus{newFakeBus(), c.properties}
+				ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
+				result := startSend(ep, message(6+7*24))
+				time.Sleep(time.Millisecond)
+				if c.properties.Echo {
+					bus.echo(t, bus.written()...)
+				}
+				bus.written()
+				bus.put(t, block)
+				bus.put(t, block)
+				frames := bus.written()
+				if want := map[bool]int{false: 8, true: 16}[c.ahead]; len(frames) != want {
+					t.Errorf("%d Consecutive Frames went out, want %d", len(frames), want)
+				}
+				ep.Close()
+				<-result
+			})
+		})
+	}
+}

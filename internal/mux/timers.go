@@ -14,8 +14,9 @@ import (
 type timers struct {
 	heap  timerHeap
 	armed engine.Time // what the pacer is set for, 0 if it is not
-	// graced: the process stood still, and the tick that noticed it was put off.
-	graced bool
+	// lateAt is when a tick noticed that the process had stood still: what was due
+	// before comes at graceUntil. 0 after that.
+	lateAt, graceUntil engine.Time
 }
 
 type timerHeap []*Endpoint
@@ -42,6 +43,9 @@ func (h *timerHeap) Pop() any {
 
 // schedule has an endpoint called at that time or before. Under mu.
 func (m *Mux) schedule(ep *Endpoint, at engine.Time) {
+	if at < m.timers.lateAt {
+		at = m.timers.graceUntil
+	}
 	switch {
 	case ep.timerIndex < 0:
 		ep.timerAt = at
@@ -84,8 +88,8 @@ const (
 	// late is how late a tick can be on a busy machine. One that is later follows a
 	// stop of the whole process, by a signal or a quota.
 	late = 5 * time.Millisecond
-	// grace is how long the reader then has to bring what the bus received meanwhile:
-	// it came in time.
+	// grace is how long time-outs then wait for the reader to bring what the bus has
+	// received meanwhile: it came in time.
 	grace = 5 * time.Millisecond
 )
 
@@ -93,22 +97,28 @@ const (
 func (m *Mux) tick() {
 	now := m.now()
 	m.mu.Lock()
-	if t := &m.timers; !t.graced && t.armed != 0 && now > t.armed.Add(late) {
-		t.graced = true
-		t.armed = now.Add(grace)
-		m.pacer.Set(m.Time(t.armed))
-		m.mu.Unlock()
-		return
+	t := &m.timers
+	switch {
+	case t.lateAt != 0:
+		if now >= t.graceUntil {
+			t.lateAt = 0
+		}
+	case t.armed != 0 && now > t.armed.Add(late):
+		t.lateAt, t.graceUntil = now, now.Add(grace)
 	}
-	m.timers.armed, m.timers.graced = 0, false
-	for len(m.timers.heap) > 0 && m.timers.heap[0].timerAt <= now {
-		ep := heap.Pop(&m.timers.heap).(*Endpoint)
+	t.armed = 0
+	for len(t.heap) > 0 && t.heap[0].timerAt <= now {
+		ep := heap.Pop(&t.heap).(*Endpoint)
+		m.touch(ep)
+		if ep.timerAt < t.lateAt {
+			m.schedule(ep, ep.timerAt)
+			continue // for now it may only send
+		}
 		ep.engine.HandleTimeout(now)
 		m.writer.checkStalled(now, ep)
-		if ep.member != nil && ep.member.peers.reap(now, ep) {
-			continue
+		if ep.member != nil {
+			ep.member.peers.reap(now, ep)
 		}
-		m.touch(ep)
 	}
 	m.serve(now)
 	m.arm()
