@@ -23,25 +23,43 @@ func TestBadNetworks(t *testing.T) {
 	n := newNetwork(t, virtual.Options{})
 	tap := newTap(t, n)
 	for _, tc := range []struct{ network, want string }{
-		{"", `/7E0:7E8: unknown network `},
-		{"tcp", `tcp /7E0:7E8: unknown network tcp`},
-		{"isotp:", `isotp: /7E0:7E8: unknown network isotp:`},
-		{"isotp:kernal", `isotp:kernal /7E0:7E8: unknown network isotp:kernal`},
-		{"ISOTP", `ISOTP /7E0:7E8: unknown network ISOTP`},
-		{"isotp:user:x", `isotp:user:x /7E0:7E8: unknown network isotp:user:x`},
-		{"isotp:kernel", `isotp:kernel /7E0:7E8: the kernel backend cannot: it needs a network interface of Linux, and there is a Bus in the Dialer or ListenConfig`},
+		{"", `: unknown network `},
+		{"tcp", ` tcp: unknown network tcp`},
+		{"isotp:", ` isotp:: unknown network isotp:`},
+		{"isotp:kernal", ` isotp:kernal: unknown network isotp:kernal`},
+		{"ISOTP", ` ISOTP: unknown network ISOTP`},
+		{"isotp:user:x", ` isotp:user:x: unknown network isotp:user:x`},
+		{"isotp:kernel", ` isotp:kernel /7E0:7E8: the kernel backend cannot: it needs a network interface of Linux, and there is a Bus in the Dialer or ListenConfig`},
 	} {
 		t.Run(tc.network, func(t *testing.T) {
 			d := isotpnet.Dialer{Bus: tap}
 			_, err := d.Dial(tc.network, testerAddr)
-			wantRefused(t, err, "dial", tc.network, "dial "+tc.want)
+			wantRefused(t, err, "dial", tc.network, "dial"+tc.want)
 			lc := isotpnet.ListenConfig{Bus: tap}
 			_, err = lc.Listen(t.Context(), tc.network, testerAddr)
-			wantRefused(t, err, "listen", tc.network, "listen "+tc.want)
+			wantRefused(t, err, "listen", tc.network, "listen"+tc.want)
 		})
 	}
-	if _, err := isotpnet.Dial("tcp", "virtual:x/7E0:7E8"); !isUnknownNetwork(err) {
-		t.Errorf("%v is no net.UnknownNetworkError", err)
+}
+
+// The network says what its addresses look like, so it is looked at first.
+func TestUnknownNetworkComesBeforeTheAddress(t *testing.T) {
+	lc := new(isotpnet.ListenConfig)
+	for _, network := range []string{"tcp", "isotp:kernal", "isotp-stream:tcp"} {
+		for name, call := range map[string]func(network, address string) error{
+			"Dial":   func(network, address string) error { _, err := isotpnet.Dial(network, address); return err },
+			"Listen": func(network, address string) error { _, err := isotpnet.Listen(network, address); return err },
+			"ListenPacket": func(network, address string) error {
+				_, err := lc.ListenPacket(t.Context(), network, address)
+				return err
+			},
+		} {
+			for _, address := range []string{"localhost:80", "", "virtual:x/7E0:7E8"} {
+				if err := call(network, address); !isUnknownNetwork(err) {
+					t.Errorf("%s(%q, %q): %v is no net.UnknownNetworkError", name, network, address, err)
+				}
+			}
+		}
 	}
 }
 
@@ -491,6 +509,34 @@ func TestDialerTimeout(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A driver that takes its time is asked once, however often it is dialled meanwhile.
+func TestDialsOfASlowBusShareItsOpening(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opening := make(chan struct{})
+		bus := newPlainBus(t)
+		slowBuses <- func() (canbus.Bus, error) { // there is no second one
+			<-opening
+			return bus, nil
+		}
+		d := isotpnet.Dialer{Timeout: 20 * time.Millisecond}
+		for range 3 {
+			_, err := d.Dial("isotp:user", "slow:x/7E0:7E8")
+			wantErr(t, err, "dial", nil, context.DeadlineExceeded)
+		}
+		beside(t, func() {
+			c, err := isotpnet.Dial("isotp:user", "slow:x/7E0:7E8")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			c.Close()
+		})
+		synctest.Wait()
+		close(opening)
+		<-bus.closed
+	})
 }
 
 func TestNegativeDialerTimeoutHasPassed(t *testing.T) {

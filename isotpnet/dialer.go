@@ -41,7 +41,9 @@ type Dialer struct {
 
 	// Timeout is how long opening the bus may take. 0: as long as it takes.
 	// Negative: it has passed already, as in net.Dialer. On "isotp-stream" the
-	// peer's answer is in it, and 0 stands for 3 s.
+	// peer's answer is in it, and 0 stands for 3 s. A driver cannot be called back:
+	// after a time-out one goroutine waits for it, whom the next Dial of that bus
+	// joins, and a bus that nobody waits for any more is closed as soon as it is open.
 	Timeout time.Duration
 
 	// KeepAlive and KeepAliveConfig say when a peer that is silent is asked for a
@@ -66,7 +68,7 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 // on "isotp-stream" of the connection, not the connection's life. Its signature is
 // that of http.Transport.DialContext.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	addr, err := ParseAddr(address)
+	addr, err := parse(network, address, ParseAddr)
 	if err != nil {
 		return nil, opError(opDial, network, nil, nil, err)
 	}
@@ -253,6 +255,19 @@ func checkBus(addr Addr, bus canbus.Bus) error {
 	return nil
 }
 
+// parse parses an address, or a list, of a network that is known: what others mean by
+// theirs is not for us to say.
+func parse[T any](network, address string, parse func(string) (T, error)) (addr T, err error) {
+	check := checkNetwork
+	if isStream(network) {
+		check = checkStreamNetwork
+	}
+	if err := check(network); err != nil {
+		return addr, err
+	}
+	return parse(address)
+}
+
 // checkNetwork knows the networks that can be dialled.
 func checkNetwork(network string) error {
 	switch network {
@@ -276,31 +291,12 @@ func openBus(ctx context.Context, name string, given canbus.Bus) (m *mux.Mux, re
 		}
 		return m, m.Begin, nil
 	}
-	if ctx.Done() == nil {
-		return mux.Open(name)
-	}
 	// A driver may take its time, for a serial line or a far host.
-	type result struct {
-		m       *mux.Mux
-		release func()
-		err     error
+	m, release, err = mux.Open(ctx, name)
+	if err != nil && err == ctx.Err() {
+		err = contextError(err)
 	}
-	opened := make(chan result, 1)
-	go func() {
-		m, release, err := mux.Open(name)
-		opened <- result{m, release, err}
-	}()
-	select {
-	case r := <-opened:
-		return r.m, r.release, r.err
-	case <-ctx.Done():
-		go func() {
-			if r := <-opened; r.err == nil {
-				r.release()
-			}
-		}()
-		return nil, nil, contextError(ctx.Err())
-	}
+	return m, release, err
 }
 
 // contextError makes a context's time-out a net.Error inside a *net.OpError, as

@@ -106,7 +106,7 @@ type acceptor interface {
 
 // Listen listens on an address. The context bounds the opening of the bus.
 func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
-	addrs, err := ParseAddrs(address)
+	addrs, err := parse(network, address, ParseAddrs)
 	if err != nil {
 		return nil, opError(opListen, network, nil, nil, err)
 	}

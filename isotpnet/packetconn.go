@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"time"
 
 	"example.com/isotp/internal/engine"
@@ -79,7 +78,11 @@ const defaultMaxPeers = 256
 // ListenPacket opens addresses: see the function of that name. The context bounds
 // the opening of the bus. The net.PacketConn is a [*PacketConn].
 func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
-	addrs, err := ParseAddrs(address)
+	var addrs []Addr
+	err := error(net.UnknownNetworkError(network)) // as package net has it for "tcp"
+	if !isStream(network) {
+		addrs, err = parse(network, address, ParseAddrs)
+	}
 	if err != nil {
 		return nil, opError(opListen, network, nil, nil, err)
 	}
@@ -93,9 +96,6 @@ func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address strin
 var errPacketsNotKernels = errors.New("a socket of the kernel has one peer, and a PacketConn any number")
 
 func (lc *ListenConfig) listenPacket(ctx context.Context, network string, addrs []Addr) (*PacketConn, error) {
-	if strings.HasPrefix(network, "isotp-stream") {
-		return nil, net.UnknownNetworkError(network) // as package net has it for "tcp"
-	}
 	ls, err := lc.check(network, addrs, true)
 	if err != nil {
 		return nil, err

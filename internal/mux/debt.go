@@ -184,7 +184,7 @@ func Owed(bus string, send, listen wire.Address) time.Time {
 	registry.Lock()
 	b := registry.named[bus]
 	registry.Unlock()
-	if b == nil || !b.opened.Load() {
+	if b == nil || !b.isOpen() {
 		return until
 	}
 	b.mux.mu.Lock()

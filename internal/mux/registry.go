@@ -1,10 +1,10 @@
 package mux
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"sync"
-	"sync/atomic"
 
 	"example.com/isotp/canbus"
 )
@@ -20,69 +20,115 @@ var registry = struct {
 	given: make(map[canbus.Bus]*Mux),
 }
 
-// named is a bus that was opened here, and is closed with its last user.
+// named is a bus that was opened here, and is closed with its last user. It may take
+// long to open. Then all who name it wait for the same attempt, those too who come after
+// others have given up, and no more than one goroutine is at it.
 type named struct {
-	once   sync.Once // opens it, without the registry's lock: that may take long
-	opened atomic.Bool
-	mux    *Mux // once it is opened
+	users  int           // under the registry's lock
+	opened chan struct{} // closed when the rest is set
+	mux    *Mux          // nil if it cannot be opened
 	err    error
-	users  int
 }
 
 // Open returns the Mux of the bus of that name, and a function that must be
-// called when it is no longer needed.
-func Open(name string) (m *Mux, release func(), err error) {
+// called when it is no longer needed. The context bounds the wait: a bus that is open
+// too late is closed, unless somebody else waits for it.
+func Open(ctx context.Context, name string) (m *Mux, release func(), err error) {
 	registry.Lock()
 	b := registry.named[name]
-	if b == nil {
-		b = new(named)
+	first := b == nil
+	if first {
+		b = &named{opened: make(chan struct{})}
 		registry.named[name] = b
 	}
 	b.users++
 	registry.Unlock()
 
-	b.once.Do(func() {
-		bus, err := canbus.Open(name)
-		if err != nil {
-			b.err = err
-			return
-		}
+	switch {
+	case first && ctx.Done() == nil:
+		b.open(name)
+	case first:
+		go b.open(name)
+	}
+	release = sync.OnceFunc(func() { b.release(name) })
+	select {
+	case <-b.opened:
+		err = b.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return b.mux, release, nil
+}
+
+// open opens the bus, without the registry's lock.
+func (b *named) open(name string) {
+	bus, err := canbus.Open(name)
+	if err == nil {
 		// Once its reader has ended, a bus is of no use to newcomers.
 		b.mux = newMux(bus, false, func() { b.remove(name) })
 		if !b.mux.props.InProcess {
 			b.mux.name = name
 		}
-		b.opened.Store(true)
-	})
-	release = sync.OnceFunc(func() { b.release(name) })
-	if b.err != nil {
-		release()
-		return nil, nil, b.err
 	}
-	return b.mux, release, nil
+	b.err = err
+	registry.Lock()
+	close(b.opened)
+	unused := b.users == 0
+	if unused || err != nil {
+		b.forget(name) // the next one tries again
+	}
+	registry.Unlock()
+	if unused {
+		b.close()
+	}
+}
+
+// isOpen reports whether the rest is set, with a Mux.
+func (b *named) isOpen() bool {
+	select {
+	case <-b.opened:
+		return b.mux != nil
+	default:
+		return false
+	}
 }
 
 func (b *named) release(name string) {
 	registry.Lock()
 	b.users--
-	last := b.users == 0
-	if last && registry.named[name] == b {
-		delete(registry.named, name)
+	last := b.users == 0 && b.isOpen() // else open sees to the rest
+	if last {
+		b.forget(name)
 	}
 	registry.Unlock()
-	if last && b.mux != nil {
+	if last {
+		b.close()
+	}
+}
+
+func (b *named) close() {
+	if b.mux != nil {
 		b.mux.end()
 		b.mux.bus.Close()
 		b.mux.Begin()
 	}
 }
 
-func (b *named) remove(name string) {
-	registry.Lock()
-	defer registry.Unlock()
+// forget has the name opened anew. Under the registry's lock.
+func (b *named) forget(name string) {
 	if registry.named[name] == b {
 		delete(registry.named, name)
 	}
+}
+
+func (b *named) remove(name string) {
+	registry.Lock()
+	defer registry.Unlock()
+	b.forget(name)
 }
 
 // On returns the Mux of a bus that the caller has opened and will close. Who does not

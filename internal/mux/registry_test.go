@@ -1,12 +1,14 @@
 package mux
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,7 +59,7 @@ func newBuses(t *testing.T) *[]*fakeBus {
 
 func open(t *testing.T, name string) (*Mux, func()) {
 	t.Helper()
-	m, release, err := Open(name)
+	m, release, err := Open(context.Background(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,11 +116,11 @@ func TestFailedOpenIsTriedAgain(t *testing.T) {
 		driver.Unlock()
 		setDriver(func(string) (canbus.Bus, error) { return nil, errBroken })
 		for range 2 {
-			if m, release, err := Open("muxtest:x"); err != errBroken || m != nil || release != nil {
+			if m, release, err := Open(context.Background(), "muxtest:x"); err != errBroken || m != nil || release != nil {
 				t.Errorf("Open: %v", err)
 			}
 		}
-		if _, _, err := Open("no such scheme:x"); !errors.As(err, new(*canbus.UnknownBusError)) {
+		if _, _, err := Open(context.Background(), "no such scheme:x"); !errors.As(err, new(*canbus.UnknownBusError)) {
 			t.Errorf("Open: %v", err)
 		}
 		setDriver(good)
@@ -197,7 +199,7 @@ func TestSlowOpenDoesNotHoldUpOthers(t *testing.T) {
 			return good(address)
 		})
 		slow := start(func() error {
-			_, release, err := Open("muxtest:slow")
+			_, release, err := Open(context.Background(), "muxtest:slow")
 			if err == nil {
 				release()
 			}
@@ -208,6 +210,75 @@ func TestSlowOpenDoesNotHoldUpOthers(t *testing.T) {
 		wantWaiting(t, slow)
 		close(gate)
 		wantResult(t, slow, nil)
+	})
+}
+
+// Whoever gives up leaves the attempt to those who come later.
+func TestSlowOpenIsOneAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		buses := newBuses(t)
+		driver.Lock()
+		good := driver.open
+		driver.Unlock()
+		gate := make(chan struct{})
+		var attempts atomic.Int32
+		setDriver(func(address string) (canbus.Bus, error) {
+			attempts.Add(1)
+			<-gate
+			return good(address)
+		})
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, _, err := Open(ctx, "muxtest:x"); err != context.DeadlineExceeded {
+				t.Errorf("Open: %v", err)
+			}
+		}
+		if n := attempts.Load(); n != 1 {
+			t.Errorf("the driver was called %d times at once", n)
+		}
+		late := start(func() error {
+			_, release, err := Open(t.Context(), "muxtest:x")
+			if err == nil {
+				release()
+			}
+			return err
+		})
+		wantWaiting(t, late)
+		close(gate)
+		wantResult(t, late, nil)
+		if len(*buses) != 1 || !(*buses)[0].isClosed() {
+			t.Errorf("%d buses, or one that is still open", len(*buses))
+		}
+	})
+}
+
+func TestBusThatIsOpenTooLateIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		buses := newBuses(t)
+		driver.Lock()
+		good := driver.open
+		driver.Unlock()
+		gate := make(chan struct{})
+		setDriver(func(address string) (canbus.Bus, error) {
+			<-gate
+			return good(address)
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, _, err := Open(ctx, "muxtest:x"); err != context.DeadlineExceeded {
+			t.Errorf("Open: %v", err)
+		}
+		close(gate)
+		synctest.Wait()
+		if len(*buses) != 1 || !(*buses)[0].isClosed() {
+			t.Errorf("%d buses, or one that is still open", len(*buses))
+		}
+		_, release := open(t, "muxtest:x")
+		release()
+		if len(*buses) != 2 {
+			t.Errorf("%d buses, want another", len(*buses))
+		}
 	})
 }
 
