@@ -35,7 +35,9 @@ type Config struct {
 	// 0: 1 s. ISO: N_As and N_Ar.
 	TransmitTimeout time.Duration
 
-	// FlowControlTimeout is how long to wait for the peer's flow control.
+	// FlowControlTimeout is how long to wait for the peer's flow control; with
+	// ListenOnly for the flow control that answers what is overheard: without one
+	// the message is given up, as its sender does it.
 	// 0: 1 s. ISO: N_Bs; can-isotp: rx_flowcontrol_timeout.
 	FlowControlTimeout time.Duration
 

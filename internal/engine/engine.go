@@ -71,7 +71,9 @@ type Engine struct {
 	// events when one has, and when one is given up.
 	Watched bool
 
-	overhears bool // the other direction's flow control reaches us
+	// Overhears, with ListenOnly: the other direction's flow control reaches us, or
+	// has reached us once. Set it where HandleOverheard may be called.
+	Overhears bool
 
 	debt *Debt // what the peer owes, perhaps over by now; nil: nothing
 

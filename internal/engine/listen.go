@@ -15,27 +15,34 @@ func (e *Engine) HandleOverheard(now Time, f *canbus.Frame) {
 	if fault != wire.OK || p.Kind != wire.FlowControl || rx.state == receiveIdle {
 		return
 	}
-	e.overhears = true
+	e.Overhears = true
 	switch p.Status {
 	case wire.ContinueToSend:
+		rx.state = receiveData
 		rx.left = int(p.BlockSize)
 		if rx.left == 0 {
 			rx.left = -1
 		}
 		rx.deadline = now.Add(e.cfg.NCr)
 	case wire.Wait:
-		rx.deadline = never
+		rx.state = receiveGrant
+		rx.deadline = now.Add(e.cfg.NBs)
 	case wire.Overflow:
 		e.abortReceive(now, BufferOverflow)
 	}
 }
 
-// beginOverheardBlock follows a First Frame and the last frame of a block.
+// beginOverheardBlock follows a First Frame and the last frame of a block: the
+// real receiver's flow control is to come. Without one within N_Bs the sender gives
+// up, and so do we. Where it cannot be overheard the next frame is waited for.
 func (e *Engine) beginOverheardBlock(now Time) {
-	e.rx.state = receiveData
-	e.rx.left = -1
-	e.rx.deadline = never
-	if !e.overhears {
-		e.rx.deadline = now.Add(e.cfg.NCr)
+	rx := &e.rx
+	rx.left = -1
+	if e.Overhears {
+		rx.state = receiveGrant
+		rx.deadline = now.Add(e.cfg.NBs)
+		return
 	}
+	rx.state = receiveData
+	rx.deadline = now.Add(max(e.cfg.NBs, e.cfg.NCr))
 }

@@ -25,20 +25,42 @@ func TestListenOnly(t *testing.T) {
 		{"without overheard flow control N_Cr runs on", listen, func(s *script) {
 			s.hears(f[0]).at(900*ms).hears(f[1]).due(1900*ms).idle().counts(TimeoutCr, 1)
 		}},
-		{"overheard flow control says when to expect a frame: N_Cr pauses at block ends", listen, func(s *script) {
-			s.hears(f[0]).at(10*ms).overhears("30 02 00").at(20*ms).hears(f[1], f[2]).idle()
-			s.at(5000*ms).overhears("30 00 00").at(5900*ms).hears(f[3]).due(6900*ms).idle().counts(TimeoutCr, 1)
+		{"overheard flow control says when to expect a frame: within N_Bs at block ends", listen, func(s *script) {
+			s.hears(f[0]).at(10*ms).overhears("30 02 00").at(20*ms).hears(f[1], f[2])
+			s.at(1000*ms).overhears("30 00 00").at(1900*ms).hears(f[3]).due(2900*ms).idle().counts(TimeoutCr, 1)
 		}},
-		{"N_Cr pauses at WAITs", listen, func(s *script) {
-			s.hears(f[0]).at(10 * ms).overhears("31 00 00").idle().at(4000 * ms).overhears("31 00 00").idle()
-			s.at(4500*ms).overhears("30 00 00").due(5500*ms).counts(TimeoutCr, 1)
+		{"without a flow control after a block it is given up at N_Bs", listen, func(s *script) {
+			s.hears(f[0]).at(10*ms).overhears("30 02 00").at(20*ms).hears(f[1], f[2])
+			s.due(1020*ms).idle().counts(TimeoutBs, 1).counts(TimeoutCr, 0).readsNothing()
 		}},
-		{"once flow control was overheard, it is waited for after every First Frame", listen, func(s *script) {
+		{"a WAIT begins N_Bs again", listen, func(s *script) {
+			s.hears(f[0]).at(10 * ms).overhears("31 00 00").at(1000 * ms).overhears("31 00 00")
+			s.at(1500*ms).overhears("30 00 00").due(2500*ms).idle().counts(TimeoutCr, 1)
+		}},
+		{"after a WAIT and nothing more it is given up at N_Bs", func(c *Config) { listen(c); c.NBs = 300 * ms }, func(s *script) {
+			s.hears(f[0]).at(10*ms).overhears("31 00 00").at(200*ms).overhears("31 00 00").due(500*ms).idle().counts(TimeoutBs, 1)
+		}},
+		{"once flow control was overheard, it is waited for after every First Frame", func(c *Config) { listen(c); c.NBs = 3000 * ms }, func(s *script) {
 			s.hears(f[0]).overhears("30 00 00").hears(f[1:]...).readsMessage(34)
-			s.hears(f[0]).idle().at(3000*ms).overhears("30 00 00").due(4000*ms).counts(TimeoutCr, 1)
+			s.hears(f[0]).at(2900*ms).overhears("30 00 00").due(3900*ms).counts(TimeoutCr, 1)
+		}},
+		{"a First Frame that nobody answers is given up at N_Bs", func(c *Config) { listen(c); c.NBs = 300 * ms }, func(s *script) {
+			s.hears(f[0]).overhears("30 00 00").hears(f[1:]...).readsMessage(34)
+			s.at(100*ms).hears(f[0]).due(400*ms).idle().counts(TimeoutBs, 1)
+		}},
+		{"where flow control can be overheard the first First Frame is no exception", func(c *Config) { listen(c); c.NBs = 300 * ms }, func(s *script) {
+			s.e.Overhears = true
+			s.hears(f[0]).due(300*ms).idle().counts(TimeoutBs, 1)
+		}},
+		{"where it cannot, a First Frame waits for N_Bs if that is longer than N_Cr", func(c *Config) { listen(c); c.NBs = 3000 * ms }, func(s *script) {
+			s.hears(f[0]).at(2900*ms).hears(f[1]).due(3900*ms).idle().counts(TimeoutCr, 1)
+		}},
+		{"a flow control is not needed where a frame comes all the same", listen, func(s *script) {
+			s.e.Overhears = true
+			s.hears(f[0]).at(900*ms).hears(f[1]).at(1800*ms).hears(f[2]).due(2800*ms).counts(TimeoutCr, 1)
 		}},
 		{"a Consecutive Frame whose CTS was missed is taken", listen, func(s *script) {
-			s.hears(f[0]).overhears("30 01 00").hears(f[1]).idle().hears(f[2]).due(1000 * ms)
+			s.hears(f[0]).overhears("30 01 00").hears(f[1]).hears(f[2]).due(1000 * ms)
 		}},
 		{"an overheard OVFLW ends the reception", listen, func(s *script) {
 			s.hears(f[0]).overhears("32 00 00").idle().counts(BufferOverflow, 1).hears(f[1]).counts(UnexpectedConsecutive, 1)

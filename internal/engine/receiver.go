@@ -18,6 +18,9 @@ import (
 // reception and begins its own; a flow control that does not get on the wire
 // within N_Ar aborts it too. A Consecutive Frame that comes in hold or grant is
 // as good as one in data: the sender has a CTS that crossed with an abort.
+//
+// Who only listens is in grant while the real receiver's flow control is to come,
+// for N_Bs at most (see HandleOverheard).
 type receiveState uint8
 
 const (
@@ -56,7 +59,7 @@ type receiver struct {
 	fc       wire.FlowStatus // to be sent
 	fcNumber uint32          // of the last one handed over
 	fcBy     Time            // when it must be on the wire: N_Ar
-	deadline Time            // N_Cr in data, N_Br in hold
+	deadline Time            // N_Cr in data, N_Br in hold, the sender's N_Bs where we only listen
 }
 
 func (rx *receiver) init() {
@@ -378,7 +381,9 @@ func (e *Engine) receiveTimeout(now Time) {
 		return
 	}
 	switch {
-	case rx.state != receiveHold:
+	case rx.state == receiveGrant: // we only listen
+		e.abortReceive(now, TimeoutBs)
+	case rx.state == receiveData:
 		e.abortReceive(now, TimeoutCr)
 	case rx.waits < e.cfg.MaxSendWaits:
 		rx.waits++

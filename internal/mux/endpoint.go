@@ -155,6 +155,7 @@ func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
 		m.config = &config
 	}
 	ep.engine.Init(m.config, send, listen)
+	ep.engine.Overhears = s.Send != nil && !s.AnyPeer // see routes
 	if s.Send != nil && s.Listen != nil {
 		ep.engine.SetDebt(m.takeDebt(send, listen, s.Config.NBs))
 	}
