@@ -1,6 +1,8 @@
 package isotpnet_test
 
 import (
+	"errors"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,4 +46,23 @@ func TestListenOnlyGivesUpWhatNobodyContinues(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestListenOnlyPacketConnHearsAGroupOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		pc := listenPacketOn(t, newTap(t, n), "/7E8:7E0,7E9:7E1,7DF", isotpnet.Config{ListenOnly: true})
+		tester := newNode(t, n)
+		tester.send("7DF#023E80", "7E1#0111")
+		wantReadFrom(t, pc, "\x3E\x80", "/7E8:7E0")
+		wantReadFrom(t, pc, "\x11", "/7E9:7E1")
+		pc.SetReadDeadline(time.Now().Add(ms))
+		if _, _, err := pc.ReadFrom(make([]byte, 8)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("one more message: %v", err)
+		}
+		answering := listenPacketOn(t, newTap(t, n), "/7EA:7E2,7EB:7E3,7DF", isotpnet.Config{})
+		tester.send("7DF#023E80")
+		wantReadFrom(t, answering, "\x3E\x80", "/7EA:7E2")
+		wantReadFrom(t, answering, "\x3E\x80", "/7EB:7E3")
+	})
 }

@@ -128,6 +128,19 @@ func (l *locals) join(g Addr) error {
 	return nil
 }
 
+// hearGroupsOnce leaves each group to the first host that hears it. Who answers does so
+// from each of its addresses; who only listens wants to be told of a message once.
+func (l *locals) hearGroupsOnce() {
+	var heard []wire.Address
+	for i := range l.hosts {
+		h := &l.hosts[i]
+		h.groups = slices.DeleteFunc(h.groups, func(a wire.Address) bool {
+			return slices.ContainsFunc(heard, func(other wire.Address) bool { return overlap(a, other) })
+		})
+		heard = append(heard, h.groups...)
+	}
+}
+
 // A groupError is why a group cannot be heard.
 type groupError string
 

@@ -104,6 +104,9 @@ func (lc *ListenConfig) listenPacket(ctx context.Context, network string, addrs 
 		return nil, &ConfigError{Field: "SplitWrites", Value: true, Want: "it is for connections; WriteTo of a PacketConn is one message"}
 	}
 	config := lc.Config
+	if config.ListenOnly {
+		ls.hearGroupsOnce()
+	}
 	if ls.obd.IsValid() {
 		if err := config.forOBD(); err != nil {
 			return nil, err
