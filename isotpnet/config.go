@@ -127,10 +127,14 @@ type Config struct {
 	ListenOnly bool
 
 	// DeadlineAtFirstFrame makes a read deadline one for a message to begin, as a
-	// tester's P2 is: a Read of a message whose First Frame has come before it goes
-	// on until the message is complete, or given up (after
-	// ConsecutiveFrameTimeout at most). Then the deadline holds again. Close ends
-	// it, a new deadline does not. See also Conn.AwaitMessage.
+	// tester's P2 is. A message whose First Frame comes no later than the deadline
+	// extends it, whenever that was set: reads go on until the message is complete
+	// and read, or given up (after ConsecutiveFrameTimeout at most); then they time
+	// out. One that begins later extends nothing, and stays for reads with a later
+	// deadline, as does one that is complete before the deadline and not read by then.
+	// [PacketConn.ReadFrom] gives out all that have begun by the deadline, and those
+	// that come while one of them is still coming. A deadline that is past when it
+	// is set ends reads at once, in mid-message too. See also Conn.AwaitMessage.
 	DeadlineAtFirstFrame bool
 
 	// ReportAborted makes a Read that is waiting return a *ProtocolError when

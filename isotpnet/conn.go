@@ -160,8 +160,9 @@ func (r *messageReader) Read(p []byte) (int, error) {
 // or Single Frame has come, and tells of it without reading anything; a message that
 // is there already is told of at once. MessageInfo.Rest is how much of it has come.
 // A tester ends its P2 time-out in this way and sets another deadline for the rest
-// (or see Config.DeadlineAtFirstFrame). The kernel's backend tells of a message when
-// it is complete. Errors are those of Read.
+// (or see Config.DeadlineAtFirstFrame). Behind a deadline that is past it times out,
+// as Read does, whatever is there. The kernel's backend tells of a message when it is
+// complete. Errors are those of Read.
 func (c *Conn) AwaitMessage() (MessageInfo, error) {
 	info, err := c.backend.await()
 	return info, c.error(opRead, err)

@@ -18,6 +18,7 @@ import (
 type Deadline struct {
 	isSet atomic.Bool // to tell without mu that there is none
 	mu    sync.Mutex
+	past  bool          // it had come when it was set
 	at    time.Time     // zero: no deadline
 	timer *time.Timer   // calls expire; armed if passed is open and at is set
 	c     chan struct{} // passed if at has come; nil until somebody waits
@@ -50,6 +51,7 @@ func (d *Deadline) Set(t time.Time) {
 	left := t.Sub(now)
 	// What was right by the clocks now stays so if someone sets the wall clock.
 	d.at = now.Add(left)
+	d.past = left <= 0
 	switch {
 	case left <= 0:
 		d.pass()
@@ -85,6 +87,15 @@ func (d *Deadline) Exceeded() bool {
 	defer d.mu.Unlock()
 	d.check()
 	return d.c == passed
+}
+
+// Came returns when the deadline came. ok is false if it has not, and if it was past
+// when it was set: that is how calls are told to end at once.
+func (d *Deadline) Came() (at time.Time, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.check()
+	return d.at, d.c == passed && !d.past
 }
 
 // expire is called by the timer, perhaps by one that was for an earlier

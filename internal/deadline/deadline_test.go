@@ -353,3 +353,27 @@ func BenchmarkExceeded(b *testing.B) {
 		d.Exceeded()
 	}
 }
+
+func TestCameTellsAPastDeadlineFromOneThatCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d Deadline
+		want := func(want time.Time, wantOK bool) {
+			t.Helper()
+			if at, ok := d.Came(); ok != wantOK || ok && !at.Equal(want) {
+				t.Errorf("Came() = %v, %v; want %v, %v", at, ok, want, wantOK)
+			}
+		}
+		want(time.Time{}, false)
+		at := time.Now().Add(time.Second)
+		d.Set(at)
+		want(time.Time{}, false)
+		time.Sleep(time.Minute)
+		want(at, true)
+		d.Set(time.Now())
+		want(time.Time{}, false)
+		d.Set(time.Now().Add(time.Second))
+		want(time.Time{}, false)
+		d.Set(time.Time{})
+		want(time.Time{}, false)
+	})
+}

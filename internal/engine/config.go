@@ -58,8 +58,8 @@ type Config struct {
 
 	// ListenOnly: nothing is ever sent.
 	ListenOnly bool
-	// DeadlineAtFirstFrame: a read whose deadline comes while a message does goes
-	// on until that has ended.
+	// DeadlineAtFirstFrame: a read whose deadline comes while a message does that
+	// began before goes on until that has ended.
 	DeadlineAtFirstFrame bool
 	// ReportAborted: a waiting read learns that the message being received
 	// was given up.

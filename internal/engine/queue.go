@@ -22,7 +22,7 @@ type message struct {
 type Info struct {
 	Size        uint32
 	Functional  bool
-	First, Last Time // when its first and its last frame came
+	First, Last Time // when its first and its last frame came; Last is 0 until then
 	// Rest is how many bytes of the message are there to be read after this
 	// call; of a streamed message more may follow.
 	Rest int
@@ -131,14 +131,15 @@ func (q *queue) remove(m *message) {
 }
 
 // pushLoss puts a report at the end, where what is lost would have been. Reports
-// in a row are one.
-func (q *queue) pushLoss(why Code) {
+// in a row are one. What is lost began at that time.
+func (q *queue) pushLoss(first Time, why Code) {
 	if q.head < len(q.items) {
 		if last := q.items[len(q.items)-1]; last.info.Size == 0 && last.fail == why {
 			return
 		}
 	}
 	m := newMessage(0)
+	m.info.First = first
 	m.fail = why
 	q.push(m)
 }

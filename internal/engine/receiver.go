@@ -87,7 +87,7 @@ func (e *Engine) handleSingle(now Time, p *wire.PDU, functional bool) {
 // lost reports a message that there is no room for and no way to refuse.
 func (e *Engine) lost(now Time, size uint32, functional bool) {
 	e.stats.Errors[ReceiverFull]++
-	e.queue.pushLoss(ReceiverFull)
+	e.queue.pushLoss(now, ReceiverFull)
 	e.events |= Readable
 	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: ReceiverFull, Size: size, Functional: functional})
 }
@@ -154,7 +154,7 @@ func (e *Engine) consecutiveData() int { return int(e.rx.frameSize) - 1 - e.list
 func (e *Engine) refuse(now Time, why Code, size uint32) {
 	e.stats.Errors[why]++
 	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: why, Size: size})
-	e.reportAborted(why)
+	e.reportAborted(now, why)
 	e.queueFlowControl(wire.Overflow)
 }
 
@@ -238,10 +238,10 @@ func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frameSize uint8) {
 		rx.state == receiveHold && e.queue.level > e.cfg.HardLimit:
 		// Only a sender that does not wait for flow control gets here, or one
 		// that we only listen to.
-		begun := rx.msg.begun
+		begun, first := rx.msg.begun, rx.msg.info.First
 		e.abortReceive(now, ReceiverFull)
 		if !begun {
-			e.queue.pushLoss(ReceiverFull)
+			e.queue.pushLoss(first, ReceiverFull)
 			e.events |= Readable
 		}
 		return
@@ -329,16 +329,17 @@ func (e *Engine) abortReceive(now Time, why Code) {
 	if m.queued {
 		e.queue.remove(m)
 	}
+	first := m.info.First
 	m.free()
-	e.reportAborted(why)
+	e.reportAborted(first, why)
 }
 
 // reportAborted tells who is waiting for a message and wants to know that it will
-// not come.
-func (e *Engine) reportAborted(why Code) {
+// not come. It began at that time.
+func (e *Engine) reportAborted(first Time, why Code) {
 	if e.cfg.ReportAborted && e.ReadWaiting {
 		e.ReadWaiting = false // it has its answer
-		e.queue.pushLoss(why)
+		e.queue.pushLoss(first, why)
 		e.events |= Readable
 	}
 }

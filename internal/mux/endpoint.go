@@ -89,7 +89,7 @@ type Endpoint struct {
 func (ep *Endpoint) enter(t *deadline.Turn, d *deadline.Deadline) error {
 	m := ep.m
 	m.mu.Lock()
-	if !ep.closed && d.Exceeded() && !(d == &ep.readDeadline && ep.engine.ExtendsDeadline()) {
+	if !ep.closed && d.Exceeded() && !(d == &ep.readDeadline && m.extends(d, ep.engine.ExtendsDeadline)) {
 		m.mu.Unlock()
 		return os.ErrDeadlineExceeded
 	}
@@ -107,6 +107,14 @@ func (ep *Endpoint) enter(t *deadline.Turn, d *deadline.Deadline) error {
 	}
 	t.Taken = true
 	return nil
+}
+
+// extends asks an engine whether reads go on after a deadline that has come. They do
+// not if it had come when it was set: that is how a call is told to end at once. Under
+// mu.
+func (m *Mux) extends(d *deadline.Deadline, ask func(at engine.Time) bool) bool {
+	at, ok := d.Came()
+	return ok && ask(engine.Time(at.Sub(m.epoch)))
 }
 
 // exceeded is what a call returns whose deadline has come. At Close they all come.
@@ -238,7 +246,7 @@ func (s *Spec) routes() []route {
 	return rs
 }
 
-// SetReadDeadline sets the deadline of Receive and Open; net.ErrClosed.
+// SetReadDeadline sets the deadline of Receive, Open and Await; net.ErrClosed.
 func (ep *Endpoint) SetReadDeadline(t time.Time) error { return ep.setDeadline(&ep.readDeadline, t) }
 
 // SetWriteDeadline sets the deadline of Send and SendFrom; net.ErrClosed.
@@ -257,9 +265,14 @@ func (ep *Endpoint) sendDeadline() *deadline.Deadline {
 
 func (ep *Endpoint) setDeadline(d *deadline.Deadline, t time.Time) error {
 	d.Set(t)
-	if ep.isClosed() {
+	ep.m.mu.Lock()
+	defer ep.m.mu.Unlock()
+	if ep.closed {
 		d.Set(past) // Close may have done so before
 		return net.ErrClosed
+	}
+	if d == &ep.readDeadline && ep.engine.Extendable() {
+		ep.readable.Set() // a read may be waiting beyond the deadline before
 	}
 	return nil
 }

@@ -598,3 +598,36 @@ func TestIdleEndpointsAreSmall(t *testing.T) {
 		t.Errorf("an Endpoint has %d bytes, want at most 1016", size)
 	}
 }
+
+// A read beyond its deadline ends with the message that extended it, whoever ends that.
+func TestAReadBeyondItsDeadlineEndsWithTheMessage(t *testing.T) {
+	for name, end := range map[string]func(*fakeBus, *Endpoint){
+		"a late First Frame": func(bus *fakeBus, _ *Endpoint) { bus.put(t, "7E8#1008010203040506") },
+		"Drain":              func(_ *fakeBus, ep *Endpoint) { ep.Drain() },
+		"a past deadline":    func(_ *fakeBus, ep *Endpoint) { ep.SetReadDeadline(past) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bus := newFakeBus()
+				s := pair(0x7E0, 0x7E8)
+				s.Config.DeadlineAtFirstFrame = true
+				ep := attach(t, own(t, bus), s)
+				bus.put(t, "7E8#1008010203040506")
+				ep.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+				reads := startReceive(ep, nil)
+				time.Sleep(200 * time.Millisecond)
+				wantWaiting(t, reads)
+				end(bus, ep)
+				synctest.Wait()
+				select {
+				case err := <-reads:
+					if !errors.Is(err, os.ErrDeadlineExceeded) {
+						t.Error(err)
+					}
+				default:
+					t.Error("it does not")
+				}
+			})
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"example.com/isotp/internal/deadline"
@@ -28,6 +29,9 @@ type Peers struct {
 	ready    deadline.Signal // there is one, or the end
 
 	readDeadline, writeDeadline deadline.Deadline
+	// beyond comes when readDeadline is set anew: it wakes those who wait although
+	// that has come.
+	beyond *deadline.Deadline
 
 	closed bool
 	err    error
@@ -72,7 +76,7 @@ var (
 // each is given to made before anything happens to it (see Mux.Listen).
 func (m *Mux) Peers(ss []*Spec, max int, made func(*Endpoint)) (*Peers, error) {
 	p := &Peers{
-		m: m, made: made, max: max,
+		m: m, made: made, max: max, beyond: new(deadline.Deadline),
 		byPair: make(map[[2]wire.Address]*host),
 		groups: make(map[wire.Address]*Endpoint),
 	}
@@ -129,6 +133,9 @@ func (p *Peers) drop(ep *Endpoint) {
 	}
 	s := ep.engine.Stats()
 	p.stats.Engines.Add(&s)
+	if ep.engine.Extendable() {
+		p.ready.Set() // what has extended a deadline may have gone with it
+	}
 }
 
 // admit implements keeper.
@@ -234,25 +241,17 @@ type Received struct {
 func (p *Peers) Receive(buf []byte, grow bool) (Received, error) {
 	for {
 		// Whoever is woken leaves the signal to the next one, if there is more.
-		if r, ok, err := p.receive(buf, grow); ok || err != nil {
+		r, until, err := p.receive(buf, grow)
+		if until == nil {
 			return r, err
 		}
-		if p.ready.Wait(&p.readDeadline) {
-			continue
-		}
-		switch closed, extended := p.state(); {
-		case closed:
-			return Received{}, net.ErrClosed
-		case extended:
-			p.ready.Wait(new(deadline.Deadline)) // Close ends it too
-		default:
-			p.pass()
-			return Received{}, os.ErrDeadlineExceeded
-		}
+		p.ready.Wait(until) // at the deadline it is looked at once more
 	}
 }
 
-func (p *Peers) receive(buf []byte, grow bool) (r Received, ok bool, err error) {
+// receive is Receive that does not wait: if there is nothing it returns until when that
+// is to be done.
+func (p *Peers) receive(buf []byte, grow bool) (r Received, until *deadline.Deadline, err error) {
 	m := p.m
 	exceeded := p.readDeadline.Exceeded()
 	m.mu.Lock()
@@ -265,7 +264,7 @@ func (p *Peers) receive(buf []byte, grow bool) (r Received, ok bool, err error) 
 	if err != nil {
 		p.ready.Set() // for the others
 		m.mu.Unlock()
-		return r, false, err
+		return r, nil, err
 	}
 	for {
 		ep := p.readable.pop()
@@ -273,35 +272,39 @@ func (p *Peers) receive(buf []byte, grow bool) (r Received, ok bool, err error) 
 			break
 		}
 		ep.member.isReadable = false
-		var why engine.Code
-		if r.Data, r.Info, why, ok = ep.engine.ReadWhole(buf, grow); !ok {
+		data, info, why, ok := ep.engine.ReadWhole(buf, grow)
+		if !ok {
 			continue
 		}
 		if ep.engine.Readable() {
 			ep.member.isReadable = true
 			p.readable.push(ep)
 		}
-		if p.readable.first != nil || p.err != nil {
+		if p.readable.first != nil || p.err != nil || exceeded {
 			p.ready.Set()
 		}
-		r.From = ep
+		r = Received{data, info, ep}
 		if why != engine.OK {
 			err = ResultError(why)
 		}
 		if !ep.engine.FlowControlPending() {
 			m.mu.Unlock()
-			return r, true, err
+			return r, nil, err
 		}
 		now := m.now()
 		m.touch(ep)
 		m.unlock(now)
-		return r, true, err
+		return r, nil, err
 	}
 	defer m.mu.Unlock()
-	if p.err != nil {
+	switch {
+	case p.err != nil:
 		p.ready.Set() // for the others
+		return r, nil, p.err
+	case exceeded:
+		return r, p.beyond, nil
 	}
-	return r, false, p.err
+	return r, &p.readDeadline, nil
 }
 
 // Send sends a message to a peer: see Endpoint.Send. Other errors are ErrNoHost and
@@ -376,9 +379,15 @@ func (p *Peers) SetWriteDeadline(t time.Time) error { return p.setDeadline(&p.wr
 
 func (p *Peers) setDeadline(d *deadline.Deadline, t time.Time) error {
 	d.Set(t)
-	if p.isClosed() {
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	if p.closed {
 		d.Set(past) // Close may have done so before
 		return net.ErrClosed
+	}
+	if d == &p.readDeadline {
+		p.beyond.Set(past)
+		p.beyond = new(deadline.Deadline)
 	}
 	return nil
 }
@@ -386,25 +395,9 @@ func (p *Peers) setDeadline(d *deadline.Deadline, t time.Time) error {
 // extended reports whether Receive goes on although its deadline has come: messages
 // have begun before, and have come or will. Under mu.
 func (p *Peers) extended() bool {
-	for _, ep := range p.members {
-		if ep.engine.ExtendsDeadline() {
-			return true
-		}
-	}
-	return p.readable.first != nil && p.hosts[0].spec.Config.DeadlineAtFirstFrame
-}
-
-// pass wakes the next one who waits beyond the deadline.
-func (p *Peers) pass() {
-	p.m.mu.Lock()
-	p.ready.Set()
-	p.m.mu.Unlock()
-}
-
-func (p *Peers) state() (closed, extended bool) {
-	p.m.mu.Lock()
-	defer p.m.mu.Unlock()
-	return p.closed, !p.closed && p.extended()
+	return p.m.extends(&p.readDeadline, func(at engine.Time) bool {
+		return slices.ContainsFunc(p.members, func(ep *Endpoint) bool { return ep.engine.BegunBy(at) })
+	})
 }
 
 // Drain throws away what has come of all peers: see engine.Drain.
@@ -421,12 +414,6 @@ func (p *Peers) Drain() (messages int, err error) {
 	}
 	m.unlock(m.now())
 	return messages, nil
-}
-
-func (p *Peers) isClosed() bool {
-	p.m.mu.Lock()
-	defer p.m.mu.Unlock()
-	return p.closed
 }
 
 // Stats returns the counts so far.

@@ -49,7 +49,8 @@ func (ep *Endpoint) Drain() (messages int, err error) {
 		return 0, net.ErrClosed
 	}
 	messages = ep.engine.Drain()
-	ep.unlockAfterRead()
+	m.touch(ep) // a read may be waiting beyond its deadline, or a flow control
+	m.unlock(m.now())
 	return messages, nil
 }
 
@@ -69,21 +70,23 @@ func (ep *Endpoint) read(how engine.Reading, take func() (why engine.Code, ok bo
 	}
 	for {
 		done, err := ep.tryRead(how, take)
+		until := &ep.readDeadline
 		if done {
 			ep.readTurn.Leave()
 		} else {
 			ep.readable.Make()
+			if goesOn, late := ep.beyondDeadline(); late && goesOn {
+				until = new(deadline.Deadline)
+			}
 		}
 		ep.unlockAfterRead()
 		if done {
 			return err
 		}
-		inTime := ep.readable.Wait(&ep.readDeadline)
+		inTime := ep.readable.Wait(until)
 		m.mu.Lock()
-		if !inTime && !ep.closed && ep.engine.ExtendsDeadline() {
-			m.mu.Unlock()
-			inTime = ep.readable.Wait(new(deadline.Deadline)) // Close ends it too
-			m.mu.Lock()
+		if goesOn, late := ep.beyondDeadline(); late {
+			inTime = goesOn
 		}
 		if !inTime {
 			ep.engine.ReadWaiting = false
@@ -92,6 +95,16 @@ func (ep *Endpoint) read(how engine.Reading, take func() (why engine.Code, ok bo
 			return ep.exceeded()
 		}
 	}
+}
+
+// beyondDeadline reports, where messages can extend deadlines, whether that of reading
+// has come, and whether a read that waits goes on. Then what ends the message wakes it,
+// or what sets the deadline anew. Under mu.
+func (ep *Endpoint) beyondDeadline() (goesOn, late bool) {
+	if ep.closed || !ep.engine.Extendable() || !ep.readDeadline.Exceeded() {
+		return false, false
+	}
+	return ep.m.extends(&ep.readDeadline, ep.engine.BegunBy), true
 }
 
 // tryRead calls take, and reports whether there was something, or is an error
