@@ -47,6 +47,12 @@ type model struct {
 	rng        *rand.Rand
 	inFlight   []uint32
 	nextNumber uint32
+
+	// What is owed: no First Frame goes out before owedUntil, unless it has come.
+	lastData  uint32 // the number of the newest frame of a message
+	replyFrom Time   // since when its flow control is waited for; 0: it is on its way
+	owed      uint32 // the number of the frame that a debt is about
+	owedUntil Time   // the least that the engine has to wait
 }
 
 type modelMessage struct {
@@ -65,7 +71,12 @@ func newModel(t *testing.T, cfg Config, hasByte bool, seed uint64) *model {
 	send, listen := tester, ecu
 	send.HasByte, listen.HasByte = hasByte, hasByte
 	m.e.Init(&m.cfg, send, listen)
-	m.e.Observe = func(o Observation) { m.seen = append(m.seen, o) }
+	m.e.Observe = func(o Observation) {
+		m.seen = append(m.seen, o)
+		if o.Kind == SendAborted {
+			m.sendAborted(o.Code)
+		}
+	}
 	// So that the numbers of frames wrap within some runs.
 	m.e.handed = -(uint32(seed) % 64)
 	m.nextNumber = m.e.handed
@@ -155,10 +166,14 @@ func (m *model) transmitted(f *canbus.Frame) {
 			m.t.Fatalf("sent %v, a First Frame, for a message of %d bytes", f, len(m.message))
 		}
 		m.awaitFC = true
+		if m.now < m.owedUntil {
+			m.t.Fatalf("sent a First Frame %v too early: a flow control is owed", m.owedUntil.Sub(m.now))
+		}
 	case wire.ConsecutiveFrame:
 		want = m.message[m.handed:min(len(m.message), m.handed+len(p.Data))]
 		m.consecutive(&p)
 	}
+	m.lastData, m.replyFrom = m.nextNumber, 0
 	if !bytes.Equal(p.Data[:len(want)], want) || len(want) == 0 {
 		m.t.Fatalf("sent %v, want the data % X", f, want)
 	}
@@ -202,6 +217,12 @@ func (m *model) echo() {
 	m.seen = nil
 	m.e.HandleTransmitted(m.now, n)
 	m.learn()
+	if n == m.lastData {
+		m.replyFrom = m.now
+	}
+	if n == m.owed && m.now < m.owedUntil {
+		m.owedUntil = m.now.Add(m.cfg.NBs)
+	}
 	if m.cfOut && n == m.lastCF {
 		m.cfOut, m.lastCFEnd = false, m.now
 	}
@@ -231,8 +252,36 @@ func (m *model) supply(n int) {
 	}
 }
 
+// sendAborted follows the end of a message that was not sent. Whatever the reason, the
+// flow control that it waited for may still come, but for those that it was, and for
+// N_Bs.
+func (m *model) sendAborted(why Code) {
+	if !m.awaitFC || why == BufferOverflow || why == InvalidFS {
+		return
+	}
+	m.owed, m.owedUntil = m.lastData, m.now.Add(m.cfg.NBs)
+	if m.replyFrom != 0 && why != WaitRefused && why != WaitOverrun {
+		m.owedUntil = m.replyFrom.Add(m.cfg.NBs)
+	}
+}
+
+// payment follows a flow control that the engine gets, and that answers no message
+// being sent.
+func (m *model) payment(p *wire.PDU) {
+	switch {
+	case m.now >= m.owedUntil:
+	case p.Status == wire.Wait:
+		m.owedUntil = m.now.Add(m.cfg.NBs)
+	default:
+		m.owedUntil = 0
+	}
+}
+
 // flowControl follows a flow control that the engine gets.
 func (m *model) flowControl(p *wire.PDU) {
+	if p.Status == wire.Wait && m.awaitFC {
+		m.replyFrom = m.now
+	}
 	if !m.e.Sending() || !m.awaitFC || p.Status != wire.ContinueToSend {
 		return
 	}
@@ -257,7 +306,7 @@ func (m *model) frame(f *canbus.Frame, functional bool) {
 	m.received += len(f.Payload())
 	var p wire.PDU
 	fault := p.Parse(f, m.e.listen)
-	sending := m.e.Sending()
+	sending, awaited := m.e.Sending(), m.awaitFC && m.e.Sending()
 	m.seen = nil
 	m.e.HandleFrame(m.now, f, functional)
 	seen := m.seen
@@ -277,6 +326,9 @@ func (m *model) frame(f *canbus.Frame, functional bool) {
 			m.t.Fatalf("%v should be ignored, but %+v", f, seen)
 		}
 	case p.Kind == wire.FlowControl:
+		if !awaited && !m.cfg.ListenOnly {
+			m.payment(&p)
+		}
 		if sending && m.e.Sending() {
 			m.flowControl(&p)
 		}

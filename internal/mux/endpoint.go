@@ -164,7 +164,7 @@ func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
 	}
 	ep.engine.Init(m.config, send, listen)
 	ep.engine.Overhears = s.Send != nil && !s.AnyPeer // see routes
-	if s.Send != nil && s.Listen != nil {
+	if s.Send != nil && s.Listen != nil && !s.Config.ListenOnly {
 		ep.engine.SetDebt(m.takeDebt(send, listen, s.Config.NBs))
 	}
 	if s.Beside != nil {
