@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -318,14 +319,16 @@ func TestStreamsWithAnAddressByte(t *testing.T) {
 					tester := tapEnd(newTap(t, n), address, config)
 					ecu := tapEnd(newTap(t, n), isotpnet.MustParseAddr(address).Mirror().String(), config)
 					dialled, accepted := newStream(t, tester, ecu)
-					for i, c := range []net.Conn{dialled, accepted} {
-						go func() {
-							wantWrite(t, c, payload(70_000+i))
-							c.(*isotpnet.StreamConn).CloseWrite()
-						}()
+					var wg sync.WaitGroup
+					for i, c := range []*isotpnet.StreamConn{dialled, accepted} {
+						wg.Go(func() {
+							wantWrite(t, c, payload(9_000+i))
+							c.CloseWrite()
+						})
 					}
-					wantReadAll(t, accepted, payload(70_000))
-					wantReadAll(t, dialled, payload(70_001))
+					wantReadAll(t, accepted, payload(9_000))
+					wantReadAll(t, dialled, payload(9_001))
+					wg.Wait()
 				})
 			})
 		}
