@@ -68,6 +68,11 @@
 // syscall.ETIMEDOUT (see Dialer.KeepAlive); a message that nobody takes is a
 // [*ProtocolError] with TimeoutBs after a second.
 //
+// One message at a time is under way over a pair, as ISO-TP has it. One that is waiting
+// with its first frame, as the peer still owes a flow control of an earlier message, is
+// put behind those of other connections that need no flow control, such as opening,
+// ending and windows; the kernel's backend cannot do that once the kernel has it.
+//
 // All connections over one pair in a process, and its listener, share one Config.
 // While one of them is open, and up to three seconds after its Close if the peer
 // does not answer that, "isotp" cannot have the pair.

@@ -96,9 +96,12 @@ func (c *StreamConn) read(p []byte) (int, error) {
 // Write sends p, cut into messages, and returns when the last of them is handed
 // over to the bus, as [Conn.Write] does; the peer's Read may not have got it yet.
 // With an error n is how many bytes were handed over in whole messages. After a
-// deadline writing can go on with the rest; on the kernel's backend a message whose
-// deadline came may still be on its way, and counts. After CloseWrite the error is
-// syscall.EPIPE.
+// deadline writing can go on with the rest: none of it is lost, or sent twice. A message
+// whose first frame has left when the deadline comes is not cut short; it counts, and is
+// sent to its end after Write has returned. If that fails after all (nobody answers it
+// with a flow control), the connection ends with that error on this side, and
+// syscall.ECONNRESET on the other. A message that waits to leave is taken back. After
+// CloseWrite the error is syscall.EPIPE.
 func (c *StreamConn) Write(p []byte) (int, error) {
 	n, err := c.write(p)
 	return n, c.error(opWrite, err)

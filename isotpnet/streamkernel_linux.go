@@ -19,7 +19,7 @@ func (k *kernelConn) epoch() time.Time { return k.began }
 func (k *kernelConn) attach(p *streamPair) { go k.readFor(p) }
 
 func (k *kernelConn) start(p *streamPair, m []byte) {
-	k.setWriteDeadline(time.Time{}) // the last one may have been recalled
+	k.setWriteDeadline(time.Time{}) // the last one may have been taken back
 	go func() {
 		k.sendTurn.Lock()
 		handed, err := k.transmit(m)
@@ -30,9 +30,19 @@ func (k *kernelConn) start(p *streamPair, m []byte) {
 	}()
 }
 
-// recall: what the kernel has taken cannot be recalled. The peer will get it, or
-// notice that it is missing.
-func (k *kernelConn) recall() { k.setWriteDeadline(past) }
+// recall: what the kernel has taken cannot be taken back, even if the kernel itself
+// waits with it for the end of another message. It goes its way. One that the kernel
+// takes just now goes its way too, without anybody waiting for its end: the peer will
+// get it, or notice that it is missing.
+func (k *kernelConn) recall() (left bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.sending {
+		return true
+	}
+	k.setWriteDeadline(past)
+	return false
+}
 
 // readFor is the goroutine that reads a pair's messages.
 func (k *kernelConn) readFor(p *streamPair) {

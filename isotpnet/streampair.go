@@ -27,7 +27,10 @@ import (
 // It has no goroutine of its own. Whoever changes something (a Read, a Write, the
 // backend that has a message for it or has sent one) has the next message sent, if
 // there is one and none is under way; nobody waits for it under mu. A Write waits
-// until all its bytes are sent. Its deadline recalls its own message only.
+// until all its bytes are sent. At its deadline its message is taken back, if it has not
+// left yet; else it runs on, from out, and the Write has sent it. A DATA that has not
+// left is also taken back for messages that have no bytes of a stream: it may have to
+// wait for long, for a flow control that the peer owes, and they need not.
 //
 // The order of locks is streamPairs, StreamListener.mu, streamPair.mu. The backend is
 // called under none of them: it may call back at once, and the user's hooks too.
@@ -56,8 +59,10 @@ type streamPair struct {
 	over     bool             // nobody can join any more
 
 	sending    bool            // a message is under way, in out
+	number     uint            // its number
 	sender     *stream.Session // whose data or end it is; nil for other messages
-	recalling  atomic.Bool     // nothing is polled meanwhile; written under mu
+	left       bool            // it cannot be taken back
+	wanted     atomic.Bool     // somebody wants it back; written under mu
 	controlErr error           // of the last message without a stream
 	out        [stream.MaxMessage]byte
 
@@ -74,9 +79,10 @@ type streamBackend interface {
 	attach(p *streamPair)
 	// start sends a message, without waiting, and calls p.sent at its end.
 	start(p *streamPair, m []byte)
-	// recall ends that message, unless it has gone too far already: soon p.sent is
-	// called, with os.ErrDeadlineExceeded. Before start it does nothing.
-	recall()
+	// recall takes back that message if nothing of it has left: soon p.sent is called,
+	// with os.ErrDeadlineExceeded. Else it reports that it has left, and that goes its
+	// way. Before start, and when the message has ended, it does nothing.
+	recall() (left bool)
 }
 
 var _ streamBackend = (*userConn)(nil)
@@ -91,7 +97,7 @@ func (u *userConn) attach(p *streamPair) {
 
 func (u *userConn) start(_ *streamPair, m []byte) { u.endpoint.Start(m) }
 
-func (u *userConn) recall() { u.endpoint.Recall() }
+func (u *userConn) recall() (left bool) { return u.endpoint.Recall() }
 
 // A streamHandler is a streamPair of the user backend.
 type streamHandler streamPair
@@ -269,16 +275,48 @@ func (p *streamPair) unlockByBackend() {
 func (p *streamPair) unlockOnly() (unused bool) {
 	p.wake()
 	next := p.poll()
+	back := p.wantBack()
+	number := p.number
 	p.setTimer()
 	unused = p.unused()
 	p.mu.Unlock()
 	if next != nil {
 		p.backend.start(p, next)
-		if p.recalling.Load() {
-			p.recallAgain()
-		}
+		back = p.wanted.Load() // who has wanted it meanwhile was too early
+	}
+	if back {
+		p.takeBack(number)
 	}
 	return unused
+}
+
+// wantBack reports whether the message under way is to be taken back, for others that
+// are more urgent. Under mu.
+func (p *streamPair) wantBack() bool {
+	if p.sender == nil || p.left || p.wanted.Load() || !p.proto.Urgent() {
+		return false
+	}
+	p.wanted.Store(true)
+	return true
+}
+
+// takeBack takes the message of that number back, if it has not left. Those who wait for
+// that are told.
+func (p *streamPair) takeBack(number uint) {
+	if !p.backend.recall() {
+		return // sent tells them
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.sending || p.number != number {
+		return
+	}
+	p.left = true
+	if p.sender != nil {
+		if c, ok := p.sender.User.(*StreamConn); ok {
+			c.writable.Set()
+		}
+	}
 }
 
 // unused reports whether nobody uses the pair any more. Under mu.
@@ -358,14 +396,15 @@ func (p *streamPair) tick() {
 // poll returns the next message, which is to be sent as soon as mu is released; nil if
 // there is none or another one is under way. Under mu.
 func (p *streamPair) poll() []byte {
-	if p.sending || p.recalling.Load() || p.err != nil {
+	if p.sending || p.err != nil {
 		return nil
 	}
 	n, s := p.proto.Poll(p.out[:])
 	if n == 0 {
 		return nil
 	}
-	p.sending, p.sender = true, s
+	p.sending, p.sender, p.left = true, s, false
+	p.number++
 	return p.out[:n]
 }
 
@@ -377,34 +416,31 @@ func (p *streamPair) sent(at stream.Time, handed bool, err error) {
 		p.controlErr = err
 	}
 	p.sending, p.sender = false, nil
+	p.wanted.Store(false)
 	if err == os.ErrDeadlineExceeded {
-		err = nil // recall's: the session can go on
+		err = nil // it was taken back: the session can go on
 	}
 	p.proto.Sent(at, handed && err == nil, err)
 	p.unlockByBackend()
 }
 
-// recall ends the message that is under way, if it is a part of what c writes. Under
-// mu, which it releases while it waits.
+// recall ends the wait for the message under way, which is a part of what c writes: it
+// is taken back, or has been sent, or runs on and counts. Under mu, which it releases
+// while it waits.
 func (p *streamPair) recall(c *StreamConn) {
-	p.recalling.Store(true)
-	for p.sender == c.session {
+	number := p.number
+	for p.sending && p.number == number && !p.left {
 		c.writable.Make()
+		wanted := p.wanted.Swap(true)
 		p.unlock()
-		p.backend.recall()
-		c.writable.Wait(new(deadline.Deadline)) // for sent, or recallAgain
+		if !wanted {
+			p.takeBack(number)
+		}
+		c.writable.Wait(new(deadline.Deadline)) // for sent, or takeBack
 		p.mu.Lock()
 	}
-	p.recalling.Store(false)
-}
-
-// recallAgain follows the start of a message that was perhaps recalled before, for
-// nothing. It has recall try once more, which knows whose message it is.
-func (p *streamPair) recallAgain() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.sender != nil {
-		p.sender.User.(*StreamConn).writable.Set()
+	if p.sending && p.number == number {
+		c.session.RunOn()
 	}
 }
 

@@ -16,13 +16,13 @@ type gatedBackend struct {
 	streamBackend
 	peer     stream.Endpoint
 	onStart  func(m []byte) (keeps bool)
-	recalled func()
+	recalled func() (left bool)
 }
 
 func (b *gatedBackend) name() string         { return "gated" }
 func (b *gatedBackend) epoch() time.Time     { return time.Now() }
 func (b *gatedBackend) attach(p *streamPair) {}
-func (b *gatedBackend) recall()              { b.recalled() }
+func (b *gatedBackend) recall() (left bool)  { return b.recalled() }
 func (b *gatedBackend) close() error         { return nil }
 
 func (b *gatedBackend) start(p *streamPair, m []byte) {
@@ -66,10 +66,11 @@ func TestRecallBeforeTheStartIsNotLost(t *testing.T) {
 			return true
 		}
 		started := false
-		b.recalled = func() {
+		b.recalled = func() bool {
 			if started {
 				p.sent(p.now(), false, os.ErrDeadlineExceeded)
 			}
+			return false
 		}
 		type result struct {
 			n   int

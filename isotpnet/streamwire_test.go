@@ -2,13 +2,17 @@ package isotpnet_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
@@ -96,5 +100,156 @@ func TestDialOfAnOlderVersionIsRefused(t *testing.T) {
 		tester := newNode(t, n)
 		tester.send("7E0#07070001100001FF")
 		tester.hear("7E8#07D7000110000602") // RESET, BadVersion, 2
+	})
+}
+
+// dialNode opens a stream to a node that answers as an acceptor whose first SEQ is
+// 0x3000. It returns the text of SESSION and SEQ, too.
+func dialNode(t *testing.T, tester streamEnd, ecu *node) (c *isotpnet.StreamConn, session, seq string) {
+	t.Helper()
+	go func() {
+		open := ecu.next() // 7E0#0707, SESSION, SEQ, 02FF
+		session, seq = open[8:12], open[12:16]
+		ecu.send("7E8#0797" + session + "300002FF")
+	}()
+	c = tester.dial(t)
+	synctest.Wait()
+	return c, session, seq
+}
+
+// next16 is the number after one of four digits.
+func next16(seq string) string {
+	n, _ := strconv.ParseUint(seq, 16, 16)
+	return fmt.Sprintf("%04X", uint16(n)+1)
+}
+
+// inNodeBubble runs a test with a stream to a node. Whatever the test leaves unanswered
+// ends by itself.
+func inNodeBubble(t *testing.T, test func(t *testing.T, c *isotpnet.StreamConn, tester streamEnd, ecu *node, session, seq string)) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		ecu, tester := newNode(t, n), tapEnd(newTap(t, n), testerAddr, isotpnet.Config{})
+		c, session, seq := dialNode(t, tester, ecu)
+		test(t, c, tester, ecu, session, seq)
+	})
+}
+
+// The peer's flow control comes after the deadline: the message goes on, as one that TCP
+// has taken.
+func TestMessageRunsOnAfterTheDeadline(t *testing.T) {
+	inNodeBubble(t, func(t *testing.T, c *isotpnet.StreamConn, _ streamEnd, ecu *node, session, seq string) {
+		start := time.Now()
+		c.SetWriteDeadline(start.Add(50 * time.Millisecond))
+		p := []byte("123456")
+		if n, err := c.Write(p); n != len(p) || err != nil {
+			t.Errorf("Write: %d, %v; want all of it on its way", n, err)
+		}
+		wantSince(t, start, 50*time.Millisecond)
+		copy(p, "xxxxxx") // it is the caller's again
+		if n, err := c.Write([]byte("12")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Write after the deadline: %d, %v", n, err)
+		}
+		ecu.hear("7E0#10112F" + session + seq + "00")
+		c.SetWriteDeadline(time.Time{})
+		written := make(chan error, 1)
+		go func() {
+			_, err := c.Write([]byte("78"))
+			written <- err
+		}()
+		synctest.Wait()
+		ecu.send("7E8#300000")
+		ecu.hear("7E0#2111313233343536")
+		if got := ecu.next(); !strings.HasPrefix(got, "7E0#22") {
+			t.Errorf("heard %s, want the CHECK", got)
+		}
+		ecu.hear("7E0#0727" + session + next16(seq) + "3738")
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What has run on and is refused, or never answered, ends the stream on both sides.
+func TestMessageThatRunsOnAndFails(t *testing.T) {
+	inNodeBubble(t, func(t *testing.T, c *isotpnet.StreamConn, _ streamEnd, ecu *node, session, seq string) {
+		c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		if n, err := c.Write([]byte("123456")); n != 6 || err != nil {
+			t.Errorf("Write: %d, %v", n, err)
+		}
+		ecu.hear("7E0#10112F" + session + seq + "00")
+		_, err := c.Read(make([]byte, 1))
+		wantCodeOf(t, err, isotpnet.TimeoutBs)
+		ecu.hear("7E0#0656" + session + "300007CC") // RESET
+		c.SetWriteDeadline(time.Time{})
+		_, err = c.Write([]byte("78"))
+		wantCodeOf(t, err, isotpnet.TimeoutBs)
+	})
+}
+
+func wantCodeOf(t *testing.T, err error, want isotpnet.Code) {
+	t.Helper()
+	if pe, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || pe.Code != want {
+		t.Errorf("%v, want %v", err, want)
+	}
+}
+
+// A message that has left cannot be put behind others; one that waits with its first
+// frame, as the peer owes a flow control, does not hold up those that need none.
+func TestHeldMessageHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		tester, ecu := tapEnd(newTap(t, n), testerAddr, isotpnet.Config{}), newNode(t, n)
+		plain := dialOn(t, tester.dialer.Bus, testerAddr, isotpnet.Config{})
+		plain.SetWriteDeadline(time.Now().Add(time.Millisecond))
+		plain.Write([]byte(payload(20)))
+		plain.Close() // its flow control is owed
+		ecu.next()
+
+		c, session, seq := dialNode(t, tester, ecu)
+		written := make(chan error, 1)
+		go func() {
+			_, err := c.Write([]byte("123456"))
+			written <- err
+		}()
+		synctest.Wait() // the First Frame is held
+		start := time.Now()
+		ecu.send("7E8#07E7" + session + "30000000") // PING
+		ecu.hear("7E0#0777" + session + seq + "00FF")
+		other, _, _ := dialNode(t, tester, ecu)
+		wantSince(t, start, 0)
+		if before := other.Stats().SendsAborted; before != 0 {
+			t.Errorf("%d messages count as aborted", before)
+		}
+
+		ecu.send("7E8#300000") // what is owed: it grants nothing
+		ecu.hear("7E0#10112F" + session + seq + "00")
+		ecu.send("7E8#300000")
+		ecu.hear("7E0#2111313233343536")
+		ecu.next()
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Nothing of a message that is held has left: at the deadline it is taken back.
+func TestDeadlineOfAHeldMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		tester, ecu := tapEnd(newTap(t, n), testerAddr, isotpnet.Config{}), newNode(t, n)
+		plain := dialOn(t, tester.dialer.Bus, testerAddr, isotpnet.Config{})
+		plain.SetWriteDeadline(time.Now().Add(time.Millisecond))
+		plain.Write([]byte(payload(20)))
+		plain.Close()
+		ecu.next()
+
+		c, session, seq := dialNode(t, tester, ecu)
+		c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		if n, err := c.Write([]byte("123456")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("Write: %d, %v", n, err)
+		}
+		c.SetWriteDeadline(time.Time{})
+		wantWrite(t, c, "78")
+		ecu.hear("7E0#0727" + session + seq + "3738") // the number is used now
 	})
 }

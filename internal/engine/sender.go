@@ -180,6 +180,18 @@ func (e *Engine) Abort(now Time, why Code) {
 	}
 }
 
+// Retract ends a transmission that has given out nothing yet, as if it had not begun:
+// it is not counted. It reports false, and does nothing, if there is none.
+func (e *Engine) Retract() bool {
+	tx := &e.tx
+	if tx.state == sendIdle || tx.taken > 0 {
+		return false
+	}
+	tx.result = Aborted
+	tx.reset()
+	return true
+}
+
 func (e *Engine) endSend(now Time, result Code) {
 	tx := &e.tx
 	switch {

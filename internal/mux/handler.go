@@ -24,8 +24,8 @@ type Handler interface {
 
 	// Sent follows each Start, once, perhaps before Start returns; at is when it was
 	// noticed that the message has ended. The error is one of Send, or
-	// os.ErrDeadlineExceeded after Recall. handed: the peer may have got the message,
-	// whatever the error is. The message's bytes are free.
+	// os.ErrDeadlineExceeded if Recall has taken it back. handed: the peer may have got
+	// the message, whatever the error is. The message's bytes are free.
 	Sent(at engine.Time, handed bool, err error)
 }
 
@@ -37,10 +37,9 @@ type handling struct {
 
 	failed bool // it was told of the error that Message is told of last
 
-	out     outgoing
-	message []byte // while out is waiting
-	handed  bool   // what Sent is to be told, while out is ended
-	err     error
+	out    outgoing
+	handed bool // what Sent is to be told, while out is ended
+	err    error
 }
 
 // outgoing says where the message given to Start is.
@@ -48,7 +47,6 @@ type outgoing uint8
 
 const (
 	nothing outgoing = iota // Start can be called
-	waiting                 // until the engine has sent the one before, which was recalled
 	begun                   // the engine has it
 	ended                   // Sent is to be called
 )
@@ -88,63 +86,46 @@ func (ep *Endpoint) Start(p []byte) {
 	m := ep.m
 	now := m.now()
 	m.mu.Lock()
-	h := ep.handling
-	h.out, h.message = waiting, p
-	ep.startWaiting(now)
-	m.unlock(now)
-}
-
-// startWaiting has the engine begin with the message, if it can. Under mu.
-func (ep *Endpoint) startWaiting(now engine.Time) {
-	h := ep.handling
-	if h.out != waiting || ep.engine.Sending() {
-		return
-	}
-	p := h.message
-	h.out, h.message = begun, nil
+	ep.handling.out = begun
 	if err := ep.begin(now, ep.Format(), uint32(len(p)), p); err != nil {
 		ep.endOutgoing(false, err)
 	}
+	m.unlock(now)
 }
 
-// Recall has the message given to Start end now: Handler.Sent is called soon, without
-// an error if it has just ended by itself. If its last frame was given to the bus
-// already, or is about to be, it goes its way, as it may be on the wire: then
-// Handler.Sent is told that it was handed over, and the next one waits until it has
-// ended.
-func (ep *Endpoint) Recall() {
+// Recall takes back the message given to Start if none of its frames was given to the
+// bus, nor is about to be: Handler.Sent is called soon, with os.ErrDeadlineExceeded, and
+// nothing is counted. If one was, Recall reports that the message has left: then it
+// goes its way, and Handler.Sent tells how that ends. A message that has just ended by
+// itself is left alone; Handler.Sent is told of that.
+func (ep *Endpoint) Recall() (left bool) {
 	m := ep.m
 	now := m.now()
 	m.mu.Lock()
-	h := ep.handling
-	handed := h.out == begun && ep.engine.GivenOut()
-	if h.out == begun || h.out == waiting {
-		aborted := h.out == begun && !handed
-		ep.endOutgoing(handed, os.ErrDeadlineExceeded)
-		if aborted {
-			ep.engine.Abort(now, engine.Aborted)
+	if ep.handling.out == begun {
+		if left = ep.engine.Started(); !left && ep.engine.Retract() {
+			ep.endOutgoing(false, os.ErrDeadlineExceeded)
 			m.touch(ep)
 		}
 	}
 	m.unlock(now)
+	return left
 }
 
 // endOutgoing has Sent called. Under mu.
 func (ep *Endpoint) endOutgoing(handed bool, err error) {
 	h := ep.handling
-	h.out, h.message, h.handed, h.err = ended, nil, handed, err
+	h.out, h.handed, h.err = ended, handed, err
 	ep.handle()
 }
 
 // sendDone follows the end of a transmission. Under mu.
 func (ep *Endpoint) sendDone() {
-	switch ep.handling.out {
-	case begun:
-		if done, err := ep.result(); done {
-			ep.endOutgoing(err == nil || ep.engine.GivenOut(), err)
-		}
-	case waiting:
-		ep.handle()
+	if ep.handling.out != begun {
+		return
+	}
+	if done, err := ep.result(); done {
+		ep.endOutgoing(err == nil || ep.engine.GivenOut(), err)
 	}
 }
 
@@ -179,14 +160,12 @@ func (h *handlers) run(m *Mux, now engine.Time) {
 		ep.handling.isDue = false
 		ep.handleSent(now)
 		ep.handleMessages()
-		if ep.handling.out != waiting && !ep.engine.FlowControlPending() {
+		if !ep.engine.FlowControlPending() {
 			continue
 		}
-		// The one before has ended, or there was no room for more. While this is
-		// written running is true, or what comes of it could be handled in there,
-		// and so on.
+		// There was no room for more until now. While this is written running is
+		// true, or what comes of it could be handled in there, and so on.
 		now = m.now()
-		ep.startWaiting(now)
 		m.touch(ep)
 		m.serve(now)
 		if m.writer.wanted() {

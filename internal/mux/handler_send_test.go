@@ -34,43 +34,83 @@ func TestStartedMessageThatIsRefused(t *testing.T) {
 	})
 }
 
-// Nobody has the message: it can be sent again.
-func TestRecallBeforeTheLastFrameAborts(t *testing.T) {
+// recalled takes the message back, and checks whether it had left.
+func recalled(t *testing.T, ep *Endpoint, left bool) {
+	t.Helper()
+	if got := ep.Recall(); got != left {
+		t.Errorf("Recall: %v, want %v", got, left)
+	}
+}
+
+// A message of which a frame has left runs on, and its bytes are in use until Sent.
+func TestRecallAfterTheFirstFrameLetsItGoItsWay(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		h := handle(t, ep)
 		ep.Start(message(10))
-		ep.Recall()
-		h.want(t, sentText(false, os.ErrDeadlineExceeded))
+		recalled(t, ep, true)
+		h.want(t)
 		bus.written()
 		bus.put(t, "7E8#300000")
-		bus.want(t)
-		h.want(t)
+		bus.want(t, "7E0#212A31383F")
+		h.want(t, sentText(true, nil))
 	})
 }
 
-// inRecalledBubble runs a test with an endpoint whose message was recalled when its last
-// frame was with the bus, which has not said yet that it is on the wire.
-func inRecalledBubble(t *testing.T, f func(t *testing.T, bus describedBus, ep *Endpoint, h *handler)) {
-	t.Helper()
+func TestRecalledMessageThatFailsLater(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		h := handle(t, ep)
+		ep.Start(message(10))
+		recalled(t, ep, true)
+		time.Sleep(time.Second)
+		h.want(t, sentText(false, ResultError(engine.TimeoutBs)))
+	})
+}
+
+// The First Frame waits, as the peer owes a flow control: nobody has the message, and
+// it can be sent again.
+func TestRecallOfAMessageThatIsHeld(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		ep.SetWriteDeadline(time.Now().Add(time.Millisecond))
+		ep.Send(ep.Format(), message(10)) // is given up: its flow control is owed
+		ep.SetWriteDeadline(time.Time{})
+		synctest.Wait()
+		bus.written()
+		before := ep.Stats()
+
+		h := handle(t, ep)
+		ep.Start(message(20))
+		synctest.Wait()
+		bus.want(t)
+		recalled(t, ep, false)
+		h.want(t, sentText(false, os.ErrDeadlineExceeded))
+		ep.Start([]byte{1}) // a Single Frame need not wait
+		synctest.Wait()
+		bus.want(t, "7E0#0101")
+		h.want(t, sentText(true, nil))
+		if after := ep.Stats(); after.SendsAborted != before.SendsAborted {
+			t.Error("what was taken back counts as aborted")
+		}
+		bus.put(t, "7E8#300000") // what is owed
+		ep.Start(message(10))
+		synctest.Wait()
+		if got := bus.written(); len(got) != 1 {
+			t.Errorf("the bus took %v, want a First Frame", got)
+		}
+	})
+}
+
+// What is with the bus, which has not said yet that it is on the wire, has left.
+func TestRecallOfAFrameWithoutItsEcho(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newEchoBus(8)
 		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
 		h := handle(t, ep)
 		ep.Start([]byte{1})
-		ep.Recall()
-		h.want(t, sentText(true, os.ErrDeadlineExceeded))
+		synctest.Wait()
 		bus.want(t, "7E0#0101")
-		f(t, bus, ep, h)
-	})
-}
-
-func TestRecallAfterTheLastFrameLetsItGoItsWay(t *testing.T) {
-	inRecalledBubble(t, func(t *testing.T, bus describedBus, ep *Endpoint, h *handler) {
-		ep.Start([]byte{2})
-		bus.want(t)
+		recalled(t, ep, true)
+		h.want(t)
 		bus.echo(t, "7E0#0101")
-		bus.want(t, "7E0#0102")
-		bus.echo(t, "7E0#0102")
 		h.want(t, sentText(true, nil))
 	})
 }
@@ -85,20 +125,30 @@ func TestRecallOfAFrameThatWaitsForTheBus(t *testing.T) {
 		h := handle(t, ep)
 		ep.Start([]byte{1})
 		synctest.Wait()
-		ep.Recall()
-		h.want(t, sentText(true, os.ErrDeadlineExceeded))
+		recalled(t, ep, true)
 		bus.setWrite(nil)
 		time.Sleep(time.Millisecond)
 		bus.want(t, "7E0#0101")
+		h.want(t, sentText(true, nil))
 	})
 }
 
-func TestRecallOfAMessageThatWaitsForAnother(t *testing.T) {
-	inRecalledBubble(t, func(t *testing.T, bus describedBus, ep *Endpoint, h *handler) {
+// A message that waits for its turn, as the bus has no room for more, has not left.
+func TestRecallOfAMessageThatWaitsForItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newEchoBus(1)
+		m := own(t, bus)
+		other, ep := attach(t, m, pair(0x7E1, 0x7E9)), attach(t, m, pair(0x7E0, 0x7E8))
+		handle(t, other)
+		other.Start([]byte{1})
+		synctest.Wait()
+		bus.want(t, "7E1#0101")
+		h := handle(t, ep)
 		ep.Start([]byte{2})
-		ep.Recall()
+		synctest.Wait()
+		recalled(t, ep, false)
 		h.want(t, sentText(false, os.ErrDeadlineExceeded))
-		bus.echo(t, "7E0#0101")
+		bus.echo(t, "7E1#0101")
 		bus.want(t)
 		h.want(t)
 	})
@@ -107,11 +157,11 @@ func TestRecallOfAMessageThatWaitsForAnother(t *testing.T) {
 func TestRecallWithoutAMessage(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		h := handle(t, ep)
-		ep.Recall()
+		recalled(t, ep, false)
 		h.want(t)
 		ep.Start([]byte{1})
 		h.want(t, sentText(true, nil))
-		ep.Recall()
+		recalled(t, ep, false)
 		h.want(t)
 	})
 }
@@ -123,14 +173,6 @@ func TestCloseEndsAStartedMessage(t *testing.T) {
 		ep.Close()
 		h.want(t, sentText(false, net.ErrClosed))
 		ep.Start(message(10))
-		h.want(t, sentText(false, net.ErrClosed))
-	})
-}
-
-func TestCloseEndsAMessageThatWaitsForAnother(t *testing.T) {
-	inRecalledBubble(t, func(t *testing.T, bus describedBus, ep *Endpoint, h *handler) {
-		ep.Start([]byte{2})
-		ep.Close()
 		h.want(t, sentText(false, net.ErrClosed))
 	})
 }

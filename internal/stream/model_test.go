@@ -171,8 +171,9 @@ func (m *model) send(end int) (sent bool) {
 	m.log = append(m.log, entry{m.now, [2]string{"0:", "1:"}[end], p})
 	m.begun[end] = append(m.begun[end][max(0, len(m.begun[end])-16):], p)
 	handed := m.rng.Float64() >= m.lose/4
-	if s != nil && m.rng.IntN(20) == 0 {
-		s.Withdraw()
+	if s != nil && m.rng.IntN(20) == 0 && !s.Withdraw() && m.rng.IntN(2) == 0 {
+		s.RunOn()
+		handed = true
 	}
 	if handed {
 		m.ways[end] = append(m.ways[end], p)

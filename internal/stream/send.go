@@ -14,6 +14,7 @@ type flight struct {
 	busy    bool
 	session *Session // of DATA and END, else nil
 	data    int      // bytes of the stream; 0: END
+	counted bool     // RunOn has counted it
 	accepts *Session // of ACCEPT, else nil
 }
 
@@ -100,17 +101,14 @@ func (e *Endpoint) Sent(now Time, handed bool, err error) {
 		return
 	}
 	s.inFlight = false
-	if handed {
-		s.seq++
-		s.numbered++
+	if handed && !f.counted {
+		s.count(f.data)
+	}
+	if handed || f.counted {
 		s.base, s.backoff, s.unconfirmed = now, 0, true
-		if f.data > 0 {
-			s.sent += uint64(f.data)
-			s.offer = s.offer[f.data:]
-		} else {
-			s.own = ended
-			s.touch(Ended)
-		}
+	}
+	if f.counted && !handed && err == nil {
+		err = &Error{Reason: Aborted} // it would be sent again, but is counted
 	}
 	if s.withdrawn {
 		s.offer, s.withdrawn = nil, false
@@ -125,6 +123,19 @@ func (e *Endpoint) Sent(now Time, handed bool, err error) {
 	s.finish()
 	s.queue()
 	s.schedule()
+}
+
+// count follows the handing over of the next DATA, of so many bytes, or of END.
+func (s *Session) count(data int) {
+	s.seq++
+	s.numbered++
+	if data > 0 {
+		s.sent += uint64(data)
+		s.offer = s.offer[data:]
+	} else {
+		s.own = ended
+		s.touch(Ended)
+	}
 }
 
 // put writes a message to b and returns its length.
@@ -159,15 +170,36 @@ func (s *Session) Offered() int { return len(s.offer) }
 func (s *Session) SentBytes() uint64 { return s.sent }
 
 // Withdraw takes back what was offered and is not yet sent. It reports false if a
-// part is being sent just now, and the bytes still in use: until Written.
+// part is being sent just now, and so may still count: until Written, or RunOn.
 func (s *Session) Withdraw() bool {
-	if s.inFlight && len(s.offer) > 0 {
+	if s.inFlight && len(s.offer) > 0 && !s.endpoint.flight.counted {
 		s.withdrawn = true
 		return false
 	}
 	s.offer = nil
 	return true
 }
+
+// RunOn counts the DATA that is being sent as handed over: the transport cannot take it
+// back any more, and sends it to its end from the bytes that Poll has written. What else
+// was offered can be withdrawn. If the message fails after all, Sent ends the session.
+func (s *Session) RunOn() {
+	f := &s.endpoint.flight
+	if !s.inFlight || f.data == 0 || f.counted {
+		return
+	}
+	f.counted = true
+	s.count(f.data)
+	if s.withdrawn {
+		s.offer, s.withdrawn = nil, false
+	}
+	if len(s.offer) == 0 {
+		s.touch(Written)
+	}
+}
+
+// Urgent reports whether there is a message that Poll would give out before any DATA.
+func (e *Endpoint) Urgent() bool { return len(e.strays) > 0 || e.firstUrgent() != nil }
 
 // CloseWrite ends our direction, after what was offered. The event Ended tells when
 // END was handed over.

@@ -389,6 +389,72 @@ func TestMessageHandedOverCountsThoughWithdrawn(t *testing.T) {
 	sc.sends(">DATA 0001 1001 04")
 }
 
+// The transport cannot take back what has begun: it counts at once, and the rest need not
+// wait for its end.
+func TestMessageThatRunsOnCounts(t *testing.T) {
+	sc := newScript(t, func(c *Config) { c.MaxMessage = MinMessage(c.Single) })
+	s := sc.dial()
+	s.Offer(sc.now, []byte{1, 2, 3})
+	sc.poll()
+	if s.Withdraw() {
+		t.Fatal("the bytes that are being sent count as withdrawn")
+	}
+	s.RunOn()
+	if s.SentBytes() != 2 || s.Offered() != 0 || s.events&Written == 0 {
+		t.Fatalf("%d bytes count as sent, %d as offered", s.SentBytes(), s.Offered())
+	}
+	s.Offer(sc.now, []byte{4, 5, 6})
+	if sc.poll() != "" {
+		t.Fatal("two messages are under way")
+	}
+	if !s.Withdraw() {
+		t.Fatal("what is not being sent cannot be withdrawn")
+	}
+	s.Offer(sc.now, []byte{4})
+	sc.e.Sent(sc.now, true, nil)
+	sc.sends(">DATA 0001 1001 04")
+	if s.SentBytes() != 3 {
+		t.Errorf("%d bytes count as sent", s.SentBytes())
+	}
+}
+
+func TestMessageThatRunsOnAndFailsEndsTheSession(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{{errors.New("no flow control"), "no flow control"}, {nil, "given up"}} {
+		sc := newScript(t)
+		s := sc.dial()
+		s.Offer(sc.now, []byte{1, 2, 3})
+		sc.poll()
+		s.Withdraw()
+		s.RunOn()
+		sc.e.Sent(sc.now, false, tt.err)
+		sc.gone(s, tt.want)
+		sc.sends(">RESET 0001 3000 07")
+	}
+}
+
+func TestUrgentMessagesAreTold(t *testing.T) {
+	sc := newScript(t)
+	s := sc.dial()
+	s.Offer(sc.now, []byte{1})
+	sc.poll()
+	if sc.e.Urgent() {
+		t.Error("DATA is urgent")
+	}
+	sc.gets("<PING 0001 3000 00 10")
+	if !sc.e.Urgent() {
+		t.Error("PONG is not")
+	}
+	sc.e.Sent(sc.now, false, nil)
+	sc.sends(">PONG 0001 1000 00 10", ">DATA 0001 1000 01")
+	sc.gets("<PING 0009 3000 00 10") // of an unknown session
+	if !sc.e.Urgent() {
+		t.Error("RESET is not")
+	}
+}
+
 func TestFailureOfTheTransportEndsTheSession(t *testing.T) {
 	sc := newScript(t)
 	s, other := sc.dial(), sc.dial()
