@@ -437,8 +437,11 @@ func TestAddressesAreMirrored(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if c1.RemoteAddr() != isotpnet.MustParseAddr(tc.dial) || c2.RemoteAddr() != ln.Addr() {
-					t.Errorf("RemoteAddr is %v and %v, want what was dialled: %v and %v", c1.RemoteAddr(), c2.RemoteAddr(), tc.dial, ln.Addr())
+				if c1.RemoteAddr() != isotpnet.MustParseAddr(tc.dial) || c2.RemoteAddr() != isotpnet.MustParseAddr(tc.peer) {
+					t.Errorf("RemoteAddr is %v and %v, want %v and %v", c1.RemoteAddr(), c2.RemoteAddr(), tc.dial, tc.peer)
+				}
+				if ln.Addr() != c1.RemoteAddr() || ln.Addr() != c2.LocalAddr() {
+					t.Errorf("Addr is %v, want what was dialled, %v, and where it was accepted, %v", ln.Addr(), c1.RemoteAddr(), c2.LocalAddr())
 				}
 				if c1.LocalAddr() != c2.RemoteAddr() || c2.LocalAddr() != c1.RemoteAddr() {
 					t.Errorf("%v->%v and %v->%v are no mirrors", c1.LocalAddr(), c1.RemoteAddr(), c2.LocalAddr(), c2.RemoteAddr())
@@ -684,7 +687,7 @@ func TestTwoConnsOfOnePair(t *testing.T) {
 		tap := newTap(t, n)
 		first := dialOn(t, tap, "/7E0:7E8", isotpnet.Config{})
 		for _, tc := range []struct{ address, want string }{
-			{"/7E0:7E8", "/7E0:7E8 is already open in this process: both would answer its messages"},
+			{"/7E0:7E8", "/7E0:7E8 is already open in this process: both would answer its messages; to be the other end dial its mirror, /7E8:7E0"},
 			{"/7E1:7E8", "/7E1:7E8 cannot be open beside /7E0:7E8 in one process: both would answer the same messages"},
 			{"/7E0#11:7E8#22", "/7E0#11:7E8#22 cannot be open beside /7E0:7E8 in one process: both would answer the same messages"},
 		} {
@@ -696,7 +699,8 @@ func TestTwoConnsOfOnePair(t *testing.T) {
 			wantErr(t, err, "dial", nil, syscall.EADDRINUSE)
 			lc := isotpnet.ListenConfig{Bus: tap}
 			_, err = lc.Listen(t.Context(), "isotp:user", tc.address)
-			if want := "listen isotp:user " + tc.address + ": " + tc.want; err == nil || err.Error() != want {
+			answer, _, _ := strings.Cut(tc.want, "; to be") // who listens wants to be this end
+			if want := "listen isotp:user " + tc.address + ": " + answer; err == nil || err.Error() != want {
 				t.Errorf("Listen: %v\nwant %s", err, want)
 			}
 			wantErr(t, err, "listen", nil, syscall.EADDRINUSE)

@@ -91,9 +91,17 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 func (d *Dialer) DialAddr(ctx context.Context, network string, addr Addr) (*Conn, error) {
 	c, err := d.dial(ctx, network, addr)
 	if err != nil {
-		return nil, opError(opDial, network, nil, addr, err)
+		return nil, opError(opDial, network, nil, addr, nameMirror(err, addr))
 	}
 	return c, nil
+}
+
+// nameMirror adds to the error of a pair that is open already which is its other end.
+func nameMirror(err error, addr Addr) error {
+	if e, ok := err.(*mux.InUseError); ok && e.Name == e.Other {
+		return &ownAddrError{e.Error(), addr.Mirror()}
+	}
+	return err
 }
 
 func (d *Dialer) dial(ctx context.Context, network string, addr Addr) (*Conn, error) {

@@ -79,6 +79,20 @@ func (e *targetError) Error() string {
 
 func (e *targetError) Is(target error) bool { return target == syscall.EINVAL }
 
+// An ownAddrError says that a Dial has named our end of a pair that is open in this
+// process, and which is the other end.
+type ownAddrError struct {
+	why    string
+	mirror Addr
+}
+
+func (e *ownAddrError) Error() string {
+	return fmt.Sprintf("%s; to be the other end dial its mirror, %v", e.why, e.mirror)
+}
+
+// Is makes it the error of an address in use.
+func (e *ownAddrError) Is(target error) bool { return target == syscall.EADDRINUSE }
+
 // A Code says how the protocol ended a transmission or a reception, or why a
 // frame was ignored.
 type Code uint8

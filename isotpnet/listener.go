@@ -132,7 +132,7 @@ func (lc *ListenConfig) listen(ctx context.Context, network string, addrs []Addr
 		return nil, err
 	}
 	lc.Config.logBackend(a.name(), ls.text, why)
-	return &Listener{network: network, addr: ls.text, acceptor: a}, nil
+	return &Listener{network: network, addr: ls.addr, acceptor: a}, nil
 }
 
 // check refuses what cannot be listened on.
@@ -220,7 +220,16 @@ func (l *Listener) SetDeadline(t time.Time) error {
 // Stats returns what has been counted so far.
 func (l *Listener) Stats() ListenerStats { return l.stats() }
 
-// Addr returns the address that is listened on, an [Addr] unless it is a list.
+// Addr returns the address of the listener. Of one that listens on one pair of
+// addresses it is what a peer dials, the mirror of the pair, and the LocalAddr of the
+// connections accepted:
+//
+//	ln, err := isotpnet.Listen("isotp", "can0/7E8:7E0")
+//	c, err := isotpnet.Dial(ln.Addr().Network(), ln.Addr().String()) // can0/7E0:7E8
+//
+// So it is not what Listen takes for another listener of the same. Of a node or a list it
+// is the address as it was given, which cannot be dialled: each peer has its own. It
+// is an [Addr] unless it is a list.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Close ends the listener; connections that it has made but not yet accepted end

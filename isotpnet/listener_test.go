@@ -1,8 +1,11 @@
 package isotpnet_test
 
 import (
+	"errors"
 	"net"
 	"os"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -184,7 +187,7 @@ func TestListenerCloseEndsAccept(t *testing.T) {
 		for range calls {
 			err := <-done
 			wantErr(t, err, "accept", nil, net.ErrClosed)
-			if want := "accept isotp:user /7E8:7E0: use of closed network connection"; err.Error() != want {
+			if want := "accept isotp:user /7E0:7E8: use of closed network connection"; err.Error() != want {
 				t.Errorf("error is %q, want %q", err, want)
 			}
 		}
@@ -272,13 +275,10 @@ func TestListenerAndDialOnOneNamedBus(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer ln.Close()
-		if got := ln.Addr(); got != isotpnet.MustParseAddr("virtual:together/7E8:7E0") {
-			t.Errorf("Addr is %v", got)
-		}
 		if _, err := isotpnet.Listen("isotp:user", "virtual:together/7E8:7E0"); err == nil {
 			t.Error("two listeners for one pair")
 		}
-		tester, err := isotpnet.Dial("isotp:user", "virtual:together/7E0:7E8")
+		tester, err := isotpnet.Dial(ln.Addr().Network(), ln.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,4 +293,33 @@ func TestListenerAndDialOnOneNamedBus(t *testing.T) {
 		beginWrite(t, ecu, payload(600))
 		wantRead(t, tester, payload(600))
 	})
+}
+
+// The commonest mistake: the peer's address is the mirror of ours.
+func TestDialOfTheAddressThatIsListenedOnNamesTheMirror(t *testing.T) {
+	for _, tc := range []struct {
+		network, listen string
+		wait            time.Duration
+	}{
+		{"isotp", "virtual:own/7E8:7E0", 0},
+		{"isotp", "virtual:own/7E8:7E0,7DF", 0},
+		{"isotp-stream", "virtual:own/7E8:7E0", 3 * time.Second}, // the peer might listen, too
+		{"isotp-stream", "virtual:own/7E8:7E0,7E9:7E1", 0},
+	} {
+		t.Run(tc.network+" "+tc.listen, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ln, err := isotpnet.Listen(tc.network, tc.listen)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer ln.Close()
+				start := time.Now()
+				_, err = isotpnet.Dial(tc.network, "virtual:own/7E8:7E0")
+				wantSince(t, start, tc.wait)
+				if _, ok := err.(*net.OpError); !ok || !errors.Is(err, syscall.EADDRINUSE) || !strings.HasSuffix(err.Error(), "dial its mirror, virtual:own/7E0:7E8") {
+					t.Errorf("%v (%T), want a *net.OpError of EADDRINUSE that names the mirror", err, err)
+				}
+			})
+		})
+	}
 }

@@ -13,6 +13,7 @@ import (
 // nodes with any peer, with the groups that each belongs to.
 type locals struct {
 	text   net.Addr // as asked for: an Addr, or a list of them
+	addr   net.Addr // what a peer dials, if text is one pair; else text
 	bus    string
 	hosts  []local
 	groups []Addr // functional addresses that are heard
@@ -34,6 +35,10 @@ func (l addrList) String() string { return string(l) }
 // packets allows what only ListenPacket takes.
 func newLocals(addrs, functional []Addr, packets bool) (*locals, error) {
 	l := &locals{text: textOf(addrs), bus: addrs[0].Bus()}
+	l.addr = l.text
+	if pair, ok := l.text.(Addr); ok && pair.IsPair() {
+		l.addr = pair.Mirror()
+	}
 	for _, a := range addrs {
 		switch a.kind {
 		case kindPair, kindNode:

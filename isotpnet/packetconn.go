@@ -287,8 +287,10 @@ func (c *PacketConn) Close() error {
 	return nil
 }
 
-// LocalAddr returns the address that is listened on, an [Addr] unless it is a list.
-func (c *PacketConn) LocalAddr() net.Addr { return c.locals.text }
+// LocalAddr returns our address. On one pair of addresses it is what the peer dials, or
+// gives to its WriteTo: the mirror of the pair. Of a node, a list or an OBD-II tester it
+// is the address as it was given. It is an [Addr] unless it is a list.
+func (c *PacketConn) LocalAddr() net.Addr { return c.locals.addr }
 
 // Backend returns "user": see [Conn.Backend].
 func (c *PacketConn) Backend() string { return backendUser }
@@ -331,5 +333,5 @@ func (c *PacketConn) error(op string, remote net.Addr, err error) error {
 	if err == nil {
 		return nil
 	}
-	return opError(op, c.network, c.locals.text, remote, c.ends.error(op, err))
+	return opError(op, c.network, c.locals.addr, remote, c.ends.error(op, err))
 }

@@ -72,6 +72,23 @@ func wantPacketErr(t testing.TB, err error, op string, target error) {
 	}
 }
 
+// As one does with package net.
+func TestPacketConnsWriteToEachOthersLocalAddr(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		c1 := listenPacketOn(t, newTap(t, n), testerAddr, noPadding)
+		c2 := listenPacketOn(t, newTap(t, n), ecuAddr, noPadding)
+		if _, err := c1.WriteTo([]byte("hello"), c2.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		p := make([]byte, 10)
+		k, from, err := c2.ReadFrom(p)
+		if err != nil || string(p[:k]) != "hello" || from != c1.LocalAddr() {
+			t.Errorf("%q of %v, %v; want hello of %v", p[:k], from, err, c1.LocalAddr())
+		}
+	})
+}
+
 // noPadding makes short texts of frames.
 var noPadding = isotpnet.Config{Padding: isotpnet.NoPadding}
 
@@ -94,7 +111,11 @@ func TestPacketConnKnowsWhoSpeaks(t *testing.T) {
 					c = isotpnet.Config{}
 				}
 				pc := listenPacketOn(t, newTap(t, n), tc.address, c)
-				if pc.LocalAddr().String() != tc.address || pc.Backend() != "user" {
+				want := tc.address
+				if a, err := isotpnet.ParseAddr(want); err == nil && a.IsPair() {
+					want = a.Mirror().String()
+				}
+				if pc.LocalAddr().String() != want || pc.Backend() != "user" {
 					t.Errorf("LocalAddr is %v, Backend %s", pc.LocalAddr(), pc.Backend())
 				}
 				peer := newNode(t, n)

@@ -37,7 +37,7 @@ func backendOf(network string) string {
 func (d *Dialer) DialStream(ctx context.Context, network string, addr Addr) (*StreamConn, error) {
 	c, err := d.dialStream(ctx, network, addr)
 	if err != nil {
-		return nil, opError(opDial, network, nil, addr, err)
+		return nil, opError(opDial, network, nil, addr, nameMirror(err, addr))
 	}
 	return c, nil
 }
@@ -102,8 +102,8 @@ func (p *streamPair) dial(ctx context.Context, network string, keep stream.KeepA
 		}
 		if s.Err() != nil {
 			err = dialError(s.Err())
-		} else if _, late := err.(timeoutError); late && p.controlErr != nil {
-			err = unansweredError{cause: p.controlErr}
+		} else if _, late := err.(timeoutError); late {
+			err = p.unanswered()
 		}
 		if err != nil {
 			p.users--
@@ -113,6 +113,19 @@ func (p *streamPair) dial(ctx context.Context, network string, keep stream.KeepA
 		}
 	}
 	return c, nil
+}
+
+// unanswered is the time-out of a dial, with what is known of its cause. That this
+// process listens on the same pair may be right: the peer does so, too, on its side.
+// Under mu.
+func (p *streamPair) unanswered() error {
+	switch addr := p.key.addr; {
+	case p.listener != nil && !p.heard:
+		return unansweredError{cause: &ownAddrError{"this process itself listens on " + addr.String(), addr.Mirror()}}
+	case p.controlErr != nil:
+		return unansweredError{cause: p.controlErr}
+	}
+	return timeoutError{}
 }
 
 // messageNetwork is the network of the messages below a stream.

@@ -93,7 +93,7 @@ func (c *ecuCmd) run(ctx context.Context, s *streams, ready func()) error {
 			e.Name = fmt.Sprintf("%.17s %d", c.Name, i+1)
 		}
 		serving.Go(func() { failed <- e.Serve(l) })
-		fmt.Fprintf(s.stderr, "isotp: ECU %q listens on %v\n", e.Name, ln.Addr())
+		fmt.Fprintf(s.stderr, "isotp: ECU %q listens on %s\n", e.Name, address)
 	}
 	ready()
 	select {

@@ -75,7 +75,7 @@ func TestSimulatedECUs(t *testing.T) {
 		if got := withoutTimes(r.stdout); len(got) != 8 {
 			t.Errorf("%d answers:\n%s", len(got), r.stdout)
 		}
-		for _, want := range []string{`ECU "ECU 8" listens on virtual:simulated/7EF:7E7,:7DF`, "messages   1 sent, 8 received"} {
+		for _, want := range []string{`ECU "ECU 8" listens on virtual:simulated/7EF:7E7,7DF`, "messages   1 sent, 8 received"} {
 			if !strings.Contains(r.stderr, want) {
 				t.Errorf("standard error does not have %q:\n%s", want, r.stderr)
 			}

@@ -57,7 +57,11 @@ func (c *proxyCmd) Run(ctx context.Context, s *streams) error {
 	}
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
-	fmt.Fprintf(s.stderr, "listening on %s:%s\n", ln.Addr().Network(), ln.Addr())
+	at := ln.Addr().Network() + ":" + ln.Addr().String()
+	if p, ok := from.(busPlace); ok {
+		at = p.network + ":" + p.addr.String() // that of the listener is what others dial
+	}
+	fmt.Fprintf(s.stderr, "listening on %s\n", at)
 
 	var passing sync.WaitGroup
 	defer passing.Wait()
