@@ -103,8 +103,8 @@ func (m *Mux) retryHeld(now engine.Time) {
 	}
 }
 
-// end follows the end of the Mux's last user.
-func (m *Mux) end() {
+// leaveDebts follows the end of the Mux's last user, or of its bus.
+func (m *Mux) leaveDebts() {
 	now := m.now()
 	m.mu.Lock()
 	defer m.mu.Unlock()

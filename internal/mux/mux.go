@@ -172,6 +172,7 @@ func (m *Mux) read() {
 		}
 		now := m.now()
 		if err != nil && !temporary(err) {
+			m.leaveDebts()
 			m.onEnd() // first: whoever is told of the error may open the bus anew
 		}
 		m.mu.Lock()

@@ -102,6 +102,7 @@ func (b *named) release(name string) {
 	b.users--
 	last := b.users == 0 && b.isOpen() // else open sees to the rest
 	if last {
+		b.mux.leaveDebts() // before anybody can open the bus anew
 		b.forget(name)
 	}
 	registry.Unlock()
@@ -112,7 +113,6 @@ func (b *named) release(name string) {
 
 func (b *named) close() {
 	if b.mux != nil {
-		b.mux.end()
 		b.mux.bus.Close()
 		b.mux.Begin()
 	}
