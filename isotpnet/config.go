@@ -107,10 +107,14 @@ type Config struct {
 	// ReadBuffer is how many bytes of messages (each counted with 64 more) may
 	// wait to be read before a CTS is held back. 0: 65536. Single Frames are
 	// lost at four times as much: see ErrOverrun. The kernel's backend holds no
-	// CTS back: it makes the socket's buffer (SO_RCVBUF) twice as large, and where
-	// that is full messages are lost. There 0 is 2 MiB, or without CAP_NET_ADMIN
-	// what the sysctl net.core.rmem_max allows, by default room for some 90
-	// messages of 1 kB or 220 Single Frames; more than is allowed is an error.
+	// CTS back: there it is what we keep of messages that nobody reads yet, and 0
+	// is 4 MiB. What comes beyond that stays in the socket's buffer (SO_RCVBUF,
+	// which we make as large as the sysctl net.core.rmem_max allows, or with
+	// CAP_NET_ADMIN as asked for, up to 2 MiB or ReadBuffer), and where that is
+	// full, too, messages are lost. We take them out of the socket within a
+	// millisecond, or when this process has a processor for us: the socket's
+	// buffer, by default room for some 180 messages of 1 kB or 440 Single Frames,
+	// has to do for so long.
 	ReadBuffer int
 
 	// Padding says what short frames are filled up with. The zero Padding is

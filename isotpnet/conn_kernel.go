@@ -24,14 +24,16 @@ import (
 // an error is made under mu, and what it takes goes by its number to whom it
 // concerns.
 //
-// The order of locks is readTurn, sendTurn, mu, those of deadlines. Trace and Logger
-// are called under none.
+// The order of locks is readTurn, sendTurn, drainTurn, mu, those of deadlines. Trace
+// and Logger are called under none.
 type kernelConn struct {
 	sock       *socket.Conn
 	raw        syscall.RawConn
 	functional *kernelConn     // of Dialer.Functional; nil if there is none
 	listener   *kernelListener // which gets the socket back; nil for others
 	release    func()          // the pair of addresses
+	pair       boundPair       // what the socket is bound to
+	mirror     boundPair       // what its peer's would be
 
 	sendOnly bool
 	checks   bool  // of padding: EBADMSG may be about a reception
@@ -53,7 +55,13 @@ type kernelConn struct {
 	tryWrite func(fd uintptr) bool
 	retry    *time.Timer
 
+	drainTurn sync.Mutex // held by the drainer, see kernelQueue
+
 	mu       sync.Mutex
+	recv     receiver
+	drops    uint32 // of the socket, as counted so far
+	filled   int    // how much of the socket's buffer was in use at most since we asked
+	queue    kernelQueue
 	sending  bool  // a message was handed over, and its end is waited for
 	sendErr  error // how it ended, as a reader has learned
 	reading  bool  // a Read waits
@@ -94,10 +102,14 @@ func newKernelConn(sock *socket.Conn, s *kernelSpec) (*kernelConn, error) {
 	if k.sendOnly && s.config.Kernel.Flags&KernelBroadcast == 0 {
 		k.limit = int64(k.single)
 	}
+	if !k.sendOnly {
+		k.pair = boundPair{s.bus, s.tx, *s.rx}
+		k.mirror = boundPair{s.bus, *s.rx, s.tx}
+	}
 	k.tryRead, k.tryWrite = k.tryReadOnce, k.tryWriteOnce
 	k.readDeadline.set = sock.SetReadDeadline
 	k.writeDeadline.set = sock.SetWriteDeadline
-	raw.Control(func(fd uintptr) { k.read.drops = dropped(int(fd)) })
+	raw.Control(func(fd uintptr) { k.drops = dropped(int(fd)) })
 	if size, err := sock.ReadBuffer(); err == nil {
 		k.buffer = max(size-messageCost(int(k.limit)), 0)
 	}
@@ -229,7 +241,7 @@ func (k *kernelConn) wait(poll func(func(uintptr) bool) error, try func(uintptr)
 		case err == nil:
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if !d.woken() {
+			if !d.restore() {
 				return os.ErrDeadlineExceeded
 			}
 		default:
@@ -272,14 +284,16 @@ func (k *kernelConn) deadlineError(err error) error {
 }
 
 // A pollDeadline is a deadline of the netpoller that can also be used to wake
-// who waits there.
+// who waits there: the netpoller then says that it is exceeded, and who hears that
+// asks restore.
 type pollDeadline struct {
 	set func(time.Time) error
 
-	mu     sync.Mutex
-	at     time.Time
-	waking bool
-	sealed bool
+	mu        sync.Mutex
+	at        time.Time
+	suspended bool // the netpoller has none
+	waking    bool // who waits has not heard of wake yet
+	sealed    bool
 }
 
 var longAgo = time.Unix(1, 0)
@@ -291,39 +305,78 @@ func (d *pollDeadline) Set(t time.Time) error {
 	if d.sealed {
 		return net.ErrClosed
 	}
-	d.at, d.waking = t, false
+	d.at = t
+	if !t.IsZero() {
+		// What is right by the clocks now stays so if someone sets the wall clock.
+		now := time.Now()
+		d.at = now.Add(t.Sub(now))
+	}
+	if d.suspended || d.waking {
+		return nil
+	}
 	return d.set(t)
+}
+
+// exceeded reports whether the deadline has come.
+func (d *pollDeadline) exceeded() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sealed || !d.at.IsZero() && time.Until(d.at) <= 0
+}
+
+// restore is for a call that the netpoller has told that the deadline is exceeded. It
+// reports whether it is not, and the call is to wait again.
+func (d *pollDeadline) restore() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waking = false
+	switch {
+	case d.sealed:
+		return false
+	case d.suspended:
+		d.set(time.Time{})
+		return true
+	case !d.at.IsZero() && time.Until(d.at) <= 0:
+		return false
+	}
+	d.set(d.at)
+	return true
 }
 
 // seal makes all calls fail from now on.
 func (d *pollDeadline) seal() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sealed, d.waking = true, false
+	d.sealed = true
 	d.set(longAgo)
 }
 
-// wake wakes who waits: it sees a deadline that is exceeded, and asks woken.
+// wake wakes who waits, or the next one.
 func (d *pollDeadline) wake() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.sealed && !d.waking {
+	if !d.sealed {
 		d.waking = true
 		d.set(longAgo)
 	}
 }
 
-// woken reports whether it was wake, and not the deadline, and if so puts the
-// deadline right again.
-func (d *pollDeadline) woken() bool {
+// suspend has calls wait without the deadline.
+func (d *pollDeadline) suspend() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.waking {
-		return false
+	d.suspended, d.waking = true, false
+	if !d.sealed {
+		d.set(time.Time{})
 	}
-	d.waking = false
-	d.set(d.at)
-	return true
+}
+
+// resume ends that, and wakes who waits.
+func (d *pollDeadline) resume() {
+	d.mu.Lock()
+	d.suspended = false
+	d.mu.Unlock()
+	d.wake()
 }
 
 func (k *kernelConn) stats() Stats {
@@ -364,7 +417,10 @@ func (k *kernelConn) evict() {
 	defer k.readTurn.Unlock()
 	k.sendTurn.Lock()
 	defer k.sendTurn.Unlock()
+	k.drainTurn.Lock()
+	defer k.drainTurn.Unlock()
 	k.read.drop()
+	k.stopDraining()
 	if k.retry != nil {
 		k.retry.Stop()
 	}
@@ -384,7 +440,7 @@ func (k *kernelConn) drain(fd int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for errors := 0; errors < 2; {
-		switch errno := k.read.recv.recv(fd, nil, nil); errno {
+		switch errno := k.recv.recv(fd, nil, nil); errno {
 		case 0:
 		case unix.EAGAIN:
 			return !k.gone

@@ -27,9 +27,11 @@ func (k *kernelConn) discard() (messages int, err error) {
 	err = k.raw.Control(func(fd uintptr) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
+		messages += k.queue.drop()
+		k.armDrain() // it may have been full
 		var buf [1]byte
 		for {
-			errno := r.recv.recv(int(fd), nil, buf[:])
+			errno := k.recv.recv(int(fd), nil, buf[:])
 			if errno == unix.EAGAIN {
 				break
 			}
@@ -41,8 +43,7 @@ func (k *kernelConn) discard() (messages int, err error) {
 				continue
 			}
 			messages++
-			k.counts.MessagesReceived++
-			k.counts.BytesReceived += uint64(r.recv.size)
+			k.countReceived()
 		}
 		k.overrun(dropped(int(fd)))
 		switch k.readErr.(type) {

@@ -3,28 +3,25 @@
 package isotpnet
 
 import (
+	"net"
+	"os"
 	"sync"
 	"time"
 
-	"example.com/isotp/internal/engine"
 	"golang.org/x/sys/unix"
 )
 
 // A kernelRead is what a Read hands to tryRead, and gets from it, and what is
 // left for the next. Guarded by readTurn.
 type kernelRead struct {
-	p    []byte
-	n    int // of it were read from the socket
-	err  error
-	recv receiver
+	p   []byte
+	n   int // of it were read
+	err error
 
 	info   MessageInfo // of the message being read
 	opened bool        // by NextReader
 	rest   []byte      // of the message being read, in buf
 	buf    *[]byte     // from kernelBuffers
-
-	drops  uint32 // of the socket, as told so far
-	filled int    // how much of the socket's buffer was in use at most since we asked
 }
 
 // kernelBuffers are for messages longer than what a Read has room for.
@@ -93,14 +90,75 @@ func (k *kernelConn) open() (MessageInfo, error) {
 func (k *kernelConn) next(p []byte) error {
 	r := &k.read
 	r.p, r.n, r.err = p, 0, nil
-	k.setReading(true)
-	err := k.wait(k.raw.Read, k.tryRead, &k.readDeadline)
-	k.setReading(false)
+	ready, err := k.beginRead()
+	if err == nil && !ready {
+		err = k.wait(k.raw.Read, k.tryRead, &k.readDeadline)
+	}
+	k.endRead()
 	r.p = nil
 	if err != nil {
 		return err
 	}
 	return r.err
+}
+
+// beginRead reports whether there is something to return already.
+func (k *kernelConn) beginRead() (ready bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reading = true
+	if !k.hasRead() {
+		k.sendDrainerAway()
+		return false, nil
+	}
+	switch {
+	case k.closed.Load():
+		return false, net.ErrClosed
+	case k.readDeadline.exceeded():
+		return false, os.ErrDeadlineExceeded
+	}
+	k.takeRead()
+	return true, nil
+}
+
+func (k *kernelConn) endRead() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reading = false
+	k.queue.reads++
+	k.armDrain()
+}
+
+// hasRead reports whether there is something to return without the socket. Under mu.
+func (k *kernelConn) hasRead() bool {
+	return k.readErr != nil || len(k.read.rest) > 0 || !k.queue.empty()
+}
+
+// takeRead takes it. Under mu.
+func (k *kernelConn) takeRead() {
+	r := &k.read
+	switch {
+	case k.readErr != nil:
+		r.err, k.readErr = k.readErr, nil
+	case len(r.rest) > 0:
+	default:
+		m := k.queue.pop()
+		if m.data == nil {
+			r.err = ErrOverrun
+			return
+		}
+		r.n = copy(r.p, m.data)
+		r.rest = m.data[r.n:]
+		r.info = k.messageInfo(len(m.data), m.at)
+	}
+}
+
+func (k *kernelConn) messageInfo(size int, at time.Time) MessageInfo {
+	info := MessageInfo{Size: int64(size), Last: at}
+	if size <= k.single {
+		info.First = at
+	}
+	return info
 }
 
 // prefetch waits for a message and keeps it. What else a Read would return, the
@@ -128,22 +186,13 @@ func (k *kernelConn) prefetch() error {
 	}
 }
 
-func (k *kernelConn) setReading(on bool) {
-	k.mu.Lock()
-	k.reading = on
-	k.mu.Unlock()
-}
-
 // tryReadOnce reports whether there is something to return.
 func (k *kernelConn) tryReadOnce(fd uintptr) bool {
 	r := &k.read
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.readErr != nil {
-		r.err, k.readErr = k.readErr, nil
-		return true
-	}
-	if len(r.rest) > 0 {
+	if k.hasRead() {
+		k.takeRead()
 		return true
 	}
 	var more []byte
@@ -152,23 +201,22 @@ func (k *kernelConn) tryReadOnce(fd uintptr) bool {
 		more = *r.buf
 	}
 	for {
-		switch errno := r.recv.recv(int(fd), r.p, more); errno {
+		switch errno := k.recv.recv(int(fd), r.p, more); errno {
 		case 0:
 			k.received(more)
 			return true
 		case unix.EAGAIN:
 			r.drop()
-			if r.filled < k.buffer {
-				r.filled = 0
-				return false // nothing can have been dropped
+			if k.mayHaveDropped() && k.overrun(dropped(int(fd))) {
+				r.err = ErrOverrun
+				return true
 			}
-			r.filled = 0
-			return k.overrun(dropped(int(fd)))
+			return false
 		default:
 			k.took(int(fd), errno)
 		}
 		if k.readErr != nil {
-			r.err, k.readErr = k.readErr, nil
+			k.takeRead()
 			r.drop()
 			return true
 		}
@@ -178,41 +226,19 @@ func (k *kernelConn) tryReadOnce(fd uintptr) bool {
 // received keeps a message that was read into r.p and more. Under mu.
 func (k *kernelConn) received(more []byte) {
 	r := &k.read
-	size := min(r.recv.size, len(r.p)+len(more))
+	k.countReceived()
+	size := min(k.recv.size, len(r.p)+len(more))
 	r.n = min(size, len(r.p))
 	r.rest = more[:size-r.n]
-	r.info = MessageInfo{Size: int64(r.recv.size), Last: r.recv.at}
-	if r.info.Last.IsZero() {
-		r.info.Last = time.Now()
-	}
-	if r.recv.size <= k.single {
-		r.info.First = r.info.Last
-	}
-	k.told = false
-	r.filled += messageCost(r.recv.size)
-	k.counts.MessagesReceived++
-	k.counts.BytesReceived += uint64(r.recv.size)
-	k.observe(engine.Observation{Kind: engine.MessageReceived, Size: uint32(r.recv.size)})
-	if r.recv.drops != 0 && k.overrun(r.recv.drops) {
+	r.info = k.messageInfo(k.recv.size, k.recv.at)
+	if k.overrun(k.recv.drops) {
 		// What was lost came before this message, which has to wait.
-		whole := append(append([]byte(nil), r.p[:r.n]...), r.rest...)
+		k.queue.push(kernelMessage{append(append([]byte{}, r.p[:r.n]...), r.rest...), k.recv.at})
 		r.drop()
-		r.n, r.buf, r.rest = 0, &whole, whole
+		r.n, r.err = 0, ErrOverrun
 	}
 }
 
 // messageCost is more than what a message takes of a socket's buffer: the kernel
 // rounds up to a power of two, and adds some hundred bytes of its own.
 func messageCost(size int) int { return 4096 + 2*size }
-
-// overrun has ErrOverrun returned if messages were lost. Under mu.
-func (k *kernelConn) overrun(drops uint32) bool {
-	r := &k.read
-	if drops == r.drops {
-		return false
-	}
-	k.counts.Errors[ReceiverFull] += drops - r.drops
-	r.drops = drops
-	r.err = ErrOverrun
-	return true
-}

@@ -49,6 +49,7 @@ func (k *kernelConn) send(p []byte, size int, functional bool) (n int, err error
 		k.sent(len(message), begun, err)
 		if err == nil {
 			n += len(message)
+			to.wrote(len(message))
 		}
 	}
 	return n, err

@@ -26,7 +26,9 @@ func (d *Dialer) dialKernel(network string, addr Addr) (*Conn, error) {
 		return nil, err
 	}
 	k.release = release
-	return k.conn(&d.Config, network, addr), nil
+	c := k.conn(&d.Config, network, addr)
+	k.startDraining(&d.Config)
+	return c, nil
 }
 
 func (d *Dialer) openKernel(network string, addr Addr) (*kernelConn, error) {
@@ -187,6 +189,7 @@ func (l *kernelListener) acceptOn(sock *socket.Conn) (*Conn, error) {
 		l.put(sock)
 		return nil, err
 	}
+	k.startDraining(&l.config)
 	return c, nil
 }
 

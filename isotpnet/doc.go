@@ -147,8 +147,10 @@
 //	longest message      4 GiB - 1                max_pdu_size of the module can_isotp:
 //	                                              8300 (66000 before Linux 6.4)
 //	SendFrom, NextReader in constant memory       the whole message in memory
-//	slow readers         hold their peer up       lose messages, with ErrOverrun: see
-//	                                              Config.ReadBuffer
+//	slow readers         hold their peer up       lose messages beyond ReadBuffer,
+//	                                              4 MiB by default, with ErrOverrun
+//	idle Conns           no goroutine             one each, which takes messages out
+//	                                              of the socket
 //	a Write's deadline   aborts the message       the message may still go out; the
 //	                                              next Write waits for its end
 //	N_As, N_Bs, N_Cr     as in Config             2 s, 1 s, 1 s

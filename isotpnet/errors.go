@@ -25,7 +25,8 @@ var (
 
 	// ErrOverrun is the error of a Read where messages have been lost because
 	// earlier ones had not been read: Single Frames, which have no flow
-	// control, and on the kernel's backend any. It comes where they are missing.
+	// control, and on the kernel's backend any. Which ones, Config.ReadBuffer says. It
+	// comes where they are missing.
 	// Reading can go on.
 	ErrOverrun = errors.New("messages were lost because earlier ones had not been read")
 

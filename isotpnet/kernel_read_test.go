@@ -170,67 +170,6 @@ func TestKernelAbortedReceptionDoesNotEndARead(t *testing.T) {
 	}
 }
 
-func TestKernelOverrunIsReportedWhereItHappened(t *testing.T) {
-	c, peer := kernelAndPeer(t, &Dialer{Config: Config{ReadBuffer: 4 << 10}})
-	send := func(from, to int) {
-		for i := from; i < to; i++ {
-			peer.send("7E8#01" + string("0123456789ABCDEF"[i>>4]) + string("0123456789ABCDEF"[i&15]))
-		}
-	}
-	send(0, 200)
-	buf := make([]byte, 8)
-	next := 0
-	var err error
-	for {
-		if _, err = c.Read(buf); err != nil {
-			break
-		}
-		if int(buf[0]) != next {
-			t.Fatalf("message %d, want %d", buf[0], next)
-		}
-		next++
-	}
-	wantError(t, err, ErrOverrun)
-	if next == 0 || next == 200 {
-		t.Fatalf("%d messages before", next)
-	}
-	if s := c.Stats(); int(s.Errors[ReceiverFull])+next != 200 {
-		t.Errorf("%d read and %d lost, of 200", next, s.Errors[ReceiverFull])
-	}
-
-	// With a message behind the gap the error comes before it.
-	send(0, 200)
-	if _, err := c.Read(buf); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Read(buf); err != nil { // there is room
-		t.Fatal(err)
-	}
-	send(200, 201)
-	for buf[0] != 200 {
-		var n int
-		if n, err = c.Read(buf); err == nil && buf[0] == 200 && n == 1 {
-			t.Fatal("the message behind the gap came without an error")
-		}
-		if err != nil {
-			break
-		}
-	}
-	wantError(t, err, ErrOverrun)
-	if n, err := c.Read(buf); n != 1 || buf[0] != 200 || err != nil {
-		t.Errorf("behind the gap: %v %v, %v", n, buf[0], err)
-	}
-}
-
-func TestKernelReadBufferThatCannotBeHad(t *testing.T) {
-	name := newInterface(t)
-	// Linux has less even for root.
-	_, err := (&Dialer{Config: Config{ReadBuffer: 1 << 30}}).Dial("isotp:kernel", name+"/7E0:7E8")
-	if e, ok := errors.AsType[*ConfigError](err); !ok || e.Field != "ReadBuffer" {
-		t.Errorf("%v, want a ConfigError about ReadBuffer", err)
-	}
-}
-
 func TestKernelListenerAcceptsTheFirstMessage(t *testing.T) {
 	name := newInterface(t)
 	l, err := new(ListenConfig).Listen(t.Context(), "isotp", name+"/7E8:7E0")

@@ -89,25 +89,19 @@ func (s *kernelSpec) prepare(c *socket.Conn) error {
 	return bindErr
 }
 
-// defaultSocketBuffer is what we ask for where nothing is said: as ISO-TP's
-// kernel socket does not hold its peer up, all that is not read has to fit.
-// Without CAP_NET_ADMIN net.core.rmem_max is the limit.
+// defaultSocketBuffer is what we ask for where nothing is said. Without CAP_NET_ADMIN
+// net.core.rmem_max is the limit.
 const defaultSocketBuffer = 2 << 20
 
+// setReadBuffer makes the socket's buffer as large as it may be, so that it has room
+// for what comes while nobody is there to take it out: see kernelQueue. In it a Single
+// Frame takes some eight times what ReadBuffer counts for it.
 func (s *kernelSpec) setReadBuffer(c *socket.Conn) error {
-	if err := c.SetReadBuffer(orDefault(s.config.ReadBuffer, defaultSocketBuffer)); err != nil {
-		return err
+	size := defaultSocketBuffer
+	if n := s.config.ReadBuffer; n > 0 {
+		size = max(n, min(8*n, size))
 	}
-	has, err := c.ReadBuffer()
-	if err != nil {
-		return err
-	}
-	// The kernel doubles what it is told, for its own needs.
-	if has /= 2; has < s.config.ReadBuffer {
-		return &backendError{backendKernel, &ConfigError{Field: "ReadBuffer", Value: s.config.ReadBuffer,
-			Want: fmt.Sprintf("it gives at most %d; more with CAP_NET_ADMIN, or the sysctl net.core.rmem_max", has)}}
-	}
-	return nil
+	return c.SetReadBuffer(size)
 }
 
 func (s *kernelSpec) bind(fd int) error {
