@@ -33,8 +33,9 @@ type Conn struct {
 	network       string
 	local, remote Addr
 	backend       backend
-	maxSend       int64 // of a message
-	split         int   // longer Writes go as messages of that size; 0: they are errors
+	maxSend       int64  // of a message
+	limit         string // whose limit that is, as in MessageTooLongError
+	split         int    // longer Writes go as messages of that size; 0: they are errors
 	readFromSize  int
 	ends          ends
 
@@ -202,7 +203,7 @@ func (c *Conn) Progress() (received, sent Progress) { return c.backend.progress(
 func (c *Conn) Write(p []byte) (int, error) {
 	if c.split > 0 && len(p) > c.split {
 		n, err := c.backend.send(p, c.split, false)
-		return n, c.error(opWrite, err)
+		return n, c.error(opWrite, refused(err, int64(min(c.split, len(p)-n))))
 	}
 	return c.write(p, false)
 }
@@ -219,10 +220,14 @@ func (c *Conn) write(p []byte, functional bool) (int, error) {
 		return 0, nil
 	}
 	if int64(len(p)) > c.maxSend {
-		return 0, c.error(opWrite, &MessageTooLongError{Size: int64(len(p)), Max: c.maxSend})
+		wayOut := asSeveral
+		if functional {
+			wayOut = ""
+		}
+		return 0, c.error(opWrite, c.tooLong(int64(len(p)), wayOut))
 	}
 	n, err := c.backend.send(p, len(p), functional)
-	return n, c.error(opWrite, err)
+	return n, c.error(opWrite, refused(err, int64(len(p))))
 }
 
 // SendFrom sends size bytes of r as one message, in constant memory. It reads up to
@@ -235,11 +240,20 @@ func (c *Conn) write(p []byte, functional bool) (int, error) {
 func (c *Conn) SendFrom(r io.Reader, size int64) error {
 	switch {
 	case size < 0 || size > c.maxSend:
-		return c.error(opWrite, &MessageTooLongError{Size: size, Max: c.maxSend})
+		return c.error(opWrite, c.tooLong(size, ""))
 	case size == 0:
 		return nil
 	}
-	return c.error(opWrite, c.backend.sendFrom(r, size))
+	return c.error(opWrite, refused(c.backend.sendFrom(r, size), size))
+}
+
+// tooLong is the error of a message above maxSend.
+func (c *Conn) tooLong(size int64, wayOut string) error {
+	limit := c.limit
+	if limit != limitSingle {
+		limit += wayOut
+	}
+	return &MessageTooLongError{Size: size, Max: c.maxSend, Limit: limit}
 }
 
 // ReadFrom sends what it reads from r until r ends, each read one message of at

@@ -118,6 +118,14 @@ func newKernelConn(sock *socket.Conn, s *kernelSpec) (*kernelConn, error) {
 
 func (k *kernelConn) name() string { return backendKernel }
 
+// whoseLimit is MessageTooLongError.Limit.
+func (k *kernelConn) whoseLimit() string {
+	if k.sendOnly && k.limit == int64(k.single) {
+		return limitSingle
+	}
+	return limitKernel
+}
+
 // took sends an error that a call has taken to whom it concerns. Under mu.
 func (k *kernelConn) took(fd int, errno unix.Errno) {
 	switch errno {
@@ -454,7 +462,7 @@ func (k *kernelConn) drain(fd int) bool {
 
 func (k *kernelConn) sendFrom(r io.Reader, size int64) error {
 	if size > k.limit {
-		return &MessageTooLongError{Size: size, Max: k.limit}
+		return &MessageTooLongError{size, k.limit, k.whoseLimit()}
 	}
 	// A socket takes whole messages only.
 	p := make([]byte, size)

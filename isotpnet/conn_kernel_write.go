@@ -59,7 +59,7 @@ func (k *kernelConn) send(p []byte, size int, functional bool) (n int, err error
 // Under sendTurn.
 func (k *kernelConn) transmit(p []byte) (begun bool, err error) {
 	if int64(len(p)) > k.limit {
-		return false, &MessageTooLongError{Size: int64(len(p)), Max: k.limit}
+		return false, &MessageTooLongError{int64(len(p)), k.limit, k.whoseLimit()}
 	}
 	k.write = kernelWrite{p: p, size: k.write.size}
 	err = k.sendWait()
@@ -171,7 +171,7 @@ func writeError(err error, size int, limit int64) error {
 	case !ok:
 		return err
 	case errno == unix.EINVAL:
-		return &MessageTooLongError{Size: int64(size), Max: min(limit, int64(size)-1)}
+		return &MessageTooLongError{int64(size), min(limit, int64(size)-1), limitKernel}
 	}
 	return deviceError("write", errno)
 }

@@ -33,7 +33,7 @@ func (u *userConn) send(p []byte, size int, functional bool) (int, error) {
 	case ep == nil:
 		return 0, ErrNoFunctional
 	case single && len(p) > ep.Format().MaxSingle():
-		return 0, &MessageTooLongError{Size: int64(len(p)), Max: int64(ep.Format().MaxSingle())}
+		return 0, &MessageTooLongError{int64(len(p)), int64(ep.Format().MaxSingle()), limitSingle}
 	}
 	n, err := ep.SendSplit(ep.Format(), p, size)
 	return n, protocolError(err)
@@ -45,7 +45,7 @@ func (u *userConn) sendFrom(r io.Reader, size int64) error {
 	case u.listenOnly:
 		return ErrListenOnly
 	case u.sendOnly && size > int64(format.MaxSingle()):
-		return &MessageTooLongError{Size: size, Max: int64(format.MaxSingle())}
+		return &MessageTooLongError{size, int64(format.MaxSingle()), limitSingle}
 	}
 	return protocolError(u.endpoint.SendFrom(format, r, uint32(size)))
 }

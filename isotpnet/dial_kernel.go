@@ -76,7 +76,7 @@ func (s *kernelSpec) conn() (*kernelConn, error) {
 
 // conn makes the connection that users have.
 func (k *kernelConn) conn(config *Config, network string, addr Addr) *Conn {
-	c := newConn(config, network, addr, k.limit, k)
+	c := newConn(config, network, addr, k.limit, k.whoseLimit(), k)
 	if o := newObserver(config); o != nil {
 		o.conn, o.peer, o.time = c, addr, k.time
 		k.observer = o

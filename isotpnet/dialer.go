@@ -200,21 +200,31 @@ func (c *Config) spec(m *mux.Mux, addr Addr) (*mux.Spec, error) {
 
 // newUserConn makes a connection that has no endpoint yet.
 func newUserConn(config *Config, network string, addr Addr, release func()) *Conn {
-	return newConn(config, network, addr, wire.MaxLength, &userConn{
+	limit, whose := int64(wire.MaxLength), limitProtocol
+	if to, _ := addr.send(); addr.IsFunctional() {
+		format := config.engine().Format(to)
+		limit, whose = int64(format.MaxSingle()), limitSingle
+	}
+	return newConn(config, network, addr, limit, whose, &userConn{
 		release:    release,
 		sendOnly:   addr.IsFunctional(),
 		listenOnly: config.ListenOnly,
 	})
 }
 
-// newConn makes a connection of a backend that sends messages of up to limit bytes.
-func newConn(config *Config, network string, addr Addr, limit int64, b backend) *Conn {
+// newConn makes a connection of a backend that sends messages of up to limit bytes; whose
+// limit that is, MessageTooLongError.Limit says.
+func newConn(config *Config, network string, addr Addr, limit int64, whose string, b backend) *Conn {
 	c := &Conn{
 		network: network,
 		remote:  addr,
 		local:   addr.Mirror(),
-		maxSend: min(config.maxSendSize(), limit),
+		maxSend: limit,
+		limit:   whose,
 		backend: b,
+	}
+	if size := config.maxSendSize(); size < limit {
+		c.maxSend, c.limit = size, limitMaxSendSize
 	}
 	c.readFromSize = orDefault(config.MaxSendSize, defaultPart)
 	if config.SplitWrites && !addr.IsFunctional() {

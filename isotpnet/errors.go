@@ -47,7 +47,20 @@ var (
 // A MessageTooLongError is an [ErrMessageTooLong] that says how long.
 type MessageTooLongError struct {
 	Size, Max int64 // in bytes
+	// Limit says whose limit Max is (Config.MaxSendSize, the kernel's, a Single
+	// Frame's, ISO-TP's own), and what sends more.
+	Limit string
 }
+
+// The values of MessageTooLongError.Limit.
+const (
+	limitMaxSendSize = "Config.MaxSendSize"
+	limitProtocol    = "ISO-TP has no longer messages"
+	limitSingle      = "a functional request is a single frame, longer ones go to one ECU each"
+	limitKernel      = "the kernel's limit, max_pdu_size of its module can_isotp; isotp:user sends longer ones"
+	// asSeveral is the way out that Write has.
+	asSeveral = "; for bytes of any number there are Config.SplitWrites and isotp-stream"
+)
 
 func (e *MessageTooLongError) Error() string {
 	switch {
@@ -55,8 +68,10 @@ func (e *MessageTooLongError) Error() string {
 		return "message too long"
 	case e.Size < 0:
 		return fmt.Sprintf("a message cannot have %d bytes: the size must be from 0 to %d", e.Size, e.Max)
+	case e.Limit == "":
+		return fmt.Sprintf("message too long: %d bytes, at most %d can be sent", e.Size, e.Max)
 	}
-	return fmt.Sprintf("message too long: %d bytes, at most %d can be sent", e.Size, e.Max)
+	return fmt.Sprintf("message too long: %d bytes, at most %d can be sent: %s", e.Size, e.Max, e.Limit)
 }
 
 // Is makes it equal to ErrMessageTooLong and syscall.EMSGSIZE.
@@ -214,13 +229,27 @@ type ProtocolError struct {
 	Code Code
 	// Err is the error of the io.Reader given to SendFrom, for SourceFailed.
 	Err error
+	// Size is how many bytes the message had that the peer has refused, for
+	// BufferOverflow; 0 where that is not known.
+	Size int64
 }
 
 func (e *ProtocolError) Error() string {
-	if e.Err != nil {
+	switch {
+	case e.Err != nil:
 		return e.Code.String() + ": " + e.Err.Error()
+	case e.Code == BufferOverflow && e.Size > 0:
+		return fmt.Sprintf("%v: it has refused %d bytes; send shorter messages (Config.SplitWrites makes several of a Write), or have it take longer ones (Config.MaxMessageSize, NextReader)", e.Code, e.Size)
 	}
 	return e.Code.String()
+}
+
+// refused adds the size of a message to the error of a peer that has refused it.
+func refused(err error, size int64) error {
+	if e, ok := err.(*ProtocolError); ok && e.Code == BufferOverflow {
+		e.Size = size
+	}
+	return err
 }
 
 // Unwrap returns Err.

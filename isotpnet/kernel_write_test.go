@@ -326,7 +326,8 @@ func TestKernelOversize(t *testing.T) {
 	_, err := c1.Write(make([]byte, limit+1))
 	wantError(t, err, ErrMessageTooLong)
 	wantError(t, err, syscall.EMSGSIZE)
-	if e, _ := errors.AsType[*MessageTooLongError](err); e == nil || e.Max != limit || e.Size != limit+1 {
+	if e, _ := errors.AsType[*MessageTooLongError](err); e == nil || e.Max != limit || e.Size != limit+1 ||
+		!strings.Contains(err.Error(), "max_pdu_size") || !strings.Contains(err.Error(), "isotp:user") || !strings.Contains(err.Error(), "Config.SplitWrites") {
 		t.Errorf("%v", err)
 	}
 	wantError(t, c1.SendFrom(strings.NewReader(""), limit+1), ErrMessageTooLong)

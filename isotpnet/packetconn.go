@@ -228,14 +228,14 @@ func (c *PacketConn) WriteTo(p []byte, addr net.Addr) (int, error) {
 	case c.config.ListenOnly:
 		err = ErrListenOnly
 	case int64(len(p)) > c.config.maxSendSize():
-		err = &MessageTooLongError{Size: int64(len(p)), Max: c.config.maxSendSize()}
+		err = &MessageTooLongError{int64(len(p)), c.config.maxSendSize(), limitMaxSendSize}
 	case to.IsPair():
 		err = c.peers.Send(to.tx, to.rx, p)
 	default:
 		err = c.writeGroup(p, to.tx)
 	}
 	if err != nil {
-		return 0, c.error(opWrite, addr, c.sendError(err, addr))
+		return 0, c.error(opWrite, addr, refused(c.sendError(err, addr), int64(len(p))))
 	}
 	return len(p), nil
 }
@@ -257,7 +257,7 @@ func (c *PacketConn) target(addr net.Addr) (Addr, error) {
 func (c *PacketConn) writeGroup(p []byte, to wire.Address) error {
 	format := c.engine.Format(to)
 	if len(p) > format.MaxSingle() {
-		return &MessageTooLongError{Size: int64(len(p)), Max: int64(format.MaxSingle())}
+		return &MessageTooLongError{int64(len(p)), int64(format.MaxSingle()), limitSingle}
 	}
 	return c.peers.SendGroup(to, p)
 }

@@ -288,3 +288,53 @@ func TestWithoutSplitWritesALongWriteIsAnError(t *testing.T) {
 		}
 	})
 }
+
+// A peer's refusal says what was refused, and what to do.
+func TestRefusedMessageSaysItsSize(t *testing.T) {
+	const text = "N_BUFFER_OVFLW: the message is too long for the peer: it has refused 100 bytes; send shorter messages (Config.SplitWrites makes several of a Write), or have it take longer ones (Config.MaxMessageSize, NextReader)"
+	for name, write := range map[string]func(c *isotpnet.Conn) error{
+		"Write":    func(c *isotpnet.Conn) error { _, err := c.Write(make([]byte, 100)); return err },
+		"SendFrom": func(c *isotpnet.Conn) error { return c.SendFrom(bytes.NewReader(make([]byte, 100)), 100) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c1, c2 := newPipe(t, &isotpnet.Config{MaxMessageSize: 99})
+				c2.SetReadDeadline(time.Now().Add(time.Second))
+				beside(t, func() { c2.Read(make([]byte, 1)) }) // by messages
+				err := write(c1)
+				wantCode(t, err, "write", c1, isotpnet.BufferOverflow)
+				if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Size != 100 || e.Error() != text {
+					t.Errorf("error is %v\nwant %s", e, text)
+				}
+			})
+		})
+	}
+}
+
+func TestRefusedPartOfASplitWriteSaysItsSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c1, c2 := newPipe(t, &isotpnet.Config{MaxMessageSize: 99, SplitWrites: true, MaxSendSize: 200})
+		c2.SetReadDeadline(time.Now().Add(time.Second))
+		beside(t, func() { c2.Read(make([]byte, 1)) })
+		_, err := c1.Write(make([]byte, 1000))
+		if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Size != 200 {
+			t.Errorf("error is %v, want one of 200 bytes", err)
+		}
+	})
+}
+
+func TestPacketConnsRefusedMessageSaysItsSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		pc := listenPacketOn(t, newTap(t, n), testerAddr, isotpnet.Config{})
+		ecu := newNode(t, n)
+		go func() {
+			ecu.next()
+			ecu.send("7E8#320000")
+		}()
+		_, err := pc.WriteTo(make([]byte, 100), isotpnet.MustParseAddr(testerAddr))
+		if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Code != isotpnet.BufferOverflow || e.Size != 100 {
+			t.Errorf("error is %v, want one of 100 bytes", err)
+		}
+	})
+}
