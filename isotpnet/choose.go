@@ -32,9 +32,9 @@ func open[T any](ctx context.Context, network string, kernelRefuses, userRefuses
 		userRefuses = &backendError{backendUser, userRefuses}
 	}
 	switch {
-	case network == "isotp:kernel":
+	case backendOf(network) == backendKernel:
 		return try(kernel, errAsked, kernelRefuses)
-	case network == "isotp:user":
+	case backendOf(network) == backendUser:
 		return try(user, errAsked, userRefuses)
 	case kernelRefuses != nil && userRefuses != nil:
 		return opened, nil, &neitherError{kernelRefuses, userRefuses}

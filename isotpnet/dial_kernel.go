@@ -78,7 +78,7 @@ func (s *kernelSpec) conn() (*kernelConn, error) {
 func (k *kernelConn) conn(config *Config, network string, addr Addr) *Conn {
 	c := newConn(config, network, addr, k.limit, k.whoseLimit(), k)
 	if o := newObserver(config); o != nil {
-		o.conn, o.peer, o.time = c, addr, k.time
+		o.forConn(c, k.time)
 		k.observer = o
 	}
 	return c

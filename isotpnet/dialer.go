@@ -239,7 +239,7 @@ func (c *Conn) observed(config *Config) func(*mux.Endpoint) {
 		ep.User = c
 		c.backend.(*userConn).endpoint = ep
 		if o := newObserver(config); o != nil {
-			o.conn, o.peer, o.time = c, c.remote, ep.Time
+			o.forConn(c, ep.Time)
 			ep.Observer = o
 		}
 	}

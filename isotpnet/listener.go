@@ -113,15 +113,23 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 	if isStream(network) {
 		return lc.listenStreams(ctx, network, addrs)
 	}
-	l, err := lc.listen(ctx, network, addrs)
+	l, err := lc.listenMessages(ctx, network, addrs)
 	if err != nil {
 		return nil, opError(opListen, network, nil, textOf(addrs), err)
 	}
 	return l, nil
 }
 
+func (lc *ListenConfig) listenMessages(ctx context.Context, network string, addrs []Addr) (*Listener, error) {
+	if err := checkNetwork(network); err != nil {
+		return nil, err
+	}
+	return lc.listen(ctx, network, addrs)
+}
+
+// listen is listenMessages for a network that was checked: streams listen so, too.
 func (lc *ListenConfig) listen(ctx context.Context, network string, addrs []Addr) (*Listener, error) {
-	ls, err := lc.check(network, addrs, false)
+	ls, err := lc.check(addrs, false)
 	if err != nil {
 		return nil, err
 	}
@@ -136,10 +144,7 @@ func (lc *ListenConfig) listen(ctx context.Context, network string, addrs []Addr
 }
 
 // check refuses what cannot be listened on.
-func (lc *ListenConfig) check(network string, addrs []Addr, packets bool) (*locals, error) {
-	if err := checkNetwork(network); err != nil {
-		return nil, err
-	}
+func (lc *ListenConfig) check(addrs []Addr, packets bool) (*locals, error) {
 	if err := lc.Config.check(); err != nil {
 		return nil, err
 	}

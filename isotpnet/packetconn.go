@@ -96,7 +96,10 @@ func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address strin
 var errPacketsNotKernels = errors.New("a socket of the kernel has one peer, and a PacketConn any number")
 
 func (lc *ListenConfig) listenPacket(ctx context.Context, network string, addrs []Addr) (*PacketConn, error) {
-	ls, err := lc.check(network, addrs, true)
+	if err := checkNetwork(network); err != nil {
+		return nil, err
+	}
+	ls, err := lc.check(addrs, true)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func (d *Dialer) dialStream(ctx context.Context, network string, addr Addr) (*St
 	p, err := joinPair(ctx, network, pairKey{d.Bus, addr}, &d.Config, func() (*Conn, error) {
 		plain := *d
 		plain.Timeout = 0 // it is in the context
-		return plain.dialMessages(ctx, messageNetwork(network), addr)
+		return plain.dialMessages(ctx, network, addr)
 	})
 	if err != nil {
 		return nil, err
@@ -126,11 +126,6 @@ func (p *streamPair) unanswered() error {
 		return unansweredError{cause: p.controlErr}
 	}
 	return timeoutError{}
-}
-
-// messageNetwork is the network of the messages below a stream.
-func messageNetwork(network string) string {
-	return "isotp" + strings.TrimPrefix(network, streamNetwork)
 }
 
 func checkStreamNetwork(network string) error {

@@ -86,7 +86,7 @@ func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr A
 	d := &Dialer{Config: lc.Config, Bus: lc.Bus, Control: lc.Control}
 	join := func(ctx context.Context) (*streamPair, error) {
 		return joinPair(ctx, network, pairKey{d.Bus, addr}, &d.Config, func() (*Conn, error) {
-			return d.dialMessages(ctx, messageNetwork(network), addr)
+			return d.dialMessages(ctx, network, addr)
 		})
 	}
 	l := &StreamListener{

@@ -481,7 +481,9 @@ func (p *streamPair) fail(err error) {
 	p.mu.Lock()
 	over := p.over
 	p.over = true
-	p.err = err
+	if p.err == nil {
+		p.err = err
+	}
 	p.proto.Fail(err)
 	if p.accepted != nil {
 		p.accepted.Set()

@@ -50,7 +50,7 @@ func (lc *ListenConfig) listenStreamPeers(ctx context.Context, network string, a
 			return nil, &net.AddrError{Err: "streams are listened for on pairs and on nodes, as in can0/7E0:7E8 or can0/fixed::10", Addr: a.String()}
 		}
 	}
-	messages, err := lc.listen(ctx, messageNetwork(network), addrs)
+	messages, err := lc.listen(ctx, network, addrs)
 	if err != nil {
 		return nil, err
 	}

@@ -40,8 +40,8 @@ type Trace struct {
 
 // A TraceEvent is one step. Fields that its function does not name are zero.
 type TraceEvent struct {
-	Conn       *Conn       // nil for a PacketConn
-	PacketConn *PacketConn // nil for a Conn
+	Conn       *Conn       // nil for a PacketConn and for streams
+	PacketConn *PacketConn // nil for a Conn and for streams
 	Peer       Addr        // whom it concerns: what one would dial
 	Time       time.Time
 	Frame      *canbus.Frame
@@ -76,9 +76,18 @@ func (s FlowStatus) String() string {
 	return "reserved"
 }
 
+// forConn has the observer tell of a connection; or of what streams have below them,
+// which nobody but they may use, and so no hook is given.
+func (o *observer) forConn(c *Conn, time func(engine.Time) time.Time) {
+	if !isStream(c.network) {
+		o.conn = c
+	}
+	o.peer, o.time = c.remote, time
+}
+
 // An observer tells a Trace and a Logger what the engine of a connection does.
 type observer struct {
-	conn       *Conn       // one of the two
+	conn       *Conn       // one of the two, or none
 	packetConn *PacketConn //
 	peer       Addr
 	trace      Trace

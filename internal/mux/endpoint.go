@@ -387,6 +387,7 @@ func (ep *Endpoint) end(now engine.Time) (unrouted bool) {
 	ep.sent.Set()
 	if ep.handling != nil {
 		ep.sendDone()
+		ep.handle()
 	}
 	return unrouted
 }

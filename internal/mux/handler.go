@@ -18,8 +18,8 @@ import (
 type Handler interface {
 	// Message takes a message, whose bytes are good until it returns, and when its
 	// last frame came; or with nil bytes an error of Receive. After one that is no
-	// ResultError there are no more of these calls, and there are none once the
-	// endpoint is closed.
+	// ResultError there are no more of these calls. net.ErrClosed tells that the
+	// endpoint was closed, by whomever.
 	Message(at engine.Time, p []byte, err error)
 
 	// Sent follows each Start, once, perhaps before Start returns; at is when it was
@@ -201,11 +201,14 @@ func (ep *Endpoint) handleSent(now engine.Time) {
 // which it releases for the calls.
 func (ep *Endpoint) handleMessages() {
 	h := ep.handling
-	for !ep.closed && !h.failed {
+	for !h.failed {
 		p, info, why, ok := ep.engine.First()
 		ep.engine.ReadWaiting = !ok
 		var err error
 		switch {
+		case ep.closed:
+			h.failed = true
+			p, err = nil, net.ErrClosed
 		case why != engine.OK:
 			err = ResultError(why)
 		case !ok && ep.err == nil:

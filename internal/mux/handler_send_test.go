@@ -171,7 +171,7 @@ func TestCloseEndsAStartedMessage(t *testing.T) {
 		h := handle(t, ep)
 		ep.Start(message(10))
 		ep.Close()
-		h.want(t, sentText(false, net.ErrClosed))
+		h.want(t, sentText(false, net.ErrClosed), net.ErrClosed.Error())
 		ep.Start(message(10))
 		h.want(t, sentText(false, net.ErrClosed))
 	})
