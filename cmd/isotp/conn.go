@@ -11,7 +11,7 @@ import (
 // connFlags are what send and recv have in common.
 type connFlags struct {
 	Address string        `arg:"" help:"BUS/SEND:LISTEN, as vcan0/7E0:7E8: SEND is the identifier to send on, LISTEN the peer's."`
-	Network string        `default:"isotp" placeholder:"NET" help:"isotp, isotp:user or isotp:kernel (${default})."`
+	Network string        `default:"isotp" placeholder:"NET" help:"isotp, isotp:user or isotp:kernel (${default}: the kernel's, where it has one that can do the job)."`
 	Timeout time.Duration `placeholder:"TIME" help:"Longest time for each message, as 500ms or 2s; 0: no limit."`
 	Stats   bool          `help:"Print what was counted on standard error at the end."`
 
@@ -26,15 +26,19 @@ func (f *connFlags) check(stream bool) error {
 	return checkTimeout(f.Timeout)
 }
 
-// withConn dials and calls do, whose calls on the connection end when ctx does.
-func (f *connFlags) withConn(ctx context.Context, s *streams, functional isotpnet.Addr, do func(*isotpnet.Conn) error) error {
+// withConn dials for a job and calls do, whose calls on the connection end when ctx does.
+func (f *connFlags) withConn(ctx context.Context, s *streams, j job, functional isotpnet.Addr, do func(*isotpnet.Conn) error) error {
 	addr, err := isotpnet.ParseAddr(f.Address)
 	if err != nil {
 		return err
 	}
 	d := isotpnet.Dialer{Config: f.config(), Functional: functional}
 	trace := newTracer(&f.configFlags, &d.Config, s.stderr, addr.Bus())
-	conn, err := d.DialAddr(ctx, f.Network, addr)
+	network, why := networkFor(f.Network, j, kernelLimit())
+	if why != "" && d.Config.Logger != nil {
+		d.Config.Logger.Debug("isotp: network chosen", "network", network, "why", why)
+	}
+	conn, err := d.DialAddr(ctx, network, addr)
 	if err != nil {
 		return interrupted(ctx, err)
 	}

@@ -21,7 +21,10 @@ type recvCmd struct {
 
 func (*recvCmd) Help() string {
 	return `
-Each message is one write. Nothing separates them, unless --hex writes lines.
+Each message is one write. Nothing separates them, unless --hex writes lines. The kernel
+receives no message above max_pdu_size of its module can_isotp, 8300 bytes by default.
+--long takes the user engine by itself, unless --network names a backend; for longer
+messages without --long there is --network isotp:user.
 
 	isotp recv --hex --count 1 --timeout 2s vcan0/7E8:7E0
 	isotp recv --long --count 1 vcan0/7E8:7E0 > firmware.bin
@@ -42,7 +45,7 @@ func (c *recvCmd) Run(ctx context.Context, s *streams) error {
 	if c.Stream {
 		return c.receiveStream(ctx, s)
 	}
-	err := c.withConn(ctx, s, isotpnet.Addr{}, func(conn *isotpnet.Conn) error {
+	err := c.withConn(ctx, s, job{streamed: c.Long}, isotpnet.Addr{}, func(conn *isotpnet.Conn) error {
 		var buf []byte
 		for i := 0; c.Count == 0 || i < c.Count; i++ {
 			if err := conn.SetReadDeadline(deadlineIn(c.Timeout)); err != nil {

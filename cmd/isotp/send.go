@@ -32,6 +32,10 @@ Without --hex, --single or --size standard input is cut into messages of 4095 by
 Each is sent when all of it was read. With --stream the peer, recv --stream, has all of it
 when send ends.
 
+The kernel sends no message above max_pdu_size of its module can_isotp, 8300 bytes by
+default: for a longer one of --size, --single or --message-size send takes the user
+engine by itself, unless --network names a backend. With --hex it cannot know.
+
 	echo '22 F1 90' | isotp send --hex vcan0/7E0:7E8
 	isotp send --size 4194304 --fd vcan0/7E0:7E8 < firmware.bin
 	isotp send --stream vcan0/7E0:7E8 < firmware.bin
@@ -65,9 +69,24 @@ func (c *sendCmd) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	return c.withConn(ctx, s, functional, func(conn *isotpnet.Conn) error {
-		if c.Size > 0 {
+	var single []byte
+	if c.Single { // its length is needed before
+		if _, err := isotpnet.ParseAddr(c.Address); err != nil {
+			return err
+		}
+		in := s.input(ctx)
+		single, err = singleMessage(in)
+		in.Close()
+		if err != nil {
+			return interrupted(ctx, err)
+		}
+	}
+	return c.withConn(ctx, s, c.job(single), functional, func(conn *isotpnet.Conn) error {
+		switch {
+		case c.Size > 0:
 			return c.stream(ctx, s, conn)
+		case c.Single:
+			return c.send(conn, single)
 		}
 		in := s.input(ctx)
 		defer in.Close()
@@ -91,21 +110,36 @@ func (c *sendCmd) functional() (isotpnet.Addr, error) {
 	return addr, nil
 }
 
-// messages calls send for each message in the input.
-func (c *sendCmd) messages(in io.Reader, send func([]byte) error) error {
+// partSize is how long the messages are that standard input is cut into.
+func (c *sendCmd) partSize() int64 {
+	switch {
+	case c.MessageSize > 0:
+		return c.MessageSize
+	case c.MaxSendSize > 0:
+		return int64(c.MaxSendSize)
+	}
+	return 4095
+}
+
+// job says how long the longest message is; single is the one of --single.
+func (c *sendCmd) job(single []byte) job {
 	switch {
 	case c.Hex:
+		return job{} // who knows
+	case c.Size > 0:
+		return job{longest: c.Size}
+	case c.Single && !c.SplitWrites:
+		return job{longest: int64(len(single))}
+	}
+	return job{longest: c.partSize()}
+}
+
+// messages calls send for each message in the input.
+func (c *sendCmd) messages(in io.Reader, send func([]byte) error) error {
+	if c.Hex {
 		return hexMessages(in, send)
-	case c.Single:
-		return singleMessage(in, send)
 	}
-	size := c.MessageSize
-	if size == 0 {
-		size = 4095
-		if c.MaxSendSize > 0 {
-			size = int64(c.MaxSendSize)
-		}
-	}
+	size := c.partSize()
 	// The buffer grows with what comes, not with what the flag says.
 	var buf bytes.Buffer
 	for {
@@ -147,15 +181,12 @@ func hexMessages(in io.Reader, send func([]byte) error) error {
 	}
 }
 
-func singleMessage(in io.Reader, send func([]byte) error) error {
+func singleMessage(in io.Reader) ([]byte, error) {
 	p, err := io.ReadAll(io.LimitReader(in, maxMessage+1))
-	switch {
-	case err != nil:
-		return err
-	case len(p) == 0:
-		return errors.New("standard input is empty, and there is no empty message")
+	if err == nil && len(p) == 0 {
+		err = errors.New("standard input is empty, and there is no empty message")
 	}
-	return send(p)
+	return p, err
 }
 
 func (c *sendCmd) send(conn *isotpnet.Conn, p []byte) error {

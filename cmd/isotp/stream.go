@@ -12,6 +12,7 @@ import (
 
 const (
 	messageNetwork = "isotp"
+	userNetwork    = "isotp:user"
 	streamNetwork  = "isotp-stream"
 )
 
