@@ -112,10 +112,15 @@ func absent(err error) bool {
 		errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES)
 }
 
-// logBackend tells the Logger which backend was chosen and why.
+// logBackend tells the Logger which backend was chosen and why, and what in the Config is
+// right for tests only.
 func (c *Config) logBackend(name string, addr net.Addr, why error) {
 	if c.Logger == nil {
 		return
+	}
+	if timeout := orDefault(c.ConsecutiveFrameTimeout, defaultTimeout); c.OverrideSTmin > timeout {
+		c.Logger.LogAttrs(context.Background(), slog.LevelWarn, "isotp: OverrideSTmin is longer than ConsecutiveFrameTimeout: a peer with the same time-out gives every message up",
+			slog.Duration("OverrideSTmin", c.OverrideSTmin), slog.Duration("ConsecutiveFrameTimeout", timeout), slog.Any("addr", addr))
 	}
 	c.Logger.LogAttrs(context.Background(), slog.LevelDebug, "isotp: backend chosen",
 		slog.String("backend", name), slog.String("why", why.Error()), slog.Any("addr", addr))

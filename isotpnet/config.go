@@ -27,8 +27,10 @@ type Config struct {
 
 	// OverrideSTmin is the time that we leave between Consecutive Frames,
 	// whatever the peer asks for. 0: what the peer asks for. Negative: none,
-	// as fast as possible. can-isotp: override_receiver_stmin (where 0 is our
-	// negative).
+	// as fast as possible. One that is longer than ConsecutiveFrameTimeout is for
+	// tests of time-outs: the Logger is warned, since a peer with the same time-out
+	// gives every message up, and Write may return nil all the same. can-isotp:
+	// override_receiver_stmin (where 0 is our negative).
 	OverrideSTmin time.Duration
 
 	// TransmitTimeout is how long each frame may take to get on the wire.

@@ -342,3 +342,35 @@ func TestCodesHaveTexts(t *testing.T) {
 		t.Errorf("an unknown code is %q", got)
 	}
 }
+
+// Longer than the peer waits, perhaps: it is right for tests of ECUs, so no error.
+func TestOverrideSTminAboveTheTimeoutIsWarnedOf(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		config isotpnet.Config
+		warns  bool
+	}{
+		{"above the default", isotpnet.Config{OverrideSTmin: time.Second + 1}, true},
+		{"as long as the default", isotpnet.Config{OverrideSTmin: time.Second}, false},
+		{"above it", isotpnet.Config{OverrideSTmin: 151 * time.Millisecond, ConsecutiveFrameTimeout: 150 * time.Millisecond}, true},
+		{"below it", isotpnet.Config{OverrideSTmin: 2 * time.Second, ConsecutiveFrameTimeout: 3 * time.Second}, false},
+		{"none", isotpnet.Config{}, false},
+	} {
+		for name, open := range map[string]func(t *testing.T, c isotpnet.Config){
+			"Dial":         func(t *testing.T, c isotpnet.Config) { dialOn(t, newPlainBus(t), testerAddr, c) },
+			"Listen":       func(t *testing.T, c isotpnet.Config) { listenOn(t, newPlainBus(t), testerAddr, c) },
+			"ListenPacket": func(t *testing.T, c isotpnet.Config) { listenPacketOn(t, newPlainBus(t), "/fixed::F1", c) },
+		} {
+			t.Run(tc.name+" "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var log bytes.Buffer
+					tc.config.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+					open(t, tc.config)
+					if got := strings.Contains(log.String(), "OverrideSTmin="); got != tc.warns {
+						t.Errorf("logged %q", &log)
+					}
+				})
+			})
+		}
+	}
+}
