@@ -13,14 +13,21 @@ import (
 	"example.com/isotp/internal/stream"
 )
 
-// streamBacklog is how many connections may wait for Accept. More are not answered:
-// their dialers go on asking.
+// streamBacklog is how many connections may wait for Accept, of each peer. Of more the
+// oldest of whose dialer nothing was heard since it asked gives way; else they are not
+// answered, and their dialers go on asking.
 const streamBacklog = 128
 
 // A StreamListener accepts connections on the network "isotp-stream". A dialer has
 // its connection before Accept has returned it, and either side may speak first. One
 // that the dialer has ended again meanwhile is returned all the same: what it has sent
 // can be read, and then the end or the error.
+//
+// All connections that a listener has accepted, of all its peers, have together 1024
+// windows of 65280 bytes for what is not read yet. Where none is left a dialer is not
+// answered, unless one can be taken from a connection of whose dialer nothing was heard
+// since it asked: the oldest of these ends with syscall.ECONNRESET. In the same way 128
+// of a peer can wait for Accept. So what forged addresses ask for keeps nobody out.
 //
 // When the bus fails Accept returns an error that is Temporary, and the next Accept
 // opens the bus again: [net/http.Server] goes on in this way. But a ListenConfig.Bus

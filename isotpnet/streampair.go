@@ -224,7 +224,12 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 	}
 	p.conn, p.backend = conn, conn.backend.(streamBackend)
 	p.began = p.backend.epoch()
+	var windows stream.Windows
+	if p.peers != nil {
+		windows = pairWindows{&p.peers.windows, p}
+	}
 	p.proto.Init(stream.Config{
+		Windows:     windows,
 		MaxMessage:  int(min(conn.maxSend, stream.MaxMessage)),
 		Single:      classicSingle(p.key.addr.tx),
 		PeerSingle:  classicSingle(p.key.addr.rx),

@@ -28,6 +28,7 @@ type streamPeers struct {
 	messages *Listener // makes a Conn of each peer's first message
 	deadline deadline.Deadline
 	accepted deadline.Signal // a stream waits for Accept, or the bus has failed
+	windows  streamWindows
 	ends     ends
 
 	mu     sync.Mutex

@@ -283,3 +283,65 @@ func TestPeerThatDialsWhileItsPairEnds(t *testing.T) {
 		c.Close()
 	}
 }
+
+// openFrames are the OPENs of so many sessions, each in a Single Frame, of a peer of the
+// node 10.
+func openFrames(peer, sessions int) (frames []string) {
+	for s := range sessions {
+		frames = append(frames, fmt.Sprintf("18DA10%02X#0707%04X100002FF", peer, s+1))
+	}
+	return frames
+}
+
+// What anybody has asked for, and nobody confirms, keeps nobody out: neither of one
+// forged address nor of all.
+func TestForgedDialsKeepNobodyOut(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		peers, sessions int
+	}{
+		{"the dialer's own address", 1, 200},
+		{"many addresses", 40, 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t, virtual.Options{})
+				ln := listenStreamPeers(t, newTap(t, n), "/fixed::10")
+				forger := newNode(t, n)
+				go func() { // what it is answered
+					var f [64]canbus.Frame
+					for {
+						if _, err := forger.tap.ReadFrames(f[:]); err != nil {
+							return
+						}
+					}
+				}()
+				for peer := range tt.peers {
+					for _, frame := range openFrames(0xF1-peer, tt.sessions) {
+						forger.send(frame)
+						synctest.Wait()
+					}
+				}
+				start := time.Now()
+				dialled := mustDialStreamOf(t, newTap(t, n), "/fixed:10:F1")
+				wantSince(t, start, 0)
+				wantWrite(t, dialled, "honest")
+				synctest.Wait()
+				for { // behind some of the others
+					c, err := ln.Accept()
+					if err != nil {
+						t.Fatal(err)
+					}
+					c.SetReadDeadline(time.Now().Add(time.Nanosecond))
+					p := make([]byte, 10)
+					k, _ := c.Read(p)
+					c.(*isotpnet.StreamConn).SetLinger(0)
+					c.Close()
+					if string(p[:k]) == "honest" {
+						return
+					}
+				}
+			})
+		})
+	}
+}

@@ -32,6 +32,23 @@ type Config struct {
 	MaxSessions int
 	// Random gives random numbers for new sessions.
 	Random func() uint32
+	// Windows, where not nil, bounds what the peers of several endpoints can have
+	// wait to be read at all of them.
+	Windows Windows
+}
+
+// Windows are so many windows for sessions that peers open, at any number of
+// endpoints. Endpoints call them, so they must not call these back. A session is
+// confirmed once its opener was heard after its OPEN: what is not, anybody may have
+// asked for.
+type Windows interface {
+	// Take takes a window for a new session, perhaps that of the oldest one which is
+	// not confirmed: Session.Evict is to follow for that. False: there is none left.
+	Take(*Session) bool
+	// Confirm keeps a session's window from being taken. False: it was.
+	Confirm(*Session) bool
+	// Give returns a session's window.
+	Give(*Session)
 }
 
 // Events are what the users of a session wait for.
@@ -124,6 +141,9 @@ func (e *Endpoint) Accept() *Session {
 	s := e.waiting[0]
 	e.waiting[0] = nil
 	e.waiting = e.waiting[1:]
+	if s.state == gone {
+		s.giveWindow()
+	}
 	return s
 }
 
@@ -187,7 +207,7 @@ func (e *Endpoint) handleOpen(now Time, s *Session, m *message) {
 		e.refuse(now, m, BadVersion)
 	case e.backlog == 0:
 		e.refuse(now, m, Refused)
-	case len(e.waiting) < e.backlog && e.makeRoom():
+	case e.makeWaitingRoom() && e.makeRoom():
 		first := uint16(e.cfg.Random() >> 16)
 		s = &Session{
 			endpoint: e, state: open, opened: true, key: m.key,
@@ -195,6 +215,11 @@ func (e *Endpoint) handleOpen(now Time, s *Session, m *message) {
 			peerFirst: m.seq, expect: m.seq,
 		}
 		s.limit = uint64(m.payload[1]) * windowUnit
+		if e.cfg.Windows != nil {
+			if s.holds = e.cfg.Windows.Take(s); !s.holds {
+				return
+			}
+		}
 		e.add(now, s)
 		s.want(kindAccept)
 		e.waiting = append(e.waiting, s)
@@ -228,8 +253,31 @@ func (e *Endpoint) forsake(s *Session) {
 	}
 }
 
-// makeRoom reports whether there is room for one more session. If need be it
-// forgets one that nobody here uses any more.
+// makeWaitingRoom reports whether one more session may wait for Accept. If need be the
+// oldest that is not confirmed no longer does.
+func (e *Endpoint) makeWaitingRoom() bool {
+	return len(e.waiting) < e.backlog || evictOldest(e.waiting)
+}
+
+// evictOldest ends the oldest session that the peer has opened and not confirmed: an
+// honest opener is told, and may ask again. It reports false if there is none.
+func evictOldest(sessions []*Session) bool {
+	var oldest *Session
+	for _, s := range sessions {
+		// Nothing was heard of it since it was made.
+		if s.key&acceptedKey != 0 && !s.agreed && !s.closed && (oldest == nil || s.heard < oldest.heard) {
+			oldest = s
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	oldest.reset(Aborted)
+	return true
+}
+
+// makeRoom reports whether there is room for one more session. If need be it forgets
+// one that nobody here uses any more, or that is not confirmed.
 func (e *Endpoint) makeRoom() bool {
 	if len(e.list) < e.cfg.MaxSessions {
 		return true
@@ -240,7 +288,7 @@ func (e *Endpoint) makeRoom() bool {
 			return true
 		}
 	}
-	return false
+	return evictOldest(e.list)
 }
 
 // refuse answers a message with RESET, if that has not been done too often.

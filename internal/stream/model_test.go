@@ -66,7 +66,7 @@ func newModel(seed uint64, numbers uint32, sessions int) *model {
 			MaxSessions: sessions,
 			Random:      func() uint32 { return m.rng.Uint32() & (0xFFFF0000 | numbers) },
 		})
-		m.ends[i].Listen(2)
+		m.ends[i].Listen(min(sessions, 100)) // with few sessions some give way
 	}
 	return m
 }

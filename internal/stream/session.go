@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // A session's states, and what takes it from one to another:
@@ -45,6 +46,7 @@ type Session struct {
 	opened   bool  // it was open some time
 	agreed   bool  // the peer, which has opened it, knows so
 	closed   bool  // by us
+	holds    bool  // one of Config.Windows
 	err      error // why it is gone, if not by its end
 	events   Events
 
@@ -158,6 +160,7 @@ func (s *Session) Close(now Time) {
 	case s.buf.len() > 0:
 		s.reset(Closed)
 	default:
+		s.giveWindow() // data is answered by RESET from now on
 		s.Withdraw()
 		s.CloseWrite()
 		s.lingerUntil = now.Add(linger)
@@ -204,10 +207,38 @@ func (s *Session) drop() {
 	if !s.agreed {
 		s.endpoint.forsake(s)
 	}
+	if !slices.Contains(s.endpoint.waiting, s) {
+		s.giveWindow() // else Accept does: what has arrived can still be read
+	}
 	s.state = gone
 	s.wanted = 0
 	s.Withdraw()
 	s.touch(Opened | Readable | Written | Ended)
+}
+
+// giveWindow returns the window that the session holds, if it does.
+func (s *Session) giveWindow() {
+	if s.holds {
+		s.holds = false
+		s.endpoint.cfg.Windows.Give(s)
+	}
+}
+
+// Evict ends a session whose window Windows.Take has taken for another.
+func (s *Session) Evict() {
+	s.holds = false
+	s.reset(Aborted)
+}
+
+// confirm notes that the opener was heard. It reports false if that comes too late:
+// another session has its window.
+func (s *Session) confirm() bool {
+	if !s.agreed && s.holds && !s.endpoint.cfg.Windows.Confirm(s) {
+		s.holds = false
+		return false
+	}
+	s.agreed = true
+	return true
 }
 
 // finish drops a session that is over.
@@ -244,7 +275,10 @@ func (s *Session) handle(now Time, m *message) {
 	}
 	s.heard = now
 	s.unanswered = 0
-	s.agreed = true
+	if !s.confirm() {
+		s.reset(Aborted)
+		return
+	}
 	if m.seq != s.expect {
 		if behind := s.expect - m.seq; behind > maxBehind {
 			s.reset(Lost)
@@ -315,7 +349,9 @@ func (s *Session) handleReset(m *message) {
 	if !ours && (s.state != open || m.seq != s.peerFirst) {
 		return
 	}
-	s.agreed = s.agreed || ours
+	if ours {
+		s.confirm()
+	}
 	err := &Error{Reason: Reason(m.payload[0]), ByPeer: true}
 	if err.Reason == BadVersion && len(m.payload) > 1 {
 		err.Version = m.payload[1]

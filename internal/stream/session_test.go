@@ -170,11 +170,105 @@ func TestPeerOfAnotherVersion(t *testing.T) {
 func TestBacklogIsLimited(t *testing.T) {
 	sc := newScript(t)
 	sc.e.Listen(2)
-	sc.gets(">OPEN 0001 2000 02 10", ">OPEN 0002 2000 02 10", ">OPEN 0003 2000 02 10")
+	sc.gets(">OPEN 0001 2000 02 10", ">OPEN 0002 2000 02 10")
 	sc.sends("<ACCEPT 0001 1000 02 10", "<ACCEPT 0002 1000 02 10")
+	sc.gets(">DATA 0001 2000 AA", ">DATA 0002 2000 BB", ">OPEN 0003 2000 02 10")
+	sc.sends()
 	sc.e.Accept()
 	sc.gets(">OPEN 0003 2000 02 10") // the peer has tried again
 	sc.sends("<ACCEPT 0003 1000 02 10")
+}
+
+// What was only asked for, perhaps by nobody, makes room for what comes after it.
+func TestOldestUnconfirmedGivesWayInTheBacklog(t *testing.T) {
+	sc := newScript(t)
+	sc.e.Listen(2)
+	sc.gets(">OPEN 0001 2000 02 10")
+	sc.now++
+	sc.gets(">OPEN 0002 2000 02 10")
+	sc.now++
+	sc.gets(">DATA 0001 2000 AA", ">OPEN 0003 2000 02 10")
+	sc.sends("<RESET 0002 2000 07", "<ACCEPT 0001 1000 02 10", "<ACCEPT 0003 1000 02 10")
+	if a, b := sc.e.Accept(), sc.e.Accept(); a.key != 1|acceptedKey || b.key != 3|acceptedKey {
+		t.Errorf("accepted %X and %X", a.key, b.key)
+	}
+}
+
+func TestOldestUnconfirmedGivesWayAfterAccept(t *testing.T) {
+	sc := newScript(t, func(c *Config) { c.MaxSessions = 2 })
+	first := sc.accept(1)
+	sc.now++
+	second := sc.accept(2)
+	sc.gets(">OPEN 0003 2000 02 10")
+	sc.sends("<RESET 0001 2000 07", "<ACCEPT 0003 1000 02 10")
+	sc.gone(first, "given up")
+	if second.Err() != nil {
+		t.Error("the younger one has given way, too")
+	}
+}
+
+// fakeWindows are a number of windows, of which none is taken from a session but that of
+// the one that is stale.
+type fakeWindows struct {
+	left  int
+	stale *Session // was given away
+}
+
+func (w *fakeWindows) Take(*Session) bool {
+	if w.left == 0 {
+		return false
+	}
+	w.left--
+	return true
+}
+func (w *fakeWindows) Confirm(s *Session) bool { return s != w.stale }
+func (w *fakeWindows) Give(*Session)           { w.left++ }
+
+func TestOpenWithoutAWindowIsNotAnswered(t *testing.T) {
+	w := &fakeWindows{left: 1}
+	sc := newScript(t, func(c *Config) { c.Windows = w })
+	s := sc.accept(1)
+	sc.gets(">DATA 0001 2000 AA", ">OPEN 0002 2000 02 10")
+	sc.sends()
+	sc.reads(s, "AA")
+	s.Close(sc.now)
+	if w.left != 1 {
+		t.Error("a session that is closed holds a window")
+	}
+	sc.sends("<END 0001 1000")
+	sc.gets(">OPEN 0002 2000 02 10")
+	sc.sends("<ACCEPT 0002 1000 02 10")
+	sc.gets(">END 0001 2000")
+	if w.left != 0 {
+		t.Errorf("%d windows are left", w.left)
+	}
+}
+
+// What waits for Accept holds what it has received, even if it is over.
+func TestSessionThatIsOverHoldsItsWindowUntilAccept(t *testing.T) {
+	w := &fakeWindows{left: 1}
+	sc := newScript(t, func(c *Config) { c.Windows = w })
+	sc.e.Listen(4)
+	sc.gets(">OPEN 0001 2000 02 10", ">DATA 0001 2000 AA", ">RESET 0001 1000 07", ">OPEN 0002 2000 02 10")
+	sc.sends()
+	sc.reads(sc.e.Accept(), "AA reset by the peer: given up")
+	if w.left != 1 {
+		t.Errorf("%d windows are left", w.left)
+	}
+}
+
+func TestSessionWhoseWindowWasGivenAway(t *testing.T) {
+	w := &fakeWindows{left: 1}
+	sc := newScript(t, func(c *Config) { c.Windows = w })
+	s := sc.accept(1)
+	w.stale = s
+	sc.gets(">DATA 0001 2000 AA")
+	sc.sends("<RESET 0001 2000 07")
+	sc.reads(s, "given up")
+	s.Evict() // it is told later
+	if w.left != 0 {
+		t.Error("it has returned a window that it did not hold")
+	}
 }
 
 func TestStopListeningResetsWhatWaits(t *testing.T) {
@@ -193,6 +287,7 @@ func TestStopListeningResetsWhatWaits(t *testing.T) {
 func TestSessionsAreLimited(t *testing.T) {
 	sc := newScript(t, func(c *Config) { c.MaxSessions = 2 })
 	first, _ := sc.dial(), sc.accept(7)
+	sc.gets(">DATA 0007 2000 AA")
 	if _, err := sc.e.Dial(sc.now); err != ErrTooManySessions {
 		t.Fatalf("Dial: %v", err)
 	}
