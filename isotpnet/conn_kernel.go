@@ -64,6 +64,7 @@ type kernelConn struct {
 	queue    kernelQueue
 	sending  bool  // a message was handed over, and its end is waited for
 	sendErr  error // how it ended, as a reader has learned
+	debtless bool  // no flow control is owed to an earlier connection
 	reading  bool  // a Read waits
 	readErr  error // what it is to return
 	counts   engine.Stats
@@ -405,6 +406,7 @@ func (k *kernelConn) close() error {
 		return nil
 	}
 	k.evict()
+	k.owe()
 	if k.functional != nil {
 		k.functional.close()
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/isotp/internal/engine"
+	"example.com/isotp/internal/mux"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,6 +20,8 @@ type kernelWrite struct {
 	err   error
 	begun bool // the kernel has taken it
 	full  bool // the interface's queue was
+
+	owed time.Time // until when it is held back, see kernelConn.owed; zero if it is not
 }
 
 const (
@@ -79,6 +82,8 @@ func (k *kernelConn) sendWait() error {
 		switch {
 		case err == os.ErrDeadlineExceeded && k.endedMeanwhile():
 			return k.write.err
+		case err == os.ErrDeadlineExceeded && !k.write.owed.IsZero():
+			return &OwedError{Until: k.write.owed}
 		case err != nil:
 			return err
 		case !k.write.full:
@@ -109,12 +114,18 @@ func (k *kernelConn) tryWriteOnce(fd uintptr) bool {
 	defer k.mu.Unlock()
 	k.write.full = false
 	justBegun, began := !k.sending, time.Now()
+	if justBegun && len(k.write.p) > k.single {
+		if k.write.owed = k.owed(began); !k.write.owed.IsZero() {
+			k.armRetry(min(k.write.owed.Sub(began), owedInterval))
+			return false
+		}
+	}
 	if justBegun {
 		if err := k.handOver(int(fd)); err != nil {
 			k.write.full = err == unix.ENOBUFS
 			k.write.err = writeError(err, len(k.write.p), k.limit)
 			if err == unix.EAGAIN {
-				k.armRetry()
+				k.armRetry(retryInterval)
 				return false
 			}
 			return true
@@ -130,7 +141,7 @@ func (k *kernelConn) tryWriteOnce(fd uintptr) bool {
 		k.took(int(fd), socketError(int(fd)))
 	}
 	if !ended && k.sendErr == nil {
-		k.armRetry()
+		k.armRetry(retryInterval)
 		return false
 	}
 	k.sending = false
@@ -138,6 +149,38 @@ func (k *kernelConn) tryWriteOnce(fd uintptr) bool {
 		k.told = false
 	}
 	return true
+}
+
+// owedInterval is how often we ask whether a flow control that is owed has come.
+const owedInterval = 20 * time.Millisecond
+
+// owed returns until when a First Frame has to wait, because the peer owes another
+// connection of this pair, closed by now, a flow control; the zero Time: it need not.
+// While a socket is open it looks after its own messages itself. Under mu.
+func (k *kernelConn) owed(now time.Time) time.Time {
+	if k.sendOnly || k.debtless {
+		return time.Time{}
+	}
+	if until := mux.Owed(k.pair.bus, k.pair.send, k.pair.listenTo); until.After(now) {
+		return until
+	}
+	k.debtless = true
+	return time.Time{}
+}
+
+// owe is for Close: the peer may send a flow control for a message that is still being
+// sent. When its First Frame, or its last flow control, was is not known.
+func (k *kernelConn) owe() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.sendOnly || k.write.size <= k.single {
+		return
+	}
+	k.raw.Control(func(fd uintptr) {
+		if !idle(int(fd)) {
+			mux.Owe(k.pair.bus, k.pair.send, k.pair.listenTo, time.Now().Add(kernelTimeout))
+		}
+	})
 }
 
 // handOver gives the message to the kernel. What the socket still has to say
@@ -177,12 +220,12 @@ func writeError(err error, size int, limit int64) error {
 }
 
 // armRetry has the caller asked again after a while.
-func (k *kernelConn) armRetry() {
+func (k *kernelConn) armRetry(after time.Duration) {
 	if k.retry == nil {
-		k.retry = time.AfterFunc(retryInterval, k.writeDeadline.wake)
+		k.retry = time.AfterFunc(after, k.writeDeadline.wake)
 		return
 	}
-	k.retry.Reset(retryInterval)
+	k.retry.Reset(after)
 }
 
 func (k *kernelConn) stopRetry() {
@@ -204,6 +247,8 @@ func (k *kernelConn) sent(size int, begun bool, err error) {
 	code := Aborted
 	if e, ok := errors.AsType[*ProtocolError](err); ok {
 		code = e.Code
+	} else if _, ok := err.(*OwedError); ok {
+		code = FlowControlOwed
 	} else if !begun {
 		return // nothing was sent
 	}

@@ -151,8 +151,11 @@
 //	                                              4 MiB by default, with ErrOverrun
 //	idle Conns           no goroutine             one each, which takes messages out
 //	                                              of the socket
-//	a Write's deadline   aborts the message       the message may still go out; the
-//	                                              next Write waits for its end
+//	a Write's deadline   aborts the message; the  the message goes on, and arrives
+//	                     next long one waits for  if its flow control comes; every
+//	                     the flow control owed    other Write waits for its end
+//	Close in mid-message the same, and so does    the same, and the debt is over
+//	                     the pair's next Conn     after 1 s only
 //	N_As, N_Bs, N_Cr     as in Config             2 s, 1 s, 1 s
 //	WAITs accepted       as in Config             any number
 //	MaxMessageSize,      yes                      no

@@ -2,6 +2,7 @@ package isotpnet
 
 import (
 	"errors"
+	"os"
 	"syscall"
 	"time"
 
@@ -26,6 +27,9 @@ func (k *kernelConn) start(p *streamPair, m []byte) {
 		k.sendTurn.Unlock()
 		k.sent(len(m), handed, err)
 		k.tell()
+		if _, ok := err.(*OwedError); ok {
+			err = os.ErrDeadlineExceeded // it was taken back
+		}
 		p.sent(p.now(), handed, err)
 	}()
 }
