@@ -105,6 +105,17 @@
 // can succeed although nobody has heard it (see [Conn]), Dial succeeds although
 // there is no peer, and the peer does not learn of a Close.
 //
+// A message of more than one frame that is given up while the peer owes it a flow
+// control, at a deadline or by Close, leaves that owed: when it comes late it does not say
+// which message it answers. So the next message of more than one frame to that peer,
+// though the pair was closed and dialled anew, waits until it has come, or until
+// Config.FlowControlTimeout is over; Single Frames do not wait. A Write whose deadline
+// comes in that wait has sent nothing, and its error is an [*OwedError]. Who asks a silent
+// peer often bounds the wait by FlowControlTimeout, which leaves nothing owed, rather than
+// by a short write deadline. A flow control that comes even later can still make one
+// message of the frames of two, against which ISO-TP has no means and isotp-stream has a
+// check; and of other processes that use the pair nothing is known.
+//
 // In one process one pair of addresses can be open once, since both connections
 // would answer the same messages: neither a pair nor a listener for any peer that
 // hears it can be opened beside it. Any number can be with Config.ListenOnly.
@@ -126,6 +137,11 @@
 // which every call fails from those after which one can go on. When a bus fails the
 // first Read, Write and Accept return its error, and later ones one that is
 // net.ErrClosed as well, so that a loop ends which asks for that.
+//
+// A message that is too long is a [*MessageTooLongError], which says whose limit that
+// is, or where the peer has refused it a *ProtocolError with BufferOverflow. Ways out are
+// isotp:user above the kernel's limit, Config.SplitWrites, and isotp-stream between two
+// programs with this package.
 //
 // What a peer does wrong in a message that it sends does not concern Read, because
 // the next message is good again: it is in [Conn.Stats] and [Config.Trace], or with

@@ -186,7 +186,8 @@ const (
 	SourceStalled = Code(engine.SourceStalled)
 	// Aborted: our side gave up, at a deadline or a Close. N_ERROR.
 	Aborted = Code(engine.Aborted)
-	// FlowControlOwed: the same, and nothing was sent: see OwedError. N_ERROR.
+	// FlowControlOwed: the same, before anything was sent, since the peer owed the
+	// flow control of an earlier message. Write returns an OwedError then. N_ERROR.
 	FlowControlOwed = Code(engine.FlowControlOwed)
 )
 

@@ -333,7 +333,7 @@ func TestStats(t *testing.T) {
 }
 
 func TestCodesHaveTexts(t *testing.T) {
-	for code := isotpnet.TimeoutA; code <= isotpnet.Aborted; code++ {
+	for code := isotpnet.TimeoutA; code <= isotpnet.FlowControlOwed; code++ {
 		if text := code.String(); strings.HasPrefix(text, "Code(") || !strings.Contains(text, ": ") {
 			t.Errorf("code %d is %q", code, text)
 		}
