@@ -11,7 +11,7 @@ import (
 )
 
 // dialMany opens n pairs of connections between two taps of one bus.
-func dialMany(b *testing.B, n int) (clients, servers []*isotpnet.Conn) {
+func dialMany(b testing.TB, n int) (clients, servers []*isotpnet.Conn) {
 	b.Helper()
 	bus, err := virtual.New(virtual.Options{})
 	if err != nil {
@@ -83,13 +83,7 @@ func BenchmarkMany(b *testing.B) {
 // BenchmarkIdleConn says what an idle connection costs.
 func BenchmarkIdleConn(b *testing.B) {
 	const conns = 10000
-	measure := func() (bytes, goroutines float64) {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return float64(m.HeapAlloc), float64(runtime.NumGoroutine())
-	}
+	measure := func() (bytes, goroutines float64) { return liveHeap(), float64(runtime.NumGoroutine()) }
 	bytes, goroutines := 0.0, 0.0
 	for b.Loop() {
 		b0, g0 := measure()

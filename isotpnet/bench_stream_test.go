@@ -2,7 +2,6 @@ package isotpnet_test
 
 import (
 	"io"
-	"runtime"
 	"testing"
 
 	"example.com/isotp/isotpnet"
@@ -44,12 +43,4 @@ func BenchmarkStream64MiB(b *testing.B) {
 			b.ReportMetric(0, "ns/op") // a message is a second or so, which says little
 		})
 	}
-}
-
-// liveHeap is how many bytes are in use after a collection.
-func liveHeap() float64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return float64(m.HeapAlloc)
 }

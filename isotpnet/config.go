@@ -57,7 +57,7 @@ type Config struct {
 
 	// BlockSize is after how many Consecutive Frames, 1 to 255, the peer has to
 	// wait for the next flow control. 0: it need not wait (but see
-	// Conn.NextReader). ISO: BS; can-isotp: blocksize.
+	// MaxMessageSize and Conn.NextReader). ISO: BS; can-isotp: blocksize.
 	BlockSize int
 
 	// FrameSize is the length of a full frame: 8, 12, 16, 20, 24, 32, 48 or
@@ -79,8 +79,20 @@ type Config struct {
 	MaxSendWaitFrames int
 
 	// MaxMessageSize is the longest message, in bytes, that is received whole;
-	// a longer one is answered OVFLW. 0: 65535. Negative: as long as can be,
-	// 4 GiB - 1. Conn.NextReader does not heed it. can-isotp: max_frame_size.
+	// a longer one is answered OVFLW. 0: 16 MiB where one peer is named (Dial, Pipe,
+	// Listen on a pair), and 65535 for any peer, lists, a PacketConn, and with
+	// ListenOnly. Negative: as long as can be, 4 GiB - 1. Conn.NextReader does not
+	// heed it. can-isotp: max_frame_size.
+	//
+	// Memory grows with what has come, not with what a First Frame claims. Messages
+	// longer than 65535 bytes come in blocks of BlockSize, or 255, Consecutive Frames
+	// (but not on obd addresses), so that they can be held up; nobody's first one
+	// before a Read or NextReader. The peers of one listener, or of one PacketConn,
+	// may have 64 MiB of them together, or one of MaxMessageSize if that is more, what
+	// is not read yet included: beyond that a peer is held up, by WAITs too, and at
+	// last answered OVFLW. One that brings less than 1000 bytes a second gives way to
+	// those held up: ReceiverFull in Stats and Trace. ListenOnly can hold nobody up,
+	// and loses such a message: ErrOverrun.
 	MaxMessageSize int
 
 	// MaxSendSize is the longest message, in bytes, that Write sends. It is
@@ -108,8 +120,8 @@ type Config struct {
 
 	// ReadBuffer is how many bytes of messages (each counted with 64 more) may
 	// wait to be read before a CTS is held back. 0: 65536. Single Frames are
-	// lost at four times as much: see ErrOverrun. The kernel's backend holds no
-	// CTS back: there it is what we keep of messages that nobody reads yet, and 0
+	// lost at four times as much of them alone: see ErrOverrun. The kernel's backend
+	// holds no CTS back: there it is what we keep of messages that nobody reads yet, and 0
 	// is 4 MiB. What comes beyond that stays in the socket's buffer (SO_RCVBUF,
 	// which we make as large as the sysctl net.core.rmem_max allows, or with
 	// CAP_NET_ADMIN as asked for, up to 2 MiB or ReadBuffer), and where that is
@@ -234,7 +246,8 @@ const (
 	defaultTimeout        = time.Second
 	defaultHold           = 800 * time.Millisecond
 	defaultSendWaits      = 10
-	defaultMaxMessageSize = 65535
+	defaultMaxMessageSize = 16 << 20
+	defaultManyPeersSize  = 65535 // of each of many peers, and with ListenOnly
 	defaultReadBuffer     = 64 << 10
 	defaultPart           = 4095 // of what is sent as several messages
 	defaultRateWindow     = 200 * time.Millisecond
@@ -449,8 +462,11 @@ func (c *Config) engine() *engine.Config {
 	case c.MaxWaitFrames < 0:
 		e.MaxWaits = 0
 	}
-	if c.MaxMessageSize < 0 {
+	switch {
+	case c.MaxMessageSize < 0:
 		e.MaxMessageSize = wire.MaxLength
+	case c.MaxMessageSize == 0 && c.ListenOnly:
+		e.MaxMessageSize = defaultManyPeersSize
 	}
 	e.HardLimit = max(hardFactor*e.HighMark, leastHardLimit)
 	if c.RateLimit.BitsPerSecond > 0 {

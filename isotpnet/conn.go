@@ -121,8 +121,9 @@ func (c *Conn) receive(p []byte, stream bool) (n int, info MessageInfo, end bool
 // on with the rest.
 //
 // A Conn that reads by Read refuses messages longer than MaxMessageSize, one that
-// reads by NextReader takes them. Where neither was called yet, their senders are
-// kept waiting, and refused in the end.
+// reads by NextReader takes them. Where neither was called yet, their senders, and
+// those of all messages longer than 65535 bytes, are kept waiting, and refused in the
+// end.
 func (c *Conn) NextReader() (io.Reader, MessageInfo, error) {
 	info, err := c.backend.open()
 	if err != nil {

@@ -93,9 +93,10 @@
 // A [Conn] is a net.Conn: deadlines work as TCP's, calls can be made at the same
 // time, Close unblocks them. Since ISO-TP carries messages, Write sends one, whole
 // or not at all, and Read gives bytes of at most one; what does not fit stays for
-// the next Read. [Conn.ReadMessage] tells where messages end. Messages of up to
-// 4 GiB - 1 pass in constant memory with [Conn.SendFrom] and [Conn.NextReader]. For
-// io.Copy and other code that knows of bytes only there is Config.SplitWrites.
+// the next Read. [Conn.ReadMessage] tells where messages end. Messages of up to 16 MiB
+// are received whole (see Config.MaxMessageSize), and of up to 4 GiB - 1 pass in
+// constant memory with [Conn.SendFrom] and [Conn.NextReader]. For io.Copy and other
+// code that knows of bytes only there is Config.SplitWrites.
 //
 // A reader that is slow loses nothing silently: the peer is held up by flow
 // control, and Single Frames, which have none, are kept up to a limit and lost

@@ -180,7 +180,7 @@ func (lc *ListenConfig) listenUser(ctx context.Context, network string, ls *loca
 		return nil, err
 	}
 	l := &userListener{bus: &busUsers{count: 1, release: release}}
-	config := lc.Config
+	config := ls.config(lc.Config)
 	specs, err := ls.specs(m, &config)
 	if err == nil {
 		l.mux, err = m.Listen(specs, orDefault(lc.Backlog, defaultBacklog), func(ep *mux.Endpoint) {

@@ -203,6 +203,14 @@ func (l *locals) addrs() []Addr {
 	return addrs
 }
 
+// config returns the Config of connections to peers of these addresses.
+func (l *locals) config(c Config) Config {
+	if len(l.hosts) > 1 || !l.hosts[0].addr.IsPair() {
+		c.MaxMessageSize = orDefault(c.MaxMessageSize, defaultManyPeersSize)
+	}
+	return c
+}
+
 // specs returns what the addresses are to the bus.
 func (l *locals) specs(m *mux.Mux, c *Config) ([]*mux.Spec, error) {
 	specs := make([]*mux.Spec, 0, len(l.hosts))

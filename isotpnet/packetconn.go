@@ -107,6 +107,7 @@ func (lc *ListenConfig) listenPacket(ctx context.Context, network string, addrs 
 		return nil, &ConfigError{Field: "SplitWrites", Value: true, Want: "it is for connections; WriteTo of a PacketConn is one message"}
 	}
 	config := lc.Config
+	config.MaxMessageSize = orDefault(config.MaxMessageSize, defaultManyPeersSize)
 	if config.ListenOnly {
 		ls.hearGroupsOnce()
 	}

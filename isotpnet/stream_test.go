@@ -351,7 +351,7 @@ func TestLongMessageBeforeTheFirstReadWaits(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c1, c2 := newPipe(t, nil)
+				c1, c2 := newPipe(t, &isotpnet.Config{MaxMessageSize: 65535})
 				done := make(chan error, 1)
 				go func() { done <- c1.SendFrom(randomBytes(0), 70_000) }()
 				time.Sleep(5 * time.Second)

@@ -23,7 +23,7 @@ type configFlags struct {
 	MinFrameSize            int           `name:"min-frame-size" group:"config" placeholder:"N" help:"Fill frames up to so many bytes (8)."`
 	MaxWaitFrames           int           `name:"max-wait-frames" group:"config" placeholder:"N" help:"WAITs in a row to accept; 0: any number; negative: none."`
 	MaxSendWaitFrames       int           `name:"max-send-wait-frames" group:"config" placeholder:"N" help:"N_WFTmax: WAITs in a row to send (10); negative: none."`
-	MaxMessageSize          int           `name:"max-message-size" group:"config" placeholder:"BYTES" help:"Longest message to receive whole (65535); negative: any."`
+	MaxMessageSize          int           `name:"max-message-size" group:"config" placeholder:"BYTES" help:"Longest message to receive whole (16 MiB from one peer, 65535 from any of many); negative: any."`
 	MaxSendSize             int           `name:"max-send-size" group:"config" placeholder:"BYTES" help:"Longest message to send (any)."`
 	SplitWrites             bool          `name:"split-writes" group:"config" help:"Send what is longer than --max-send-size (4095) as several messages."`
 	ReadBuffer              int           `name:"read-buffer" group:"config" placeholder:"BYTES" help:"Bytes that may wait to be read before the peer is held up (65536)."`

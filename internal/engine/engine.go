@@ -55,6 +55,7 @@ type Engine struct {
 	tx     sender
 	rx     receiver
 	queue  queue
+	budget *Budget // shared with other engines, or nil
 	events Events
 
 	// handed numbers the frames that PollTransmit gave out, so that
@@ -70,6 +71,9 @@ type Engine struct {
 	// Watched: somebody waits for a message to begin. Then Readable is among the
 	// events when one has, and when one is given up.
 	Watched bool
+
+	// Plain: no message longer than 65535 bytes is received.
+	Plain bool
 
 	// Overhears, with ListenOnly: the other direction's flow control reaches us, or
 	// has reached us once. Set it where HandleOverheard may be called.

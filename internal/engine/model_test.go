@@ -536,15 +536,18 @@ func (m *model) setReading(how Reading) {
 func (m *model) check() {
 	m.t.Helper()
 	q := &m.e.queue
-	level, held := 0, 0
+	level, singles, held := 0, 0, 0
 	for _, x := range q.items[q.head:] {
 		if x.complete {
 			level += x.cost()
+			if x.single {
+				singles += x.cost()
+			}
 		}
 		held += x.unread()
 	}
-	if level != q.level {
-		m.t.Fatalf("the queue counts %d, it holds %d", q.level, level)
+	if level != q.level || singles != q.singles {
+		m.t.Fatalf("the queue counts %d, %d of them of Single Frames; it holds %d, %d", q.level, q.singles, level, singles)
 	}
 	rx := &m.e.rx
 	if rx.state != receiveIdle {
@@ -562,7 +565,10 @@ func (m *model) check() {
 	if held > m.received {
 		m.t.Fatalf("%d bytes are held of %d received", held, m.received)
 	}
-	if most := m.cfg.HardLimit + max(int(m.cfg.MaxMessageSize), 2*m.cfg.Window) + overhead; q.level > most {
+	if q.singles > m.cfg.HardLimit {
+		m.t.Fatalf("Single Frames hold %d, at most %d are right", q.singles, m.cfg.HardLimit)
+	}
+	if most := m.cfg.HardLimit + max(int(m.cfg.MaxMessageSize), 2*m.cfg.Window) + overhead; q.level-q.singles > most {
 		m.t.Fatalf("the queue holds %d, at most %d are right", q.level, most)
 	}
 	if n := len(q.items) - q.head; n != len(m.queue) {

@@ -34,7 +34,7 @@ func (e *Engine) Begun() (info Info, why Code, ok bool) {
 		return Info{}, OK, false
 	case m.fail != OK && m.unread() == 0:
 		why = m.fail
-		e.queue.pop()
+		e.pop()
 		return Info{}, why, true
 	}
 	info = m.info
@@ -88,8 +88,7 @@ func (e *Engine) Drain() (messages int) {
 	}
 	if m := e.rx.msg; e.rx.state != receiveIdle && !m.skipped {
 		messages++
-		m.skipped = true
-		m.buf, m.read = m.buf[:0], 0
+		e.skipRest()
 		e.roomMade()
 	}
 	if e.Extendable() {

@@ -15,6 +15,8 @@ type message struct {
 	begun    bool // somebody has begun to read it
 	opened   bool // with Open
 	skipped  bool // nobody wants the rest
+	single   bool // it came in a Single Frame
+	claimed  bool // it has room in the engine's Budget
 	fail     Code // it was given up after it was opened, or it stands for a loss
 }
 
@@ -82,12 +84,44 @@ func (m *message) add(p []byte) {
 	m.buf = append(m.buf, p...)
 }
 
+// drop forgets what of a message has come: nobody wants it.
+func (m *message) drop() {
+	m.skipped = true
+	m.buf, m.read = m.buf[:0], 0
+	if cap(m.buf) > maxPooled {
+		m.buf = nil
+	}
+}
+
+// keptItems is for how many messages a queue that is empty keeps its place.
+const keptItems = 64
+
 // queue holds messages, and reports of losses, in the order in which they are
 // read.
 type queue struct {
-	items []*message
-	head  int
-	level int // the cost of what is complete
+	items   []*message
+	head    int
+	level   int // the cost of what is complete
+	singles int // of that, what came in Single Frames
+}
+
+// count adds to the level what has been added to a message that is complete, or with
+// a negative n taken out.
+func (q *queue) count(m *message, n int) {
+	q.level += n
+	if m.single {
+		q.singles += n
+	}
+}
+
+// emptied lets go of the place for very many messages when there are none.
+func (q *queue) emptied() {
+	if q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+		if cap(q.items) > keptItems {
+			q.items = nil
+		}
+	}
 }
 
 func (q *queue) first() *message {
@@ -98,9 +132,7 @@ func (q *queue) first() *message {
 }
 
 func (q *queue) push(m *message) {
-	if q.head == len(q.items) {
-		q.items, q.head = q.items[:0], 0
-	} else if q.head > 0 && len(q.items) == cap(q.items) {
+	if q.head > 0 && len(q.items) == cap(q.items) {
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0
@@ -113,8 +145,9 @@ func (q *queue) pop() {
 	q.items[q.head] = nil
 	q.head++
 	if m.complete {
-		q.level -= m.cost()
+		q.count(m, -m.cost())
 	}
+	q.emptied()
 	m.free()
 }
 
@@ -125,6 +158,7 @@ func (q *queue) remove(m *message) {
 			copy(q.items[i:], q.items[i+1:])
 			q.items[len(q.items)-1] = nil
 			q.items = q.items[:len(q.items)-1]
+			q.emptied()
 			return
 		}
 	}

@@ -14,17 +14,28 @@ func (e *Engine) SetReading(now Time, how Reading) {
 	case rx.state == receiveIdle:
 	case how == ReadStreams:
 		// A message that has begun is the next one, or behind those complete.
-		if rx.undecided {
-			rx.undecided = false
+		if rx.undecided || rx.unadmitted {
+			if rx.unadmitted {
+				e.budget.stopWaiting(e)
+			}
+			rx.undecided, rx.unadmitted = false, false
 			rx.msg.streamed = true
 		}
 		if !rx.msg.skipped {
 			e.enqueue(rx.msg)
 		}
 		e.roomMade()
-	case rx.undecided:
+	case rx.undecided && e.tooLong(rx.msg.info.Size):
 		e.abortReceive(now, MessageTooLong)
 		e.queueFlowControl(wire.Overflow)
+	case rx.undecided:
+		rx.undecided = false
+		if m := rx.msg; !m.skipped {
+			if m.claimed = e.admit(now, m.info.Size); !m.claimed {
+				e.wait()
+			}
+		}
+		e.roomMade()
 	}
 }
 
@@ -43,7 +54,7 @@ func (e *Engine) Read(p []byte) (n int, info Info, end bool, why Code, ok bool) 
 	}
 	if m.unread() == 0 {
 		why = m.fail
-		e.queue.pop()
+		e.pop()
 		return 0, Info{}, true, why, true
 	}
 	if len(p) == 0 {
@@ -55,14 +66,20 @@ func (e *Engine) Read(p []byte) (n int, info Info, end bool, why Code, ok bool) 
 	info = m.info
 	info.Rest = m.unread()
 	if m.complete {
-		e.queue.level -= n
+		e.queue.count(m, -n)
 		if info.Rest == 0 {
 			end = true
-			e.queue.pop()
+			e.pop()
 		}
 	}
 	e.roomMade()
 	return n, info, end, OK, true
+}
+
+// pop takes the first message out.
+func (e *Engine) pop() {
+	e.unclaim(e.queue.first())
+	e.queue.pop()
 }
 
 // readable reports whether m, the first message or nil, has something for Read.
@@ -92,7 +109,7 @@ func (e *Engine) First() (p []byte, info Info, why Code, ok bool) {
 
 // RemoveFirst takes the message out that First has returned.
 func (e *Engine) RemoveFirst() {
-	e.queue.pop()
+	e.pop()
 	e.roomMade()
 }
 
@@ -113,7 +130,7 @@ func (e *Engine) ReadWhole(p []byte, grow bool) (whole []byte, info Info, why Co
 	}
 	whole = p[:copy(p, m.buf[m.read:])]
 	info.Rest = size - len(whole)
-	e.queue.pop()
+	e.pop()
 	e.roomMade()
 	return whole, info, why, true
 }
@@ -131,7 +148,7 @@ func (e *Engine) Open() (info Info, why Code, ok bool) {
 		return Info{}, OK, false
 	case m.info.Size == 0:
 		why = m.fail
-		e.queue.pop()
+		e.pop()
 		return Info{}, why, true
 	}
 	m.begun, m.opened = true, true
@@ -140,15 +157,24 @@ func (e *Engine) Open() (info Info, why Code, ok bool) {
 	return info, OK, true
 }
 
+// skipRest has the rest of the message that is coming thrown away.
+func (e *Engine) skipRest() {
+	rx := &e.rx
+	e.unclaim(rx.msg)
+	if rx.unadmitted {
+		rx.unadmitted = false
+		e.budget.stopWaiting(e)
+	}
+	rx.msg.drop()
+}
+
 // skip takes the first message out of the queue, and what of it is still to come.
 func (e *Engine) skip(m *message) {
 	if m.complete || m.fail != OK {
-		e.queue.pop()
+		e.pop()
 	} else {
 		e.queue.remove(m)
-		m.skipped = true
-		m.buf = m.buf[:0]
-		m.read = 0
+		e.skipRest()
 	}
 	e.roomMade()
 }

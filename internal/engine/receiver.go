@@ -54,7 +54,9 @@ type receiver struct {
 	blockSize uint8 // the same in each of the message's flow controls
 	left      int   // Consecutive Frames left in the block; negative: no end
 	waits     int   // sent in a row
-	undecided bool  // too long a message, and nobody has read yet
+	undecided bool  // a long message, and nobody has read yet
+
+	unadmitted bool // a long message that the Budget has no room for yet
 
 	fc       wire.FlowStatus // to be sent
 	fcNumber uint32          // of the last one handed over
@@ -73,13 +75,14 @@ func (e *Engine) handleSingle(now Time, p *wire.PDU, functional bool) {
 	if !functional {
 		e.abortReceive(now, InterruptedBySingleFrame)
 	}
-	if e.queue.level+len(p.Data)+overhead > e.cfg.HardLimit {
+	if e.queue.singles+len(p.Data)+overhead > e.cfg.HardLimit {
 		e.lost(now, p.Length, functional)
 		return
 	}
 	m := newMessage(p.Length)
 	m.info.Functional = functional
 	m.info.First = now
+	m.single = true
 	m.add(p.Data)
 	e.completed(now, m)
 }
@@ -97,9 +100,12 @@ func (e *Engine) handleFirst(now Time, p *wire.PDU, frameSize uint8) {
 	e.abortReceive(now, InterruptedByFirstFrame)
 	rx, cfg := &e.rx, e.cfg
 	rx.fc = noFlowControl // an OVFLW for the message before would end this one
-	tooLong := p.Length > cfg.MaxMessageSize
+	tooLong := e.tooLong(p.Length)
 	streamed := rx.reading == ReadStreams && (tooLong || p.Length > uint32(cfg.Window))
+	long := p.Length > plainSize
 	full := cfg.NeverHold && !cfg.ListenOnly && e.queue.level > cfg.HighMark
+	holds := !cfg.NeverHold && !cfg.ListenOnly
+	undecided := !streamed && rx.reading == ReadUndecided && (tooLong || long && holds)
 	switch {
 	case tooLong && !streamed && (rx.reading == ReadMessages || cfg.NeverHold):
 		e.refuse(now, MessageTooLong, p.Length)
@@ -111,20 +117,35 @@ func (e *Engine) handleFirst(now Time, p *wire.PDU, frameSize uint8) {
 		e.refuse(now, ReceiverFull, p.Length)
 		return
 	}
+	whole := !streamed && !undecided
+	claimed := whole && long && e.admit(now, p.Length)
+	unadmitted := whole && long && !claimed
+	switch {
+	case unadmitted && cfg.ListenOnly:
+		e.lost(now, p.Length, false)
+		return
+	case unadmitted && !holds:
+		e.refuse(now, ReceiverFull, p.Length)
+		return
+	}
 
 	m := newMessage(p.Length)
+	m.claimed = claimed
 	m.info.First = now
 	m.streamed = streamed
 	m.add(p.Data)
 	rx.msg = m
 	rx.got = uint32(len(p.Data))
-	rx.undecided = tooLong && !streamed
+	rx.undecided = undecided
 	rx.frameSize = frameSize
 	rx.sn = 1
 	rx.waits = 0
 	rx.blockSize = cfg.BlockSize
-	if streamed || tooLong {
-		rx.blockSize = e.windowBlock()
+	if streamed || tooLong || long && holds {
+		rx.blockSize = e.windowBlock() // so that it can be held back
+	}
+	if unadmitted {
+		e.wait()
 	}
 	if rx.reading == ReadStreams {
 		e.enqueue(m)
@@ -134,6 +155,11 @@ func (e *Engine) handleFirst(now Time, p *wire.PDU, frameSize uint8) {
 	}
 	e.observe(Observation{Kind: MessageStarted, At: now, Size: p.Length})
 	e.beginBlock(now)
+}
+
+// tooLong reports whether messages of that size are not received whole.
+func (e *Engine) tooLong(size uint32) bool {
+	return size > e.cfg.MaxMessageSize || e.Plain && size > plainSize
 }
 
 // windowBlock is how many Consecutive Frames the window has room for. A message
@@ -194,7 +220,7 @@ func (e *Engine) grant() {
 func (e *Engine) mustHold() bool {
 	rx := &e.rx
 	switch {
-	case rx.undecided:
+	case rx.undecided, rx.unadmitted:
 		return true
 	case rx.msg.streamed && !rx.msg.skipped:
 		block := uint32(rx.blockSize) * uint32(e.consecutiveData())
@@ -208,6 +234,9 @@ func (e *Engine) mustHold() bool {
 // roomMade lets a sender go on whose CTS is held back, if it may now.
 func (e *Engine) roomMade() {
 	if e.rx.state == receiveHold && !e.mustHold() {
+		if e.budget != nil {
+			e.budget.restart(e)
+		}
 		e.grant()
 	}
 }
@@ -215,7 +244,7 @@ func (e *Engine) roomMade() {
 // handleConsecutive takes the next part of a message.
 func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frameSize uint8) {
 	rx := &e.rx
-	if rx.state == receiveIdle || rx.undecided {
+	if rx.state == receiveIdle || rx.undecided || rx.unadmitted {
 		e.ignore(now, UnexpectedConsecutive)
 		return
 	}
@@ -259,8 +288,7 @@ func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frameSize uint8) {
 		e.events |= Readable
 	}
 	if rx.got == rx.msg.info.Size {
-		rx.end()
-		e.completed(now, rx.msg)
+		e.completed(now, rx.end())
 		return
 	}
 	if e.Observe != nil {
@@ -285,7 +313,7 @@ func (e *Engine) completed(now Time, m *message) {
 		m.free()
 		return
 	}
-	e.queue.level += m.cost()
+	e.queue.count(m, m.cost())
 	e.enqueue(m)
 }
 
@@ -298,12 +326,15 @@ func (e *Engine) enqueue(m *message) {
 	e.events |= Readable
 }
 
-// end leaves nothing of a reception behind but its message.
-func (rx *receiver) end() {
+// end leaves nothing of a reception behind but its message, which it returns.
+func (rx *receiver) end() *message {
+	m := rx.msg
+	rx.msg = nil
 	rx.state = receiveIdle
-	rx.undecided = false
+	rx.undecided, rx.unadmitted = false, false
 	rx.deadline, rx.fcBy = never, never
 	rx.fc = noFlowControl
+	return m
 }
 
 // abortReceive gives up the reception, if there is one. Only who has begun to
@@ -313,14 +344,18 @@ func (e *Engine) abortReceive(now Time, why Code) {
 	if rx.state == receiveIdle {
 		return
 	}
-	rx.end()
+	waited := rx.unadmitted
+	m := rx.end()
+	if waited {
+		e.budget.stopWaiting(e)
+	}
+	e.unclaim(m)
 	e.stats.ReceivesAborted++
 	e.stats.Errors[why]++
 	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: why, Size: rx.got})
 	if e.Watched || e.cfg.DeadlineAtFirstFrame {
 		e.events |= Readable // it is over
 	}
-	m := rx.msg
 	if m.begun {
 		m.fail = why
 		e.events |= Readable
@@ -386,6 +421,7 @@ func (e *Engine) receiveTimeout(now Time) {
 		e.abortReceive(now, TimeoutBs)
 	case rx.state == receiveData:
 		e.abortReceive(now, TimeoutCr)
+	case rx.unadmitted && e.madeRoom(now):
 	case rx.waits < e.cfg.MaxSendWaits:
 		rx.waits++
 		rx.deadline = now.Add(e.cfg.NBr)

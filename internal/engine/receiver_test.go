@@ -101,9 +101,13 @@ func TestReceiveFirstFrame(t *testing.T) {
 			s.reading(ReadMessages).hears("10 00 FF FF FF FF 01 02").sends(ovflw).idle()
 		}},
 		{"FF/receive/2^32-1 bytes without a limit: memory grows with what comes only", func(c *Config) { c.MaxMessageSize = 1<<32 - 1 }, func(s *script) {
-			s.hears("10 00 FF FF FF FF 01 02").sends(cts)
+			const block = "30 FF 00 CC CC CC CC CC"
+			s.reading(ReadMessages).hears("10 00 FF FF FF FF 01 02").sends(block)
 			for i := range 1000 {
 				s.hears(fmt.Sprintf("%02X 01 02 03 04 05 06 07", 0x20|(i+1)&0xF))
+				if (i+1)%255 == 0 {
+					s.sends(block)
+				}
 			}
 			if n := cap(s.e.rx.msg.buf); n > 4*7002 && n > maxPooled {
 				s.t.Fatalf("the buffer has %d bytes for 7002", n)

@@ -370,6 +370,7 @@ func (ep *Endpoint) end(now engine.Time) (unrouted bool) {
 	ep.closed = true
 	ep.engine.Abort(now, engine.Aborted)
 	m.keepDebt(now, ep)
+	ep.engine.LeaveBudget()
 	for _, rt := range ep.routes {
 		m.routes.remove(rt)
 	}

@@ -16,7 +16,7 @@ import (
 // Start and Recall, but it must not wait for anything, as frames wait meanwhile. It
 // must not close the endpoint either: that may have to wait for those frames.
 type Handler interface {
-	// Message takes a message, whose bytes are good until it returns, and when its
+	// Message takes a message, of at most 65535 bytes, whose bytes are good until it returns, and when its
 	// last frame came; or with nil bytes an error of Receive. After one that is no
 	// ResultError there are no more of these calls. net.ErrClosed tells that the
 	// endpoint was closed, by whomever.
@@ -72,6 +72,7 @@ func (ep *Endpoint) Handle(by Handler) error {
 		return net.ErrClosed
 	}
 	ep.handling = &handling{by: by}
+	ep.engine.Plain = true
 	ep.reading = engine.ReadMessages
 	ep.engine.SetReading(now, ep.reading)
 	ep.handle()

@@ -13,7 +13,8 @@ type host struct {
 	spec   Spec
 	keeper keeper
 	routes []route
-	peers  []*Endpoint // by N_SA where the Spec has AnyPeer, else only one
+	budget *engine.Budget // shared by all hosts of the keeper
+	peers  []*Endpoint    // by N_SA where the Spec has AnyPeer, else only one
 }
 
 // A keeper is who has hosts: a Listener, or Peers. All of it is called under mu.
@@ -33,6 +34,10 @@ type keeper interface {
 // anyPeers is how many there are of one byte.
 const anyPeers = 256
 
+// totalSize bounds what the endpoints of one keeper hold of messages longer than 65535
+// bytes; the longest message that one receives has room in any case.
+const totalSize = 64 << 20
+
 // addHosts adds the hosts that a list of Spec describes to the bus, all or none.
 func (m *Mux) addHosts(ss []*Spec, k keeper) ([]*host, error) {
 	defer m.Begin()
@@ -42,13 +47,17 @@ func (m *Mux) addHosts(ss []*Spec, k keeper) ([]*host, error) {
 		return nil, m.err
 	}
 	hosts := make([]*host, 0, len(ss))
+	budget := &engine.Budget{
+		Limit: max(totalSize, int64(ss[0].Config.MaxMessageSize)),
+		Wake:  func(e *engine.Engine) { m.touchEngine(hosts, e) },
+	}
 	for _, s := range ss {
 		if err := m.routes.refuse(s); err != nil {
 			m.removeRoutes(hosts)
 			m.mu.Unlock()
 			return nil, err
 		}
-		h := &host{spec: *s, keeper: k, routes: s.routes(), peers: make([]*Endpoint, 1)}
+		h := &host{spec: *s, keeper: k, routes: s.routes(), budget: budget, peers: make([]*Endpoint, 1)}
 		if s.AnyPeer {
 			h.peers = make([]*Endpoint, anyPeers)
 		}
@@ -66,6 +75,17 @@ func (m *Mux) addHosts(ss []*Spec, k keeper) ([]*host, error) {
 		return nil, err
 	}
 	return hosts, nil
+}
+
+// touchEngine is touch for the endpoint of an engine. Under mu.
+func (m *Mux) touchEngine(hosts []*host, e *engine.Engine) {
+	for _, h := range hosts {
+		for _, ep := range h.peers {
+			if ep != nil && &ep.engine == e {
+				m.touch(ep)
+			}
+		}
+	}
 }
 
 // removeRoutes is called when nobody wants the hosts' frames any more. Under mu.
@@ -126,6 +146,7 @@ func (h *host) add(m *Mux, index uint8, made func(*Endpoint)) *Endpoint {
 	s.Send, s.Listen = &send, &listen
 	ep := m.newEndpoint(&s, func(ep *Endpoint) {
 		ep.host, ep.index = h, index
+		ep.engine.SetBudget(h.budget)
 		made(ep)
 	})
 	h.peers[index] = ep

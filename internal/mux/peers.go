@@ -287,13 +287,7 @@ func (p *Peers) receive(buf []byte, grow bool) (r Received, until *deadline.Dead
 		if why != engine.OK {
 			err = ResultError(why)
 		}
-		if !ep.engine.FlowControlPending() {
-			m.mu.Unlock()
-			return r, nil, err
-		}
-		now := m.now()
-		m.touch(ep)
-		m.unlock(now)
+		ep.unlockAfterRead()
 		return r, nil, err
 	}
 	defer m.mu.Unlock()

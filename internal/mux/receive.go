@@ -129,10 +129,10 @@ func (ep *Endpoint) tryRead(how engine.Reading, take func() (why engine.Code, ok
 }
 
 // unlockAfterRead releases mu, and sends the flow control that was held back for
-// lack of room.
+// lack of room, here or for others of the same host.
 func (ep *Endpoint) unlockAfterRead() {
 	m := ep.m
-	if !ep.engine.FlowControlPending() {
+	if !ep.engine.FlowControlPending() && len(m.touched) == 0 {
 		m.mu.Unlock()
 		return
 	}

@@ -1,0 +1,110 @@
+package isotpnet_test
+
+import (
+	"io"
+	"runtime"
+	"testing"
+	"time"
+
+	"example.com/isotp/isotpnet"
+)
+
+// liveHeap is how many bytes are in use. Two collections empty the pools, too.
+func liveHeap() float64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
+}
+
+// transfer sends p from one end to the other, and reads it there.
+func transfer(t testing.TB, from, to *isotpnet.Conn, p []byte, read func(*isotpnet.Conn) (int, error)) {
+	t.Helper()
+	limit := time.Now().Add(time.Minute)
+	from.SetDeadline(limit)
+	to.SetDeadline(limit)
+	done := make(chan error, 1)
+	go func() {
+		_, err := from.Write(p)
+		done <- err
+	}()
+	if n, err := read(to); n != len(p) || err != nil {
+		t.Fatalf("read %d bytes, want %d: %v", n, len(p), err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestIdleConnsAreSmallAfterAMessage(t *testing.T) {
+	const conns, most = 10000, 2500
+	before := liveHeap()
+	clients, servers := dialMany(t, conns/2)
+	message, buf := make([]byte, 4095), make([]byte, 4096)
+	all := append(clients, servers...)
+	for _, c := range all {
+		if _, err := c.Write(message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range all { // now each has one
+		c.SetDeadline(time.Now().Add(time.Hour))
+		if n, err := c.Read(buf); n != len(message) || err != nil {
+			t.Fatal(n, err)
+		}
+		c.SetDeadline(time.Time{})
+	}
+	if each := (liveHeap() - before) / conns; each > most {
+		t.Errorf("an idle connection holds %.0f bytes, want at most %d", each, most)
+	}
+	runtime.KeepAlive(all)
+}
+
+// The longest message leaves nothing behind, however it was read.
+func TestIdleConnsHoldNothingOfALongMessage(t *testing.T) {
+	const size = 16 << 20
+	message, buf := make([]byte, size), make([]byte, size)
+	for name, read := range map[string]func(*isotpnet.Conn) (int, error){
+		"ReadMessage": func(c *isotpnet.Conn) (int, error) {
+			n, _, err := c.ReadMessage(buf)
+			return n, err
+		},
+		"ReadMessage in parts": func(c *isotpnet.Conn) (n int, err error) {
+			for n < size && err == nil {
+				var k int
+				k, _, err = c.ReadMessage(buf[n:min(n+100000, size)])
+				n += k
+			}
+			return n, err
+		},
+		"NextReader": func(c *isotpnet.Conn) (int, error) {
+			r, _, err := c.NextReader()
+			if err != nil {
+				return 0, err
+			}
+			n, err := io.Copy(io.Discard, r)
+			return int(n), err
+		},
+		"Drain": func(c *isotpnet.Conn) (int, error) {
+			if info, err := c.AwaitMessage(); err != nil || info.Size != size {
+				return int(info.Size), err
+			}
+			_, err := c.Drain()
+			return size, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c1, c2 := newPipe(t, nil)
+			transfer(t, c1, c2, message[:4095], func(c *isotpnet.Conn) (int, error) { return c.Read(buf) })
+			before := liveHeap()
+			transfer(t, c1, c2, message, read)
+			// What other tests of the process have left may come and go meanwhile.
+			if more := liveHeap() - before; more > 256<<10 {
+				t.Errorf("%.0f bytes more than before", more)
+			}
+			runtime.KeepAlive(message)
+			runtime.KeepAlive(buf)
+		})
+	}
+}
