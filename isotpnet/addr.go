@@ -18,8 +18,10 @@ var (
 
 // An Addr says on which bus, and with which address information (N_AI), ISO-TP
 // messages are sent and received. It is a small comparable value, fit to be a
-// map key: two are equal if and only if their texts are. The zero Addr is not
-// an address.
+// map key: two of one network are equal if and only if their texts are. The zero Addr
+// is not an address. What ParseAddr returns is an address of "isotp"; those that streams
+// and their listeners return are of "isotp-stream", and equal to each other only. Calls
+// that take an Addr take both.
 //
 // Its text is BUS/ENDPOINT, split at the last slash. BUS is a name for
 // canbus.Open, and empty where the bus comes from Dialer.Bus. In ENDPOINT, left
@@ -53,8 +55,9 @@ var (
 // is: fixed:10:F1 hears all eight priorities, 18DA10F1:18DAF110 only the one,
 // and they are different addresses.
 type Addr struct {
-	bus  string
-	kind addrKind
+	bus    string
+	kind   addrKind
+	stream bool // it is an address of "isotp-stream"
 	// tx and rx are the two directions, zero where there is none. AnyPriority
 	// is set in both where the text is fixed, mixed or func. What a pattern
 	// leaves open (see wild) is zero.
@@ -100,8 +103,18 @@ func (a Addr) IsListenOnly() bool { return a.kind == kindListenOnly }
 // take it: a local node, a functional group, or OBD-II's identifiers.
 func (a Addr) IsPattern() bool { return a.kind >= kindNode }
 
-// Network returns "isotp".
-func (a Addr) Network() string { return "isotp" }
+// Network returns "isotp", or "isotp-stream" for an address of a stream or of a listener
+// for streams.
+func (a Addr) Network() string {
+	if a.stream {
+		return streamNetwork
+	}
+	return "isotp"
+}
+
+// ofStream returns the same address on "isotp-stream", plain on "isotp".
+func (a Addr) ofStream() Addr { a.stream = a.IsValid(); return a }
+func (a Addr) plain() Addr    { a.stream = false; return a }
 
 // Bus returns the name of the bus, which may be empty.
 func (a Addr) Bus() string { return a.bus }

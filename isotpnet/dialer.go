@@ -89,6 +89,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 // DialAddr is DialContext on one of the networks "isotp", for an address that is
 // parsed already. See [Dialer.DialStream] for "isotp-stream".
 func (d *Dialer) DialAddr(ctx context.Context, network string, addr Addr) (*Conn, error) {
+	addr = addr.plain()
 	c, err := d.dial(ctx, network, addr)
 	if err != nil {
 		return nil, opError(opDial, network, nil, addr, nameMirror(err, addr))

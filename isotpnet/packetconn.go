@@ -247,6 +247,7 @@ func (c *PacketConn) WriteTo(p []byte, addr net.Addr) (int, error) {
 // target is the address that a message is to be sent to.
 func (c *PacketConn) target(addr net.Addr) (Addr, error) {
 	a, ok := addr.(Addr)
+	a = a.plain()
 	switch {
 	case !ok:
 		return Addr{}, &targetError{"is no isotpnet.Addr", addr}

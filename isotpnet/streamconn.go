@@ -54,7 +54,7 @@ type StreamConn struct {
 const closeWait = time.Second
 
 func newStreamConn(p *streamPair, s *stream.Session, network string, keep stream.KeepAlive) *StreamConn {
-	c := &StreamConn{pair: p, session: s, network: network, remote: p.key.addr, local: p.key.addr.Mirror()}
+	c := &StreamConn{pair: p, session: s, network: network, remote: p.key.addr.ofStream(), local: p.key.addr.ofStream().Mirror()}
 	s.User = c
 	s.SetKeepAlive(keep)
 	return c
@@ -284,11 +284,12 @@ func (c *StreamConn) awaitEnd() {
 	}
 }
 
-// LocalAddr returns the address that the peer would dial, an [Addr]. All
-// connections over one pair of addresses have the same.
+// LocalAddr returns the address that the peer would dial, an [Addr] whose Network is
+// "isotp-stream". All connections over one pair of addresses have the same.
 func (c *StreamConn) LocalAddr() net.Addr { return c.local }
 
-// RemoteAddr returns the address that was dialled or listened on, an [Addr].
+// RemoteAddr returns the address that was dialled or listened on, an [Addr] whose Network
+// is "isotp-stream".
 func (c *StreamConn) RemoteAddr() net.Addr { return c.remote }
 
 // SetDeadline sets the deadlines of reading and of writing; see [net.Conn]. On a

@@ -35,9 +35,10 @@ func backendOf(network string) string {
 // Errors: syscall.ECONNREFUSED where nobody listens, a time-out where nobody
 // answers, those of DialAddr.
 func (d *Dialer) DialStream(ctx context.Context, network string, addr Addr) (*StreamConn, error) {
+	addr = addr.plain()
 	c, err := d.dialStream(ctx, network, addr)
 	if err != nil {
-		return nil, opError(opDial, network, nil, addr, nameMirror(err, addr))
+		return nil, opError(opDial, network, nil, addr.ofStream(), nameMirror(err, addr))
 	}
 	return c, nil
 }

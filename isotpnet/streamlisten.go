@@ -55,9 +55,10 @@ var _ net.Listener = (*StreamListener)(nil)
 // ListenStream is Listen on one of the networks "isotp-stream", for an address that
 // is parsed already.
 func (lc *ListenConfig) ListenStream(ctx context.Context, network string, addr Addr) (*StreamListener, error) {
+	addr = addr.plain()
 	l, err := lc.listenStream(ctx, network, addr)
 	if err != nil {
-		return nil, opError(opListen, network, nil, addr, err)
+		return nil, opError(opListen, network, nil, addr.ofStream(), err)
 	}
 	return l, nil
 }
@@ -72,7 +73,7 @@ func (lc *ListenConfig) listenStreams(ctx context.Context, network string, addrs
 		l, err = lc.listenStreamPeers(ctx, network, addrs)
 	}
 	if err != nil {
-		return nil, opError(opListen, network, nil, textOf(addrs), err)
+		return nil, opError(opListen, network, nil, streamTextOf(addrs), err)
 	}
 	return l, nil
 }
@@ -98,7 +99,7 @@ func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr A
 	}
 	l := &StreamListener{
 		network: network,
-		addr:    addr,
+		addr:    addr.Mirror().ofStream(),
 		given:   lc.Bus != nil,
 		join:    func() (*streamPair, error) { return join(context.Background()) },
 		keep:    newKeepAlive(lc.KeepAlive, lc.KeepAliveConfig),
@@ -113,6 +114,18 @@ func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr A
 	}
 	return l, nil
 }
+
+// streamTextOf is textOf for "isotp-stream".
+func streamTextOf(addrs []Addr) net.Addr {
+	if a, ok := textOf(addrs).(Addr); ok {
+		return a.ofStream()
+	}
+	return streamAddrList{textOf(addrs)}
+}
+
+type streamAddrList struct{ net.Addr }
+
+func (streamAddrList) Network() string { return streamNetwork }
 
 // streamGroup is a group that the listener belongs to, for checkStreamConfig.
 func (lc *ListenConfig) streamGroup() Addr {
@@ -143,7 +156,7 @@ func (l *StreamListener) attach(p *streamPair) error {
 	case p.err != nil:
 		err = p.err
 	case p.listener != nil:
-		err = &mux.InUseError{Name: l.addr.String(), Other: l.addr.String()}
+		err = &mux.InUseError{Name: p.key.addr.String(), Other: p.key.addr.String()}
 	}
 	if err != nil {
 		p.users--
@@ -287,7 +300,13 @@ func (l *StreamListener) Backend() string {
 	return l.backend
 }
 
-// Addr returns the address that is listened on, an [Addr].
+// Addr returns the address that a peer dials, the mirror of the one that is listened on,
+// and the LocalAddr of the connections accepted. It is an [Addr] whose Network is
+// "isotp-stream":
+//
+//	c, err := isotpnet.Dial(ln.Addr().Network(), ln.Addr().String())
+//
+// So it is not what ListenStream takes for another listener of the same.
 func (l *StreamListener) Addr() net.Addr { return l.addr }
 
 // Close ends the listener; connections that wait for Accept are reset, the others

@@ -57,7 +57,7 @@ func (lc *ListenConfig) listenStreamPeers(ctx context.Context, network string, a
 	}
 	l := &streamPeers{
 		network:  network,
-		addr:     textOf(addrs),
+		addr:     streamTextOf(addrs),
 		bus:      lc.Bus,
 		config:   lc.Config,
 		keep:     newKeepAlive(lc.KeepAlive, lc.KeepAliveConfig),
@@ -174,7 +174,8 @@ func (l *streamPeers) SetDeadline(t time.Time) error {
 	return nil
 }
 
-// Addr returns the address that is listened on, an [Addr] unless it is a list.
+// Addr returns the address that is listened on, an [Addr] unless it is a list. It cannot
+// be dialled: each peer has its own.
 func (l *streamPeers) Addr() net.Addr { return l.addr }
 
 // Close ends the listener; connections that wait for Accept are reset, the others

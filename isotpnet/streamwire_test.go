@@ -253,3 +253,51 @@ func TestDeadlineOfAHeldMessage(t *testing.T) {
 		ecu.hear("7E0#0727" + session + seq + "3738") // the number is used now
 	})
 }
+
+// Go's commonest idiom works, and addresses tell that they are of streams.
+func TestAddressesOfStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		end := tapEnd(newTap(t, n), ecuAddr, isotpnet.Config{})
+		ln := end.listen(t)
+		d := isotpnet.Dialer{Bus: newTap(t, n)}
+		dialled, err := d.Dial(ln.Addr().Network(), ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dialled.Close()
+		accepted := acceptStream(t, ln)
+		if ln.Addr().Network() != "isotp-stream" || ln.Addr().String() != testerAddr {
+			t.Errorf("the listener's address is %s %s", ln.Addr().Network(), ln.Addr())
+		}
+		if accepted.LocalAddr() != ln.Addr() || dialled.RemoteAddr() != ln.Addr() || accepted.RemoteAddr() != dialled.LocalAddr() {
+			t.Errorf("%v - %v and %v - %v", accepted.LocalAddr(), accepted.RemoteAddr(), dialled.LocalAddr(), dialled.RemoteAddr())
+		}
+		if got := dialled.LocalAddr().Network(); got != "isotp-stream" {
+			t.Errorf("LocalAddr is of %s", got)
+		}
+		// An Addr that a stream has returned can be dialled, also for messages.
+		again, err := d.DialStream(t.Context(), "isotp-stream", dialled.RemoteAddr().(isotpnet.Addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Close()
+		plain, err := (&isotpnet.Dialer{Bus: newTap(t, n)}).DialAddr(t.Context(), "isotp:user", dialled.RemoteAddr().(isotpnet.Addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plain.RemoteAddr() != isotpnet.MustParseAddr(testerAddr) {
+			t.Errorf("it was dialled as %s of %s", plain.RemoteAddr(), plain.RemoteAddr().Network())
+		}
+		plain.Close()
+	})
+}
+
+func TestAddressesOfListenersOfStreamsForAnyPeer(t *testing.T) {
+	tap := newTap(t, newNetwork(t, virtual.Options{}))
+	for _, address := range []string{"/fixed::10", "/7E8:7E0,7E9:7E1"} {
+		if a := listenStreamPeers(t, tap, address).Addr(); a.Network() != "isotp-stream" || a.String() != address {
+			t.Errorf("%s %s, want isotp-stream %s", a.Network(), a, address)
+		}
+	}
+}
