@@ -125,8 +125,8 @@ type Config struct {
 	// is 4 MiB. What comes beyond that stays in the socket's buffer (SO_RCVBUF,
 	// which we make as large as the sysctl net.core.rmem_max allows, or with
 	// CAP_NET_ADMIN as asked for, up to 2 MiB or ReadBuffer), and where that is
-	// full, too, messages are lost. We take them out of the socket within a
-	// millisecond, or when this process has a processor for us: the socket's
+	// full, too, messages are lost. We take them out of the socket within six
+	// milliseconds, or when this process has a processor for us: the socket's
 	// buffer, by default room for some 180 messages of 1 kB or 440 Single Frames,
 	// has to do for so long.
 	ReadBuffer int

@@ -106,7 +106,7 @@ func (k *kernelConn) next(p []byte) error {
 func (k *kernelConn) beginRead() (ready bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.reading = true
+	k.reading, k.queue.waited = true, false
 	if !k.hasRead() {
 		k.sendDrainerAway()
 		return false, nil
@@ -203,10 +203,12 @@ func (k *kernelConn) tryReadOnce(fd uintptr) bool {
 	for {
 		switch errno := k.recv.recv(int(fd), r.p, more); errno {
 		case 0:
+			k.queue.backlog = k.queue.backlog || !k.queue.waited
 			k.received(more)
 			return true
 		case unix.EAGAIN:
 			r.drop()
+			k.queue.waited = true
 			if k.mayHaveDropped() && k.overrun(dropped(int(fd))) {
 				r.err = ErrOverrun
 				return true

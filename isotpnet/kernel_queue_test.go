@@ -218,7 +218,7 @@ func TestKernelDeadlineOfAReadAfterAPause(t *testing.T) {
 		if _, err := c.Read(make([]byte, 8)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Millisecond) // somebody stands at the socket now
+		time.Sleep(8 * time.Millisecond) // somebody stands at the socket now
 		c.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
 		within(t, 2*time.Second, "Read", func() {
 			_, err := c.Read(make([]byte, 8))
@@ -263,7 +263,7 @@ func TestKernelCloseWhileTheSocketIsBeingEmptied(t *testing.T) {
 	round(0)
 	goroutines := runtime.NumGoroutine()
 	for i := range 20 {
-		round(time.Duration(i) * 200 * time.Microsecond)
+		round(time.Duration(i) * 500 * time.Microsecond)
 	}
 	for n := runtime.NumGoroutine(); n > goroutines; n = runtime.NumGoroutine() {
 		time.Sleep(time.Millisecond) // those that end; the test's time limit finds the others
