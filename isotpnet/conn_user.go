@@ -35,7 +35,7 @@ func (u *userConn) send(p []byte, size int, functional bool) (int, error) {
 	case single && len(p) > ep.Format().MaxSingle():
 		return 0, &MessageTooLongError{int64(len(p)), int64(ep.Format().MaxSingle()), limitSingle}
 	}
-	n, err := ep.SendSplit(ep.Format(), p, size)
+	n, err := ep.SendSplit(p, size)
 	return n, protocolError(err)
 }
 
@@ -47,7 +47,7 @@ func (u *userConn) sendFrom(r io.Reader, size int64) error {
 	case u.sendOnly && size > int64(format.MaxSingle()):
 		return &MessageTooLongError{size, int64(format.MaxSingle()), limitSingle}
 	}
-	return protocolError(u.endpoint.SendFrom(format, r, uint32(size)))
+	return protocolError(u.endpoint.SendFrom(r, uint32(size)))
 }
 
 func (u *userConn) receive(p []byte, stream bool) (int, MessageInfo, bool, error) {

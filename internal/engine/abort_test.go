@@ -31,7 +31,7 @@ func TestAbort(t *testing.T) {
 			again(s)
 		}},
 		{"before the First Frame", nil, func(s *script) {
-			s.sendAs(s.e.Format(), 20, message1(3))
+			s.sendAs(20, message1(3))
 			abort(s)
 			again(s)
 		}},
@@ -51,7 +51,7 @@ func TestAbort(t *testing.T) {
 			again(s)
 		}},
 		{"while the source is slow", nil, func(s *script) {
-			s.sendAs(s.e.Format(), 27, message1(7)).sends(f[0]).hears("30 00 00")
+			s.sendAs(27, message1(7)).sends(f[0]).hears("30 00 00")
 			abort(s)
 			again(s)
 		}},

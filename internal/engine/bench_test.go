@@ -59,7 +59,7 @@ func benchmarkTransfer(b *testing.B, cfg *Config, size int) {
 	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	for b.Loop() {
-		sender.Send(now, sender.Format(), uint32(size), message)
+		sender.Send(now, uint32(size), message)
 		for sender.Sending() {
 			carry(&sender, &receiver)
 			carry(&receiver, &sender)

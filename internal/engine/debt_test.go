@@ -91,7 +91,7 @@ func TestOwedFlowControl(t *testing.T) {
 			whole(s)
 		}},
 		{"after the source has failed it is owed", nil, func(s *script) {
-			s.sendAs(s.e.Format(), 20, message1(20)[:8]).sends(first).at(10 * ms)
+			s.sendAs(20, message1(20)[:8]).sends(first).at(10 * ms)
 			giveUp(s, SourceFailed).send(20).at(60 * ms).hears(cts)
 			whole(s)
 		}},
@@ -106,7 +106,7 @@ func TestOwedFlowControl(t *testing.T) {
 			whole(s)
 		}},
 		{"given up before the First Frame: nothing is owed", nil, func(s *script) {
-			s.sendAs(s.e.Format(), 20, message1(3))
+			s.sendAs(20, message1(3))
 			giveUp(s, Aborted).send(20)
 			whole(s)
 		}},

@@ -241,7 +241,7 @@ func (m *model) send(n, given int) {
 	m.handed, m.sn, m.left = 0, 1, 0
 	m.awaitFC, m.granted = false, false
 	m.cfOut, m.lastCFEnd, m.stmin = false, 0, 0
-	m.e.Send(m.now, m.e.Format(), uint32(n), m.message[:m.supplied:m.supplied])
+	m.e.Send(m.now, uint32(n), m.message[:m.supplied:m.supplied])
 }
 
 func (m *model) supply(n int) {

@@ -152,7 +152,7 @@ func (n *node) sendNext() {
 	}
 	m := n.messages[0]
 	n.given = min(len(m), n.chunk)
-	n.e.Send(n.w.now, n.e.Format(), uint32(len(m)), m[:n.given:n.given])
+	n.e.Send(n.w.now, uint32(len(m)), m[:n.given:n.given])
 	n.serve()
 	if n.given < len(m) && !n.supplying {
 		n.supplying = true

@@ -47,7 +47,7 @@ func TestRateLimit(t *testing.T) {
 		{"a slow source and a limit together, each in time", func(c *Config) { c.RateBits, c.RateWindow = 128, time.Second }, func(s *script) {
 			f := frames1(8, "", 27)
 			s.send(1).sends("01 01 CC CC CC CC CC CC").done(OK).at(500 * ms)
-			s.sendAs(s.e.Format(), 27, message1(8)).sends(f[0]).hears("30 00 00").at(1000 * ms)
+			s.sendAs(27, message1(8)).sends(f[0]).hears("30 00 00").at(1000 * ms)
 			s.e.Supply(message1(27)[8:])
 			s.poll()
 			s.sends(f[1]).due(1500 * ms).sends(f[2]).due(2000 * ms).sends(f[3]).done(OK)

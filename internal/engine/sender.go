@@ -34,10 +34,9 @@ const (
 )
 
 type sender struct {
-	state  sendState
-	format *wire.Format
-	size   uint32 // of the message
-	taken  uint32 // how much of it is in frames
+	state sendState
+	size  uint32 // of the message
+	taken uint32 // how much of it is in frames
 
 	// chunk is what of the message is at hand, next what comes after it. Both
 	// belong to the caller, except that they are copied to joined (chunk lies
@@ -87,27 +86,20 @@ func (e *Engine) ShareRate(other *Engine) { e.tx.rate = other.tx.rate }
 // reset leaves nothing of a transmission behind but its result.
 func (tx *sender) reset() {
 	tx.state = sendIdle
-	tx.format = nil
 	tx.chunk, tx.next, tx.isJoined = nil, nil, false
 	tx.replyBy, tx.onWireBy, tx.suppliedBy, tx.rateAt = never, never, never, never
 	tx.gapOpen, tx.cfOut, tx.held = false, false, false
 }
 
 // Send begins the transmission of a message of that size, at least 1 byte, whose
-// bytes, or the first of them, are in p. The others are brought by Supply. A
-// format other than Engine.Format sends to another address; what is longer than
-// its MaxSingle goes to the peer. p is used until SendDone (or the SendSpace
-// after the next Supply) is among the events.
+// bytes, or the first of them, are in p. The others are brought by Supply. p is used
+// until SendDone (or the SendSpace after the next Supply) is among the events.
 //
 // A transmission must have ended, or been aborted, before the next one begins.
 // With ListenOnly it is aborted at once.
-func (e *Engine) Send(now Time, format *wire.Format, size uint32, p []byte) {
+func (e *Engine) Send(now Time, size uint32, p []byte) {
 	tx := &e.tx
 	tx.reset()
-	if int64(size) > int64(format.MaxSingle()) {
-		format = &e.format
-	}
-	tx.format = format
 	tx.size, tx.taken = size, 0
 	tx.chunk = p
 	tx.sn = 1
@@ -116,7 +108,7 @@ func (e *Engine) Send(now Time, format *wire.Format, size uint32, p []byte) {
 	tx.base, tx.last, tx.previous, tx.done = e.handed, e.handed, e.handed, e.handed
 	tx.leaves = 0
 	tx.state = sendFirst
-	if int64(size) <= int64(format.MaxSingle()) {
+	if int64(size) <= int64(e.format.MaxSingle()) {
 		tx.state = sendSingle
 	}
 	if e.cfg.ListenOnly {
@@ -136,7 +128,7 @@ func (e *Engine) Supply(p []byte) bool {
 	default:
 		tx.next = p
 	}
-	if len(tx.chunk)+len(tx.next) >= tx.need() {
+	if len(tx.chunk)+len(tx.next) >= e.need() {
 		tx.suppliedBy = never
 	}
 	return true
@@ -227,21 +219,21 @@ func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
 			if !e.mayHand(now, k) {
 				return n
 			}
-			tx.take(tx.format.SingleFrame(f, k))
+			tx.take(e.format.SingleFrame(f, k))
 			tx.state = sendLast
 		case sendFirst:
-			k := tx.format.FirstData(tx.size)
+			k := e.format.FirstData(tx.size)
 			if tx.held = e.Debt(now) != nil; tx.held || !e.mayHand(now, k) {
 				return n
 			}
-			tx.take(tx.format.FirstFrame(f, tx.size))
+			tx.take(e.format.FirstFrame(f, tx.size))
 			tx.state = sendWait
 		case sendBlock:
-			k := tx.need()
+			k := e.need()
 			if tx.cfOut || tx.stmin > 0 && now < tx.earliest() || !e.mayHand(now, k) {
 				return n
 			}
-			tx.take(tx.format.ConsecutiveFrame(f, tx.sn, k))
+			tx.take(e.format.ConsecutiveFrame(f, tx.sn, k))
 			tx.sn++
 			e.consecutiveHanded(now)
 		default:
@@ -274,7 +266,7 @@ func (e *Engine) mayHand(now Time, n int) bool {
 	tx := &e.tx
 	switch {
 	case len(tx.chunk)+len(tx.next) >= n:
-		if tx.rate == nil || tx.rate.allows(now, 8*tx.format.FrameSize, &tx.rateAt) {
+		if tx.rate == nil || tx.rate.allows(now, 8*e.format.FrameSize, &tx.rateAt) {
 			tx.suppliedBy = never
 			return true
 		}
@@ -291,8 +283,9 @@ func (e *Engine) mayHand(now Time, n int) bool {
 }
 
 // need is how much of the message the next Consecutive Frame carries.
-func (tx *sender) need() int {
-	return int(min(uint32(tx.format.ConsecutiveData()), tx.size-tx.taken))
+func (e *Engine) need() int {
+	tx := &e.tx
+	return int(min(uint32(e.format.ConsecutiveData()), tx.size-tx.taken))
 }
 
 // join copies both slices to joined.

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"testing"
 	"time"
-
-	"example.com/isotp/canbus"
-	"example.com/isotp/internal/wire"
 )
 
 func TestSendSingleFrame(t *testing.T) {
@@ -66,7 +63,7 @@ func TestSendFirstFrame(t *testing.T) {
 			s.send(4096).sends("10 00 00 00 10 00 01 02").hears("30 01 00").sends("21 03 04 05 06 07 08 09")
 		}},
 		{"FF/send/2^32-1 bytes", nil, func(s *script) {
-			s.sendAs(s.e.Format(), 1<<32-1, message1(9)).sends("10 00 FF FF FF FF 01 02").hears("30 01 00").sends("21 03 04 05 06 07 08 09")
+			s.sendAs(1<<32-1, message1(9)).sends("10 00 FF FF FF FF 01 02").hears("30 01 00").sends("21 03 04 05 06 07 08 09")
 		}},
 		{"FF/send/CAN FD: TX_DL - 1 bytes is the shortest, and the frame is full", fd(12), func(s *script) {
 			s.send(11).sends("10 0B 01 02 03 04 05 06 07 08 09 0A").hears("30 00 00").sends("21 0B CC CC CC CC CC CC").done(OK)
@@ -223,7 +220,7 @@ func TestSendFlowStatus(t *testing.T) {
 			s.hears("30 00 00", "31 00 00", "32 00 00", "35 00 00").counts(UnexpectedFlowControl, 4).idle()
 		}},
 		{"FC/send/before the First Frame is handed over: ignored", nil, func(s *script) {
-			s.sendAs(s.e.Format(), 20, message1(2)).hears("32 00 00").sending().counts(UnexpectedFlowControl, 1)
+			s.sendAs(20, message1(2)).hears("32 00 00").sending().counts(UnexpectedFlowControl, 1)
 		}},
 		{"FC/send/in mid-block: ignored, OVFLW and reserved ones too", nil, func(s *script) {
 			wait(s)
@@ -338,28 +335,5 @@ func TestSendSeparationTime(t *testing.T) {
 			s.due(1250 * us).sends()
 			s.hands(f[2])
 		}},
-	})
-}
-
-func TestFunctionalRequest(t *testing.T) {
-	broadcast := wire.Address{ID: 0x7DF}
-	t.Run("SF/send/it goes to the group", func(t *testing.T) {
-		s := newScript(t)
-		format := s.cfg.Format(broadcast)
-		s.e.Send(s.time(), &format, 2, message1(2))
-		var f [2]canbus.Frame
-		if n := s.e.PollTransmit(s.time(), f[:]); n != 1 || f[0].String() != "7DF#020102CCCCCCCCCC" {
-			t.Fatalf("%d frames, the first is %v", n, f[0])
-		}
-	})
-	t.Run("FF/send/what is too long for a Single Frame goes to the peer", func(t *testing.T) {
-		s := newScript(t)
-		format := s.cfg.Format(broadcast)
-		s.sendAs(&format, 8, message1(8)).sends("10 08 01 02 03 04 05 06").hears("30 00 00").sends("21 07 08 CC CC CC CC CC").done(OK)
-	})
-	t.Run("SF/send/the peer's format decides again how long a Single Frame is", func(t *testing.T) {
-		s := newScript(t)
-		format := s.cfg.Format(wire.Address{ID: 0x6F1, HasByte: true, Byte: 0xEF})
-		s.sendAs(&format, 7, message1(7)).sends("07 01 02 03 04 05 06 07").done(OK)
 	})
 }

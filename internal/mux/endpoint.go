@@ -428,14 +428,14 @@ func (e ResultError) Error() string { return fmt.Sprintf("ISO-TP result %d", uin
 
 // Send sends a message and waits until it is sent. It returns a ResultError,
 // os.ErrDeadlineExceeded, net.ErrClosed, ErrClosedByPeer, or the bus's error.
-func (ep *Endpoint) Send(format *wire.Format, p []byte) error {
-	_, err := ep.SendSplit(format, p, len(p))
+func (ep *Endpoint) Send(p []byte) error {
+	_, err := ep.SendSplit(p, len(p))
 	return err
 }
 
 // SendSplit sends p as messages of at most size bytes, in one turn: those of other
 // calls do not come between. n are the bytes of those that were sent.
-func (ep *Endpoint) SendSplit(format *wire.Format, p []byte, size int) (n int, err error) {
+func (ep *Endpoint) SendSplit(p []byte, size int) (n int, err error) {
 	m := ep.m
 	if err := ep.enter(&ep.sendTurn, ep.sendDeadline()); err != nil {
 		return 0, err
@@ -443,7 +443,7 @@ func (ep *Endpoint) SendSplit(format *wire.Format, p []byte, size int) (n int, e
 	for n < len(p) && err == nil {
 		message := p[n:min(n+size, len(p))]
 		now := m.now()
-		if err = ep.begin(now, format, uint32(len(message)), message); err != nil {
+		if err = ep.begin(now, uint32(len(message)), message); err != nil {
 			break
 		}
 		m.unlock(now)
@@ -458,7 +458,7 @@ func (ep *Endpoint) SendSplit(format *wire.Format, p []byte, size int) (n int, e
 
 // begin starts a transmission. Under mu, whose release with Mux.unlock sends what
 // can be sent at once.
-func (ep *Endpoint) begin(now engine.Time, format *wire.Format, size uint32, p []byte) error {
+func (ep *Endpoint) begin(now engine.Time, size uint32, p []byte) error {
 	if err := ep.broken(); err != nil {
 		return sendError(err)
 	}
@@ -467,7 +467,7 @@ func (ep *Endpoint) begin(now engine.Time, format *wire.Format, size uint32, p [
 	}
 	ep.sendErr = nil
 	ep.readySince = now // it may stand in line already, for nothing
-	ep.engine.Send(now, format, size, p)
+	ep.engine.Send(now, size, p)
 	ep.m.touch(ep)
 	return nil
 }
@@ -548,7 +548,7 @@ var chunks = sync.Pool{New: func() any { return new([2][chunkSize]byte) }}
 
 // SendFrom sends a message of that size read from r, in constant memory. Errors
 // are those of Send, and a *SourceError for r's.
-func (ep *Endpoint) SendFrom(format *wire.Format, r io.Reader, size uint32) error {
+func (ep *Endpoint) SendFrom(r io.Reader, size uint32) error {
 	m := ep.m
 	if err := ep.enter(&ep.sendTurn, ep.sendDeadline()); err != nil {
 		return err
@@ -584,7 +584,7 @@ func (ep *Endpoint) SendFrom(format *wire.Format, r io.Reader, size uint32) erro
 		case left == size:
 			now := m.now()
 			m.mu.Lock()
-			err := ep.begin(now, format, size, p)
+			err := ep.begin(now, size, p)
 			m.unlock(now)
 			if err != nil {
 				return err

@@ -31,7 +31,7 @@ func inEndpointBubble(t *testing.T, f func(t *testing.T, bus *fakeBus, ep *Endpo
 // Each of the calls that may wait, on an endpoint where none of them can end.
 var waitingCalls = map[string]func(ep *Endpoint) error{
 	"Send":     func(ep *Endpoint) error { return send(ep, message(20)) },
-	"SendFrom": func(ep *Endpoint) error { return ep.SendFrom(ep.Format(), bytes.NewReader(message(20)), 20) },
+	"SendFrom": func(ep *Endpoint) error { return ep.SendFrom(bytes.NewReader(message(20)), 20) },
 	"Receive":  func(ep *Endpoint) error { _, err := receive(ep); return err },
 	"Open":     func(ep *Endpoint) error { _, err := ep.Open(); return err },
 }
@@ -174,7 +174,7 @@ func TestSplitMessagesAreOneTurn(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		var n int
 		split := start(func() (err error) {
-			n, err = ep.SendSplit(ep.Format(), message(17), 8)
+			n, err = ep.SendSplit(message(17), 8)
 			return err
 		})
 		synctest.Wait()
@@ -201,7 +201,7 @@ func TestSplitMessagesEndWithTheFirstThatFails(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		var n int
 		result := start(func() (err error) {
-			n, err = ep.SendSplit(ep.Format(), message(30), 8)
+			n, err = ep.SendSplit(message(30), 8)
 			return err
 		})
 		bus.put(t, "7E8#300000")
@@ -226,7 +226,7 @@ func TestDeadlineWhileWaitingForTheTurnLeavesTheOtherAlone(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		// The one at it reads from a source that knows no deadline.
 		r, w := io.Pipe()
-		first := start(func() error { return ep.SendFrom(ep.Format(), r, 5) })
+		first := start(func() error { return ep.SendFrom(r, 5) })
 		second := startSend(ep, []byte{1})
 		ep.SetWriteDeadline(time.Now().Add(time.Second))
 		wantResult(t, second, os.ErrDeadlineExceeded)
@@ -243,7 +243,7 @@ func TestDeadlineThatComesWhileTheSourceIsRead(t *testing.T) {
 		bus := tryBus{newFakeBus()}
 		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
 		r, w := io.Pipe()
-		first := start(func() error { return ep.SendFrom(ep.Format(), r, 5) })
+		first := start(func() error { return ep.SendFrom(r, 5) })
 		ep.SetWriteDeadline(time.Now())
 		go w.Write(message(5))
 		wantResult(t, first, os.ErrDeadlineExceeded)
@@ -254,7 +254,7 @@ func TestDeadlineThatComesWhileTheSourceIsRead(t *testing.T) {
 func TestDeadlineThatComesWhileALaterPartIsRead(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		r, w := io.Pipe()
-		result := start(func() error { return ep.SendFrom(ep.Format(), r, 3*chunkSize) })
+		result := start(func() error { return ep.SendFrom(r, 3*chunkSize) })
 		w.Write(message(chunkSize))
 		synctest.Wait()
 		ep.SetWriteDeadline(time.Now())
@@ -340,7 +340,7 @@ func TestSendFrom(t *testing.T) {
 					to := attach(t, own(t, taps[1]), pair(0x7E8, 0x7E0))
 					p := message(size)
 					received := startReceive(to, p)
-					if err := from.SendFrom(from.Format(), reader(bytes.NewReader(p)), uint32(size)); err != nil {
+					if err := from.SendFrom(reader(bytes.NewReader(p)), uint32(size)); err != nil {
 						t.Errorf("%d bytes: %v", size, err)
 					}
 					if err := <-received; err != nil {
@@ -366,7 +366,7 @@ func TestSourceErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
-				result := start(func() error { return ep.SendFrom(ep.Format(), c.source, size) })
+				result := start(func() error { return ep.SendFrom(c.source, size) })
 				bus.put(t, "7E8#300000")
 				err := <-result
 				if source, ok := errors.AsType[*SourceError](err); !ok || source.Err != c.want || !errors.Is(err, c.want) {
@@ -385,7 +385,7 @@ func TestSourceErrors(t *testing.T) {
 func TestStalledSourceEndsTheMessage(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		r, w := io.Pipe()
-		result := start(func() error { return ep.SendFrom(ep.Format(), r, 3*chunkSize) })
+		result := start(func() error { return ep.SendFrom(r, 3*chunkSize) })
 		go func() {
 			w.Write(message(chunkSize))
 			time.Sleep(5 * time.Second)
@@ -400,7 +400,7 @@ func TestStalledSourceEndsTheMessage(t *testing.T) {
 func TestMessageThatThePeerEndsWhileTheSourceIsRead(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		r, w := io.Pipe()
-		result := start(func() error { return ep.SendFrom(ep.Format(), r, 3*chunkSize) })
+		result := start(func() error { return ep.SendFrom(r, 3*chunkSize) })
 		w.Write(message(chunkSize))
 		synctest.Wait()
 		bus.put(t, "7E8#320000")
@@ -413,7 +413,7 @@ func TestMessageThatThePeerEndsWhileTheSourceIsRead(t *testing.T) {
 func TestCloseWhileTheSourceIsRead(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		r, w := io.Pipe()
-		result := start(func() error { return ep.SendFrom(ep.Format(), r, 5) })
+		result := start(func() error { return ep.SendFrom(r, 5) })
 		ep.Close()
 		go w.Write(message(5))
 		wantResult(t, result, net.ErrClosed)

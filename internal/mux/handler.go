@@ -88,7 +88,7 @@ func (ep *Endpoint) Start(p []byte) {
 	now := m.now()
 	m.mu.Lock()
 	ep.handling.out = begun
-	if err := ep.begin(now, ep.Format(), uint32(len(p)), p); err != nil {
+	if err := ep.begin(now, uint32(len(p)), p); err != nil {
 		ep.endOutgoing(false, err)
 	}
 	m.unlock(now)

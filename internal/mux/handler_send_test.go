@@ -71,7 +71,7 @@ func TestRecalledMessageThatFailsLater(t *testing.T) {
 func TestRecallOfAMessageThatIsHeld(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		ep.SetWriteDeadline(time.Now().Add(time.Millisecond))
-		ep.Send(ep.Format(), message(10)) // is given up: its flow control is owed
+		ep.Send(message(10)) // is given up: its flow control is owed
 		ep.SetWriteDeadline(time.Time{})
 		synctest.Wait()
 		bus.written()

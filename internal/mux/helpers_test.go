@@ -270,7 +270,15 @@ func listen(t testing.TB, m *Mux, s *Spec) *Listener {
 	return l
 }
 
-func send(ep *Endpoint, p []byte) error { return ep.Send(ep.Format(), p) }
+// group attaches an endpoint that sends to 7DF beside ep.
+func group(t testing.TB, m *Mux, ep *Endpoint) *Endpoint {
+	t.Helper()
+	s := spec(addr(0x7DF), nil)
+	s.Beside = ep
+	return attach(t, m, s)
+}
+
+func send(ep *Endpoint, p []byte) error { return ep.Send(p) }
 
 // start calls f and returns where its result will be.
 func start(f func() error) <-chan error {

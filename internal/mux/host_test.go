@@ -90,8 +90,7 @@ func TestFunctionalRequestIsHeardOnItsBus(t *testing.T) {
 		ecu := attach(t, m, functionally(pair(0x7E8, 0x7E1), addr(0x7DF)))
 		wantResult(t, startSend(tester, []byte{1}), nil) // nobody hears that
 		there := startReceive(ecu, []byte{2})
-		format := newConfig().Format(*addr(0x7DF))
-		wantResult(t, start(func() error { return tester.Send(&format, []byte{2}) }), nil)
+		wantResult(t, startSend(group(t, m, tester), []byte{2}), nil)
 		wantResult(t, there, nil)
 	})
 }

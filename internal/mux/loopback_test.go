@@ -92,9 +92,7 @@ func TestFunctionalRequestReachesAllEndpointsOfItsBus(t *testing.T) {
 			s.Functional = []wire.Address{*addr(0x7DF)}
 			received = append(received, startReceive(attach(t, m, s), []byte{0x3E, 0}))
 		}
-		to := *tester.Format()
-		to.Address = *addr(0x7DF)
-		if err := tester.Send(&to, []byte{0x3E, 0}); err != nil {
+		if err := group(t, m, tester).Send([]byte{0x3E, 0}); err != nil {
 			t.Fatal(err)
 		}
 		for i, result := range received {

@@ -132,9 +132,6 @@ func (m *Mux) shared() bool {
 // hearsItself reports whether a frame that an endpoint has sent may be for another
 // one. Under mu.
 func (m *Mux) hearsItself(from *Endpoint, f *canbus.Frame) bool {
-	if a := from.engine.Format().Address; f.ID != a.ID || f.Has(canbus.Extended) != a.Extended {
-		return true // to a functional address
-	}
 	if from.heardSince != m.routes.changes {
 		from.heardSince = m.routes.changes
 		from.isHeard = len(m.routes.find(f)) > 0

@@ -357,7 +357,7 @@ func (p *Peers) send(b []byte, pick func(engine.Time) (*Endpoint, error)) error 
 	ep.member.usedAt = now
 	m.mu.Unlock()
 
-	err = ep.Send(ep.Format(), b)
+	err = ep.Send(b)
 
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
-	"example.com/isotp/internal/wire"
 )
 
 // stuckBuses are buses that take no frames, or show no sign of what they took.
@@ -237,11 +236,9 @@ func TestFunctionalSendEndsOnAStuckBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newFakeBus()
 		bus.onWrite = bus.never
-		ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
-		format := ep.engine.Format()
-		to := *format
-		to.Address = wire.Address{ID: 0x7DF}
-		if err := ep.Send(&to, []byte{1}); !errors.Is(err, timeoutA) {
+		m := own(t, bus)
+		ep := group(t, m, attach(t, m, pair(0x7E0, 0x7E8)))
+		if err := ep.Send([]byte{1}); !errors.Is(err, timeoutA) {
 			t.Errorf("Send: %v, want %v", err, timeoutA)
 		}
 	})
