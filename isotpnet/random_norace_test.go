@@ -1,0 +1,5 @@
+//go:build !race
+
+package isotpnet_test
+
+const randomShare = 1
