@@ -64,7 +64,9 @@ func (k *kernelConn) transmit(p []byte) (begun bool, err error) {
 	if int64(len(p)) > k.limit {
 		return false, &MessageTooLongError{int64(len(p)), k.limit, k.whoseLimit()}
 	}
+	k.mu.Lock()
 	k.write = kernelWrite{p: p, size: k.write.size}
+	k.mu.Unlock()
 	err = k.sendWait()
 	k.stopRetry()
 	k.write.p = nil

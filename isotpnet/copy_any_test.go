@@ -51,7 +51,8 @@ var sources = []struct {
 		return err
 	}, readSize},
 	{"io.WriteString", func(_ *testing.T, c io.Writer, data []byte) error {
-		_, err := io.WriteString(c, string(data))
+		text := string(data)
+		_, err := io.WriteString(c, text)
 		return err
 	}, readSize},
 	{"bufio.Writer", func(_ *testing.T, c io.Writer, data []byte) error {

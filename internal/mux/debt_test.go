@@ -40,7 +40,7 @@ func wantHeld(t *testing.T, bus *fakeBus, ep *Endpoint, want time.Duration) {
 		time.Sleep(want - 1)
 		synctest.Wait()
 		bus.want(t)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 	}
 	if frames := bus.written(); len(frames) != 1 || !strings.Contains(frames[0], "1014") {
@@ -286,7 +286,7 @@ func TestReapedPeerStillOwes(t *testing.T) {
 		time.Sleep(950*time.Millisecond - 1)
 		synctest.Wait()
 		bus.want(t)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		bus.want(t, ownFirst)
 	})
