@@ -52,8 +52,8 @@ type StreamListener struct {
 
 var _ net.Listener = (*StreamListener)(nil)
 
-// ListenStream is Listen on one of the networks "isotp-stream", for an address that
-// is parsed already.
+// ListenStream is Listen on one of the networks "isotp-stream", for a pair that is parsed
+// already. Nodes and lists, whose listener is of another type, go through Listen.
 func (lc *ListenConfig) ListenStream(ctx context.Context, network string, addr Addr) (*StreamListener, error) {
 	addr = addr.plain()
 	l, err := lc.listenStream(ctx, network, addr)
