@@ -160,6 +160,15 @@ func (e *Engine) Started() bool { return e.tx.taken > 0 }
 // flow control that is owed: see Debt.
 func (e *Engine) Held() bool { return e.tx.held }
 
+// HeldBy returns what that First Frame waits for. It is nil as well when the debt is
+// over and PollTransmit has not been called since.
+func (e *Engine) HeldBy(now Time) *Debt {
+	if !e.tx.held {
+		return nil
+	}
+	return e.Debt(now)
+}
+
 // GivenOut reports whether PollTransmit has given out the last frame of the last
 // transmission, however that ended: then the peer may have the whole message.
 func (e *Engine) GivenOut() bool { return e.tx.taken == e.tx.size }
@@ -187,7 +196,7 @@ func (e *Engine) Retract() bool {
 func (e *Engine) endSend(now Time, result Code) {
 	tx := &e.tx
 	switch {
-	case tx.held && result == Aborted:
+	case result == Aborted && e.HeldBy(now) != nil:
 		result = FlowControlOwed
 	case tx.state == sendWait && result != BufferOverflow && result != InvalidFS:
 		e.owe(now)

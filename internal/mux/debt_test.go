@@ -94,6 +94,41 @@ func TestDeadlineWhileAFlowControlIsOwed(t *testing.T) {
 	})
 }
 
+// What is owed may be over at the very moment of the deadline, before the writer has had
+// its turn.
+func TestDeadlineWhenWhatIsOwedIsOver(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		late time.Duration // the deadline, after the debt's end
+	}{
+		{"before", -1},
+		{"at the same time", 0},
+		{"after", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bus := newFakeBus()
+				ep := attach(t, own(t, bus), pair(0x7E0, 0x7E8))
+				giveUp(t, bus, ep)
+				startSend(ep, message(20))
+				synctest.Wait()
+				bus.setWrite(tempFail) // the First Frame does not leave, whose turn it ever is
+				ep.m.mu.Lock()
+				over := ep.engine.Debt(ep.m.now()).Until()
+				ep.m.mu.Unlock()
+				time.Sleep(over.Sub(ep.m.now()) + c.late)
+				err := ep.expire()
+				if _, owed := errors.AsType[*OwedError](err); owed != (c.late < 0) || !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("the error is %v (%T)", err, err)
+				}
+				if n := ep.Stats().Errors[engine.FlowControlOwed]; (n == 1) != (c.late < 0) {
+					t.Errorf("%d counted as waiting for a flow control that is owed", n)
+				}
+			})
+		})
+	}
+}
+
 func TestPairThatIsOpenedAgainRemembersWhatIsOwed(t *testing.T) {
 	fixed := func(id uint32) *wire.Address { return anyPriority(id) }
 	for _, c := range []struct {

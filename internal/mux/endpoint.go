@@ -533,10 +533,10 @@ func (ep *Endpoint) expire() error {
 	case !ep.engine.Sending():
 		return nil // it has just ended by itself
 	}
-	held := ep.engine.Held()
+	debt := ep.engine.HeldBy(now)
 	ep.engine.Abort(now, engine.Aborted)
-	if held {
-		return &OwedError{m.Time(ep.engine.Debt(now).Until())}
+	if debt != nil {
+		return &OwedError{m.Time(debt.Until())}
 	}
 	return os.ErrDeadlineExceeded
 }
