@@ -1,13 +1,26 @@
 // Package canbus is what isotpnet asks of a CAN bus, and the way to add one.
 //
 // A [Bus] moves [Frame] values in batches. Anyone can implement it for their
-// hardware: three methods are enough. [Properties], [TryWriter] and
-// [FilterSetter] are optional and make a bus better or faster, never different.
+// hardware: three methods are enough. What else a bus may have is optional:
+//
+//	Describer     says what it can do            asked once, before all else
+//	TryWriter     writes without waiting         saves a goroutine's wake-up
+//	FilterSetter  leaves out what nobody wants   when what is listened for changes
+//	DropCounter   counts the frames it has lost  after ReadFrames, by its caller
+//	Flusher       says that all is on the wire   before Close, by its caller
+//
+// A bus that passes on the frames of another has an Unwrap method, so that [As] finds
+// what the other one has.
 //
 // [Open] finds a bus by name among the drivers that the program has imported:
 //
 //	bus, err := canbus.Open("virtual:demo")
 package canbus
+
+import (
+	"context"
+	"errors"
+)
 
 // A Bus sends and receives CAN frames.
 //
@@ -17,7 +30,7 @@ type Bus interface {
 	// ReadFrames blocks until there is at least one frame, then fills b with
 	// what is there, in the order of the wire, and returns how many. With an
 	// error the frames before it are still good: n may be above 0. An error is
-	// final unless it has a method Temporary() bool that returns true. One that
+	// final unless it is ErrTemporary to errors.Is. One that
 	// is io.EOF says that no more frames will come: a log is through, all
 	// others on a virtual bus have hung up. It says nothing about any peer:
 	// the connections of package isotpnet fail then, with
@@ -28,11 +41,13 @@ type Bus interface {
 	// many it took. It blocks until it has taken at least one. It may take
 	// fewer than all of them without an error, and keeps no reference to b.
 	// The caller tries the others again, unless the error is final (see
-	// ReadFrames).
+	// ReadFrames). A frame that is found later to be refused comes back from
+	// ReadFrames: see Refused.
 	WriteFrames(b []Frame) (n int, err error)
 
 	// Close ends both calls above, those under way too, with net.ErrClosed.
-	// A second Close does nothing.
+	// A second Close does nothing. Frames that are not on the wire yet may be
+	// lost: see Flusher.
 	Close() error
 }
 
@@ -42,8 +57,11 @@ type Properties struct {
 	FD bool
 	// Echo: ReadFrames also returns every frame written here, with the flag
 	// Echo, once it is on the wire and acknowledged; frames that are not sent
-	// have no echo.
+	// have no echo, or one with the flag Refused.
 	Echo bool
+	// EchoAtHandover: an echo says that the controller has taken the frame, not
+	// yet that it is on the wire.
+	EchoAtHandover bool
 	// QueueLen is how many frames may wait to be sent at once, at least 1;
 	// 0 where that is not known.
 	QueueLen int
@@ -60,12 +78,27 @@ type Properties struct {
 	// InProcess: the bus is one within this process, and ends when nobody here
 	// uses it any more.
 	InProcess bool
+	// Waits: no frame is lost while nobody calls ReadFrames, however long that
+	// is, and no other reader of the wire is held up: a log, or a replay. Its
+	// connections hold it up until their messages are read.
+	Waits bool
+	// OwnTime: time is that of the frames' stamps, as in a log, and not that of
+	// the clock: whether a frame was too late is seen from them.
+	OwnTime bool
 }
 
-// A Describer is a Bus that knows its Properties. They do not change. A bus
-// without this method is taken to carry CAN FD, and not to echo.
+// A Describer is a Bus that knows its Properties. They do not change.
 type Describer interface {
 	Properties() Properties
+}
+
+// PropertiesOf returns the Properties of a bus. One that is no [Describer] is taken to
+// carry CAN FD, and not to echo.
+func PropertiesOf(bus Bus) Properties {
+	if d, ok := As[Describer](bus); ok {
+		return d.Properties()
+	}
+	return Properties{FD: true}
 }
 
 // A TryWriter is a Bus that can write without waiting. It saves the hand-over
@@ -84,6 +117,74 @@ type FilterSetter interface {
 	// was never applied returns every frame.
 	SetFilters(filters []Filter) error
 }
+
+// A DropCounter is a Bus that can lose frames that it has received, and knows how
+// many: its reader was too slow, a queue full.
+type DropCounter interface {
+	// Dropped returns how many frames that ReadFrames should have returned have
+	// been lost since the bus was opened. It does not block, may be called at any
+	// time, after Close too, and never falls.
+	//
+	// Whoever calls ReadFrames calls it after each return. Frames lost before
+	// that return are counted by then, and those behind the last one there was
+	// too: there may be no next frame to tell of them.
+	Dropped() uint64
+}
+
+// A Flusher is a Bus that may have taken frames that are not on the wire yet, and that
+// a Close would lose: those in an adapter's queue, or on their way to another machine.
+type Flusher interface {
+	// Flush waits until all frames that WriteFrames took before it was called are
+	// on the wire or refused, as far as the bus can know. It returns nil then;
+	// the context's error; net.ErrClosed after Close; or why it cannot be known,
+	// naming how many frames are in doubt. It bounds the wait itself by what the
+	// bus needs for the frames it has taken.
+	//
+	// Whoever closes a bus calls it before Close, when nobody calls WriteFrames
+	// any more; ReadFrames may be under way. It must not need a call of ReadFrames.
+	Flush(ctx context.Context) error
+}
+
+// As returns the first bus that is a T of the chain that begins with bus, and goes on
+// with what the method Unwrap() Bus of each returns: as errors.As for errors. It is how
+// to ask a bus for an optional interface, so that one that passes on the frames of
+// another, a recorder perhaps, has all that the other has.
+//
+// But for a [TryWriter]: that is WriteFrames in another form, which must not pass by
+// the one who wraps. It is asked for by a type assertion on the bus itself.
+func As[T any](bus Bus) (T, bool) {
+	for bus != nil {
+		if t, ok := bus.(T); ok {
+			return t, true
+		}
+		w, ok := bus.(interface{ Unwrap() Bus })
+		if !ok {
+			break
+		}
+		bus = w.Unwrap()
+	}
+	var none T
+	return none, false
+}
+
+// ErrTemporary is what an error of ReadFrames or WriteFrames is, to errors.Is, if the
+// call can be made again and may succeed then. Every other error is final.
+var ErrTemporary = errors.New("canbus: the call can be repeated")
+
+// Temporary returns an error with the text of err that is both err and ErrTemporary to
+// errors.Is and errors.As. Of nil it makes nil.
+func Temporary(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &temporaryError{err}
+}
+
+type temporaryError struct{ error }
+
+func (e *temporaryError) Unwrap() error { return e.error }
+
+func (e *temporaryError) Is(target error) bool { return target == ErrTemporary }
 
 // A Filter matches data and remote frames by their identifier.
 type Filter struct {

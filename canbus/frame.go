@@ -6,7 +6,7 @@ import (
 )
 
 // Flags say what kind of frame a [Frame] is and how it came here.
-type Flags uint8
+type Flags uint16
 
 const (
 	Extended   Flags = 1 << iota // the identifier has 29 bits, not 11
@@ -16,6 +16,11 @@ const (
 	Remote                       // a remote transmission request: Len, but no data
 	ErrorFrame                   // not from the wire: the controller reports an error (SocketCAN's error frames)
 	Echo                         // one of our own frames, come back because it is on the wire (see Properties.Echo)
+
+	// Refused, together with Echo: one of our own frames, come back because it will
+	// never be on the wire: the bus had taken it, and could not send it. Such frames
+	// come in order with the echoes.
+	Refused
 )
 
 const (
@@ -63,7 +68,7 @@ func (f *Frame) Time() time.Time {
 }
 
 // Validate returns what is wrong with a frame that is to be sent, nil if nothing
-// is. It looks at ID, Flags and Len; Echo, Timestamp and the data do not matter.
+// is. It looks at ID, Flags and Len; Echo, Refused, Timestamp and the data do not matter.
 func (f *Frame) Validate() error {
 	// Nearly all frames leave here.
 	if f.Flags == 0 && f.ID <= MaxStandardID && f.Len <= MaxClassicLen {

@@ -78,7 +78,7 @@ func run(c check, newPair MakePair, o Options) error {
 	if err != nil {
 		return fmt.Errorf("no pair of buses: %w", err)
 	}
-	p := &pair{a: a, b: b, options: o, properties: properties(a)}
+	p := &pair{a: a, b: b, options: o, properties: canbus.PropertiesOf(a)}
 	done := make(chan error, 1)
 	go func() { done <- c.do(p) }()
 	select {
@@ -107,11 +107,4 @@ func end(a, b canbus.Bus, stop func()) {
 	if stop != nil {
 		stop()
 	}
-}
-
-func properties(b canbus.Bus) canbus.Properties {
-	if d, ok := b.(canbus.Describer); ok {
-		return d.Properties()
-	}
-	return canbus.Properties{FD: true}
 }

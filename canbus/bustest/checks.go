@@ -125,7 +125,7 @@ func refusedFrames(p *pair) error {
 			switch {
 			case n > 1:
 				return fmt.Errorf("WriteFrames took %v", bad)
-			case err != nil && n == 0 && !temporary(err):
+			case err != nil && n == 0 && !errors.Is(err, canbus.ErrTemporary):
 				return fmt.Errorf("WriteFrames took nothing in front of %v: %w", bad, err)
 			}
 			rest = rest[n:]
@@ -134,7 +134,7 @@ func refusedFrames(p *pair) error {
 		if n != 0 || err == nil {
 			return fmt.Errorf("WriteFrames of %v took %d frames, without an error", bad, n)
 		}
-		if temporary(err) {
+		if errors.Is(err, canbus.ErrTemporary) {
 			return fmt.Errorf("WriteFrames of %v: %w (it is temporary: the caller would try again for ever)", bad, err)
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -275,7 +275,7 @@ func slowReader(p *pair) error {
 	for ended := false; !ended; {
 		runtime.Gosched()
 		n, err := p.b.ReadFrames(buf)
-		if err != nil && !temporary(err) {
+		if err != nil && !errors.Is(err, canbus.ErrTemporary) {
 			return fmt.Errorf("ReadFrames after %d frames: %w", len(got), err)
 		}
 		for _, f := range buf[:n] {
@@ -326,7 +326,7 @@ func tryWrite(p *pair) error {
 	rest := numbered(count)
 	for len(rest) > 0 {
 		n, err := p.a.(canbus.TryWriter).TryWriteFrames(rest[:min(len(rest), 50)])
-		if err != nil && !temporary(err) {
+		if err != nil && !errors.Is(err, canbus.ErrTemporary) {
 			return err
 		}
 		if n < 0 || n > len(rest) {
@@ -348,10 +348,15 @@ func tryWrite(p *pair) error {
 }
 
 func needFilters(a canbus.Bus, _ *Options) string {
-	if _, ok := a.(canbus.FilterSetter); !ok {
+	if _, ok := canbus.As[canbus.FilterSetter](a); !ok {
 		return "SetFilters"
 	}
 	return ""
+}
+
+func setFilters(bus canbus.Bus, filters []canbus.Filter) error {
+	setter, _ := canbus.As[canbus.FilterSetter](bus)
+	return setter.SetFilters(filters)
 }
 
 func filters(p *pair) error {
@@ -374,7 +379,7 @@ func filters(p *pair) error {
 		{{Extended: true}},
 	} {
 		filters = append(filters, marker)
-		if err := p.b.(canbus.FilterSetter).SetFilters(filters); err != nil {
+		if err := setFilters(p.b, filters); err != nil {
 			return err
 		}
 		end := frame(0x700, byte(i))
@@ -400,14 +405,14 @@ func filters(p *pair) error {
 		}
 	}
 	// What a bus itself writes needs to pass no filter.
-	if err := p.a.(canbus.FilterSetter).SetFilters(nil); err != nil {
+	if err := setFilters(p.a, nil); err != nil {
 		return err
 	}
 	own.mu.Lock()
 	own.echoes = nil
 	own.mu.Unlock()
 	mine := frame(0x123, 9)
-	if err := p.b.(canbus.FilterSetter).SetFilters([]canbus.Filter{{}}); err != nil {
+	if err := setFilters(p.b, []canbus.Filter{{}}); err != nil {
 		return err
 	}
 	if err := write(p.a, mine); err != nil {
@@ -431,7 +436,7 @@ func needReport(_ canbus.Bus, o *Options) string {
 
 func errorFrames(p *pair) error {
 	own := p.read(p.a, 64)
-	if f, ok := p.a.(canbus.FilterSetter); ok {
+	if f, ok := canbus.As[canbus.FilterSetter](p.a); ok {
 		if err := f.SetFilters(nil); err != nil {
 			return err
 		}
@@ -475,7 +480,7 @@ func closeEndsWrite(p *pair) error {
 				return
 			}
 			once.Do(func() { close(first) })
-			if err != nil && !temporary(err) {
+			if err != nil && !errors.Is(err, canbus.ErrTemporary) {
 				ended <- err
 				return
 			}
@@ -497,7 +502,7 @@ func closeEndsWrite(p *pair) error {
 }
 
 func isClosed(what string, err error) error {
-	if errors.Is(err, net.ErrClosed) && !temporary(err) {
+	if errors.Is(err, net.ErrClosed) && !errors.Is(err, canbus.ErrTemporary) {
 		return nil
 	}
 	return fmt.Errorf("%s, after Close: %v; want net.ErrClosed", what, err)
@@ -529,7 +534,7 @@ func closedBus(p *pair) error {
 				return err
 			}
 		}
-		if f, ok := p.a.(canbus.FilterSetter); ok {
+		if f, ok := canbus.As[canbus.FilterSetter](p.a); ok {
 			if err := isClosed("SetFilters", f.SetFilters(nil)); err != nil {
 				return err
 			}
@@ -538,8 +543,8 @@ func closedBus(p *pair) error {
 			return fmt.Errorf("closing a closed bus: %w", err)
 		}
 	}
-	if d, ok := p.a.(canbus.Describer); ok && d.Properties() != p.properties {
-		return fmt.Errorf("after Close the properties are %+v; they were %+v", d.Properties(), p.properties)
+	if now := canbus.PropertiesOf(p.a); now != p.properties {
+		return fmt.Errorf("after Close the properties are %+v; they were %+v", now, p.properties)
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (r *reader) add(buf []canbus.Frame, n int, err error) bool {
 			r.frames = append(r.frames, plain(f))
 		}
 	}
-	if err != nil && !temporary(err) {
+	if err != nil && !errors.Is(err, canbus.ErrTemporary) {
 		r.err = err
 		return false
 	}
@@ -186,7 +186,7 @@ func write(bus canbus.Bus, frames ...canbus.Frame) error {
 		}
 		frames = frames[n:]
 		switch {
-		case err != nil && !temporary(err):
+		case err != nil && !errors.Is(err, canbus.ErrTemporary):
 			return fmt.Errorf("writing, with %d frames to go: %w", len(frames), err)
 		case err != nil:
 			time.Sleep(time.Millisecond) // for the bus to have room
@@ -195,11 +195,6 @@ func write(bus canbus.Bus, frames ...canbus.Frame) error {
 		}
 	}
 	return nil
-}
-
-func temporary(err error) bool {
-	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary()
 }
 
 // frame makes a classic frame.

@@ -172,7 +172,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 		for n < len(frames) && !b.waiting && b.lines.ready() {
 			switch err := b.read(); {
 			case err == nil:
-			case temporary(err):
+			case errors.Is(err, canbus.ErrTemporary):
 				return n, err
 			default:
 				return n, nil // it comes again

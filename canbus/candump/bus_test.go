@@ -372,7 +372,7 @@ func TestFileThatCannotBeReadAnyMore(t *testing.T) {
 		for range 2 {
 			_, err = b.ReadFrames(make([]canbus.Frame, 4))
 			wantError(t, err, "candump: read test.log behind line 2")
-			if errors.Is(err, io.EOF) || temporary(err) {
+			if errors.Is(err, io.EOF) || errors.Is(err, canbus.ErrTemporary) {
 				t.Errorf("%v is an end, or passes", err)
 			}
 		}

@@ -19,8 +19,8 @@ const (
 	maxText = 80
 )
 
-// A LineError is that of a line which is no frame. It is temporary: reading can go
-// on with the next line.
+// A LineError is that of a line which is no frame. It is [canbus.ErrTemporary]: reading
+// can go on with the next line.
 type LineError struct {
 	File string
 	Line int    // its number, from 1
@@ -35,8 +35,8 @@ func (e *LineError) Error() string {
 // Unwrap returns Err.
 func (e *LineError) Unwrap() error { return e.Err }
 
-// Temporary reports true.
-func (e *LineError) Temporary() bool { return true }
+// Is makes it canbus.ErrTemporary.
+func (e *LineError) Is(target error) bool { return target == canbus.ErrTemporary }
 
 var (
 	errBlank = errors.New("a blank line")

@@ -47,7 +47,7 @@ func readAll(t testing.TB, b canbus.Bus) (frames []canbus.Frame, bad []error) {
 		case err == nil && n == 0:
 			t.Fatal("no frame and no error")
 		case err == nil:
-		case temporary(err):
+		case errors.Is(err, canbus.ErrTemporary):
 			bad = append(bad, err)
 		case err == ErrEnd:
 			return frames, bad
@@ -96,7 +96,7 @@ func wantLine(t testing.TB, err error, number int, text string) {
 		t.Errorf("error is %v, want that of a line", err)
 		return
 	}
-	if line.Line != number || !strings.Contains(line.Text, text) || !temporary(err) {
-		t.Errorf("error %v, of line %d, temporary: %v; want one of line %d with %q", err, line.Line, temporary(err), number, text)
+	if line.Line != number || !strings.Contains(line.Text, text) || !errors.Is(err, canbus.ErrTemporary) {
+		t.Errorf("error %v, of line %d, temporary: %v; want one of line %d with %q", err, line.Line, errors.Is(err, canbus.ErrTemporary), number, text)
 	}
 }

@@ -2,7 +2,6 @@ package candump
 
 import (
 	"errors"
-	"net"
 	"time"
 
 	"example.com/isotp/canbus"
@@ -17,42 +16,26 @@ import (
 // Filters that are set on the bus leave out frames here, too. To record everything,
 // [Recorder.Listen] on another Bus. Close closes bus and leaves the Recorder open.
 func (r *Recorder) Wrap(bus canbus.Bus, name string) canbus.Bus {
-	b := &wrapped{Bus: bus, r: r, name: busName(name), props: canbus.Properties{FD: true}}
-	if d, ok := bus.(canbus.Describer); ok {
-		b.props = d.Properties()
-	}
-	try, tries := bus.(canbus.TryWriter)
-	filter, filters := bus.(canbus.FilterSetter)
-	switch {
-	case tries && filters:
-		return &struct {
-			*wrapped
-			tryWriter
-			canbus.FilterSetter
-		}{b, tryWriter{b, try}, filter}
-	case tries:
+	b := &wrapped{Bus: bus, r: r, name: busName(name), echoes: canbus.PropertiesOf(bus).Echo}
+	if try, ok := bus.(canbus.TryWriter); ok {
 		return &struct {
 			*wrapped
 			tryWriter
 		}{b, tryWriter{b, try}}
-	case filters:
-		return &struct {
-			*wrapped
-			canbus.FilterSetter
-		}{b, filter}
 	}
 	return b
 }
 
-// A wrapped bus has the methods that every bus has.
+// A wrapped bus has the methods that every bus has, and an Unwrap for the others.
 type wrapped struct {
 	canbus.Bus
-	r     *Recorder
-	name  string
-	props canbus.Properties
+	r      *Recorder
+	name   string
+	echoes bool
 }
 
-func (b *wrapped) Properties() canbus.Properties { return b.props }
+// Unwrap is for [canbus.As].
+func (b *wrapped) Unwrap() canbus.Bus { return b.Bus }
 
 func (b *wrapped) ReadFrames(frames []canbus.Frame) (int, error) {
 	n, err := b.Bus.ReadFrames(frames)
@@ -65,7 +48,7 @@ func (b *wrapped) WriteFrames(frames []canbus.Frame) (int, error) {
 }
 
 func (b *wrapped) write(frames []canbus.Frame, write func([]canbus.Frame) (int, error)) (int, error) {
-	if b.props.Echo {
+	if b.echoes {
 		return write(frames)
 	}
 	seq := b.r.begin()
@@ -97,16 +80,11 @@ func (r *Recorder) Listen(bus canbus.Bus, name string) error {
 		r.Record(frames[:n], name)
 		switch {
 		case err == nil:
-		case temporary(err):
+		case errors.Is(err, canbus.ErrTemporary):
 			r.tell(err)
 			time.Sleep(pause)
 		default:
 			return err
 		}
 	}
-}
-
-func temporary(err error) bool {
-	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
 }

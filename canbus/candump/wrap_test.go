@@ -181,8 +181,8 @@ func TestWrappedBusHasTheMethodsOfTheBus(t *testing.T) {
 		w := r.Wrap(bus, "can0")
 		_, try := bus.(canbus.TryWriter)
 		_, tries := w.(canbus.TryWriter)
-		_, filter := bus.(canbus.FilterSetter)
-		_, filters := w.(canbus.FilterSetter)
+		_, filter := canbus.As[canbus.FilterSetter](bus)
+		_, filters := canbus.As[canbus.FilterSetter](w)
 		if try != tries || filter != filters {
 			t.Errorf("%s: TryWriter %v, FilterSetter %v", name, tries, filters)
 		}
@@ -190,7 +190,7 @@ func TestWrappedBusHasTheMethodsOfTheBus(t *testing.T) {
 			t.Errorf("%s: two buses are one", name)
 		}
 	}
-	if p := r.Wrap(plain{tap}, "").(canbus.Describer).Properties(); p != (canbus.Properties{FD: true}) {
+	if p := canbus.PropertiesOf(r.Wrap(plain{tap}, "")); p != (canbus.Properties{FD: true}) {
 		t.Errorf("Properties of a bus that has none are %+v", p)
 	}
 }

@@ -131,7 +131,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 		switch {
 		case n > 0 || err == nil:
 		case b.packets && passes(err):
-			return 0, &temporaryError{fmt.Errorf("einride: read from %s: %w", b.name, err)}
+			return 0, canbus.Temporary(fmt.Errorf("einride: read from %s: %w", b.name, err))
 		default:
 			b.fail(err)
 		}
@@ -245,7 +245,7 @@ func (b *Bus) writeToQueue(frame []canbus.Frame) error {
 		return err
 	}
 	if _, err = b.write(frame); errors.Is(err, syscall.ENOBUFS) {
-		return &temporaryError{err}
+		return canbus.Temporary(err)
 	}
 	return err
 }
@@ -301,10 +301,3 @@ func gone(err error) bool {
 func passes(err error) bool {
 	return errors.Is(err, syscall.ENETDOWN) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ECONNREFUSED)
 }
-
-// A temporaryError is one after which the Bus is still of use.
-type temporaryError struct{ err error }
-
-func (e *temporaryError) Error() string   { return e.err.Error() }
-func (e *temporaryError) Unwrap() error   { return e.err }
-func (e *temporaryError) Temporary() bool { return true }

@@ -351,7 +351,7 @@ func TestQueueThatStaysFullIsATemporaryError(t *testing.T) {
 	if n, err := b.WriteFrames(make([]canbus.Frame, 3)); n != 1 || err != nil {
 		t.Errorf("WriteFrames: %d, %v; want the frame in front", n, err)
 	}
-	if n, err := b.WriteFrames(make([]canbus.Frame, 2)); n != 0 || !temporary(err) || !errors.Is(err, syscall.ENOBUFS) {
+	if n, err := b.WriteFrames(make([]canbus.Frame, 2)); n != 0 || !errors.Is(err, canbus.ErrTemporary) || !errors.Is(err, syscall.ENOBUFS) {
 		t.Errorf("WriteFrames: %d, %v; want a temporary ENOBUFS", n, err)
 	}
 	if n, err := b.WriteFrames(make([]canbus.Frame, 1)); n != 1 || err != nil {
@@ -365,7 +365,7 @@ func TestInterfaceThatIsDownForAWhile(t *testing.T) {
 	if n, err := b.WriteFrames(make([]canbus.Frame, 1)); n != 0 || !errors.Is(err, syscall.ENETDOWN) || errors.Is(err, net.ErrClosed) {
 		t.Errorf("WriteFrames: %d, %v", n, err)
 	}
-	if _, err := b.ReadFrames(make([]canbus.Frame, 1)); !errors.Is(err, syscall.ENETDOWN) || !temporary(err) {
+	if _, err := b.ReadFrames(make([]canbus.Frame, 1)); !errors.Is(err, syscall.ENETDOWN) || !errors.Is(err, canbus.ErrTemporary) {
 		t.Errorf("ReadFrames: %v", err)
 	}
 	if n, err := b.WriteFrames(make([]canbus.Frame, 1)); n != 1 || err != nil {

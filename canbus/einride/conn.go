@@ -87,7 +87,7 @@ func (c *Conn) receive() {
 		c.queueFrames(frames[:n])
 		switch {
 		case err == nil:
-		case temporary(err):
+		case errors.Is(err, canbus.ErrTemporary):
 			c.life.Sleep(fullPause) // for whatever it is to pass
 		default:
 			c.life.Fail(err)
@@ -250,7 +250,7 @@ func (c *Conn) do(j *job) error {
 		j.taken.Add(int64(n))
 		rest = rest[n:]
 		switch {
-		case err != nil && !temporary(err):
+		case err != nil && !errors.Is(err, canbus.ErrTemporary):
 			return err
 		case n == 0:
 			if err := c.life.Sleep(fullPause); err != nil {
@@ -259,11 +259,6 @@ func (c *Conn) do(j *job) error {
 		}
 	}
 	return nil
-}
-
-func temporary(err error) bool {
-	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
 }
 
 // Close closes the bus, and returns its error. Calls under way fail with

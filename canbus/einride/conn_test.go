@@ -270,7 +270,7 @@ func TestTemporaryErrorsOfTheBusPass(t *testing.T) {
 	failed := 0
 	s.write = func(b []canbus.Frame) (int, error) {
 		if failed++; failed < 3 {
-			return 0, &temporaryError{errScripted}
+			return 0, canbus.Temporary(errScripted)
 		}
 		return len(b), nil
 	}
@@ -280,7 +280,7 @@ func TestTemporaryErrorsOfTheBusPass(t *testing.T) {
 			return s.wait(b)
 		}
 		b[0] = canbus.Frame{ID: uint32(reads)}
-		return 1, &temporaryError{errScripted} // what comes with it is good
+		return 1, canbus.Temporary(errScripted) // what comes with it is good
 	}
 	c := NewConn(s, "scripted")
 	defer c.Close()

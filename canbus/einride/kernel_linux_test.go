@@ -115,7 +115,7 @@ func TestKernelFullQueueIsATemporaryError(t *testing.T) {
 		n, err = b.WriteFrames(make([]canbus.Frame, 10))
 		taken += n
 	}
-	if taken < 3 || !errors.Is(err, unix.ENOBUFS) || !temporary(err) {
+	if taken < 3 || !errors.Is(err, unix.ENOBUFS) || !errors.Is(err, canbus.ErrTemporary) {
 		t.Errorf("%d frames taken, then %v; want a temporary ENOBUFS", taken, err)
 	}
 }
@@ -135,7 +135,7 @@ func TestKernelInterfaceGoesDown(t *testing.T) {
 	if err := cantest.SetLink(name, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-read; !errors.Is(err, unix.ENETDOWN) || !temporary(err) {
+	if err := <-read; !errors.Is(err, unix.ENETDOWN) || !errors.Is(err, canbus.ErrTemporary) {
 		t.Errorf("ReadFrames: %v, want a temporary ENETDOWN", err)
 	}
 	if n, err := b.WriteFrames(make([]canbus.Frame, 1)); n != 0 || !errors.Is(err, unix.ENETDOWN) || errors.Is(err, net.ErrClosed) {
@@ -169,7 +169,7 @@ func TestKernelInterfaceIsDeleted(t *testing.T) {
 	read := make(chan error)
 	go func() {
 		err := readOne(b)
-		for temporary(err) { // it goes down first
+		for errors.Is(err, canbus.ErrTemporary) { // it goes down first
 			err = readOne(b)
 		}
 		read <- err

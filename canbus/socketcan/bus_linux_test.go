@@ -65,16 +65,11 @@ func write(t testing.TB, b canbus.Bus, frames ...canbus.Frame) {
 	t.Helper()
 	for len(frames) > 0 {
 		n, err := b.WriteFrames(frames)
-		if err != nil && !temporary(err) {
+		if err != nil && !errors.Is(err, canbus.ErrTemporary) {
 			t.Fatalf("after %d frames: %v", n, err)
 		}
 		frames = frames[n:]
 	}
-}
-
-func temporary(err error) bool {
-	e, ok := errors.AsType[*socketcan.Error](err)
-	return ok && e.Temporary()
 }
 
 // read reads n frames; echoes too if they are wanted.
@@ -304,7 +299,7 @@ func TestCloseEndsWriteFrames(t *testing.T) {
 	result := make(chan error)
 	go func() {
 		for {
-			if _, err := b.WriteFrames(kinds); err != nil && !temporary(err) {
+			if _, err := b.WriteFrames(kinds); err != nil && !errors.Is(err, canbus.ErrTemporary) {
 				result <- err
 				return
 			}
@@ -355,7 +350,7 @@ func TestCloseLeavesNoDescriptor(t *testing.T) {
 func TestInvalidFramesAreRefusedAfterTheValidOnes(t *testing.T) {
 	a, b := open(t, "vcan0"), open(t, "vcan0")
 	n, err := a.WriteFrames([]canbus.Frame{frame(1, 1), frame(0x800), frame(2)})
-	if n != 1 || err == nil || temporary(err) || !strings.Contains(err.Error(), "0x800") {
+	if n != 1 || err == nil || errors.Is(err, canbus.ErrTemporary) || !strings.Contains(err.Error(), "0x800") {
 		t.Errorf("WriteFrames = %d, %v", n, err)
 	}
 	write(t, a, frame(3))

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/isotp/canbus"
 )
 
 // An Error is what an interface answered. It is the system's error, such as
@@ -26,9 +28,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Errno }
 
-// Temporary reports whether the bus is still of use: the interface is down and
-// may come up again (when reading), or its queue is full (when writing).
-func (e *Error) Temporary() bool { return e.temporary }
+// Is makes it [canbus.ErrTemporary] while the bus is still of use: the interface is down
+// and may come up again (when reading), or its queue is full (when writing).
+func (e *Error) Is(target error) bool { return e.temporary && target == canbus.ErrTemporary }
 
 func (e *Error) hint() string {
 	switch e.Errno {

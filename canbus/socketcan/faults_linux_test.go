@@ -16,11 +16,11 @@ func TestAnInterfaceMayGoDownAndUp(t *testing.T) {
 	a, b := open(t, name), open(t, name)
 	must(t, cantest.SetLink(name, false))
 	for _, bus := range []*socketcan.Bus{a, b} {
-		if _, err := bus.ReadFrames(make([]canbus.Frame, 1)); !errors.Is(err, unix.ENETDOWN) || !temporary(err) {
+		if _, err := bus.ReadFrames(make([]canbus.Frame, 1)); !errors.Is(err, unix.ENETDOWN) || !errors.Is(err, canbus.ErrTemporary) {
 			t.Errorf("ReadFrames: %v, want a temporary ENETDOWN", err)
 		}
 	}
-	if n, err := a.WriteFrames(kinds); n != 0 || !errors.Is(err, unix.ENETDOWN) || temporary(err) {
+	if n, err := a.WriteFrames(kinds); n != 0 || !errors.Is(err, unix.ENETDOWN) || errors.Is(err, canbus.ErrTemporary) {
 		t.Errorf("WriteFrames = %d, %v; want ENETDOWN", n, err)
 	}
 	must(t, cantest.SetLink(name, true))
@@ -38,7 +38,7 @@ func TestReadFramesIsToldThatTheInterfaceGoesDown(t *testing.T) {
 	}()
 	runtime.Gosched()
 	must(t, cantest.SetLink(name, false))
-	if err := <-result; !errors.Is(err, unix.ENETDOWN) || !temporary(err) {
+	if err := <-result; !errors.Is(err, unix.ENETDOWN) || !errors.Is(err, canbus.ErrTemporary) {
 		t.Errorf("ReadFrames: %v, want a temporary ENETDOWN", err)
 	}
 }
@@ -47,7 +47,7 @@ func TestReadFramesIsToldThatTheInterfaceGoesDown(t *testing.T) {
 func untilFinal(b canbus.Bus) error {
 	buf := make([]canbus.Frame, 1)
 	for {
-		if _, err := b.ReadFrames(buf); err != nil && !temporary(err) {
+		if _, err := b.ReadFrames(buf); err != nil && !errors.Is(err, canbus.ErrTemporary) {
 			return err
 		}
 	}
@@ -118,7 +118,7 @@ func TestAFullQueueLosesNothing(t *testing.T) {
 		if n == 0 {
 			full++
 			n, err := a.WriteFrames(rest)
-			if err != nil && !temporary(err) {
+			if err != nil && !errors.Is(err, canbus.ErrTemporary) {
 				t.Fatal(err)
 			}
 			rest = rest[n:]
@@ -144,7 +144,7 @@ func TestAQueueThatStaysFullIsATemporaryError(t *testing.T) {
 			}
 			continue
 		}
-		if n != 0 || !errors.Is(err, unix.ENOBUFS) || !temporary(err) {
+		if n != 0 || !errors.Is(err, unix.ENOBUFS) || !errors.Is(err, canbus.ErrTemporary) {
 			t.Errorf("WriteFrames = %d, %v; want a temporary ENOBUFS", n, err)
 		}
 		break

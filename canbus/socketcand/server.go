@@ -291,7 +291,7 @@ func (c *client) forward(bus canbus.Bus) error {
 			}
 		}
 		switch {
-		case err != nil && temporary(err):
+		case err != nil && errors.Is(err, canbus.ErrTemporary):
 			time.Sleep(busPause)
 		case err != nil:
 			return err
@@ -311,14 +311,9 @@ func writeOne(bus canbus.Bus, f canbus.Frame) error {
 		if n == 1 {
 			return nil
 		}
-		if err != nil && (!temporary(err) || time.Now().After(end)) {
+		if err != nil && (!errors.Is(err, canbus.ErrTemporary) || time.Now().After(end)) {
 			return err
 		}
 		time.Sleep(busPause)
 	}
-}
-
-func temporary(err error) bool {
-	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
 }

@@ -312,7 +312,7 @@ func TestBadFramesAreRefused(t *testing.T) {
 			if n, err := taps[0].TryWriteFrames(b[2:]); n != 0 || err == nil {
 				t.Errorf("TryWriteFrames = %d, %v; want 0 and an error", n, err)
 			}
-			if temporary, ok := err.(interface{ Temporary() bool }); ok && temporary.Temporary() {
+			if errors.Is(err, canbus.ErrTemporary) {
 				t.Error("the error is temporary")
 			}
 			got := read(t, taps[1], 2)

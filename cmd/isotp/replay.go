@@ -86,10 +86,7 @@ type player struct {
 
 // startPlayer also reads the bus: some are held up by who does not.
 func startPlayer(bus canbus.Bus) *player {
-	p := &player{bus: bus, echoed: make(chan int, 1), ended: make(chan struct{})}
-	if d, ok := bus.(canbus.Describer); ok {
-		p.echoes = d.Properties().Echo
-	}
+	p := &player{bus: bus, echoes: canbus.PropertiesOf(bus).Echo, echoed: make(chan int, 1), ended: make(chan struct{})}
 	go p.read()
 	return p
 }
@@ -111,7 +108,7 @@ func (p *player) read() {
 		p.echoed <- count
 		switch {
 		case err == nil:
-		case isTemporary(err):
+		case errors.Is(err, canbus.ErrTemporary):
 			time.Sleep(busPause)
 		default:
 			p.err = err
@@ -137,7 +134,7 @@ func (p *player) play(log canbus.Bus, bad func(error)) error {
 		switch {
 		case errors.Is(err, candump.ErrEnd):
 			return nil
-		case err != nil && isTemporary(err):
+		case err != nil && errors.Is(err, canbus.ErrTemporary):
 			bad(err)
 		case err != nil:
 			return err
@@ -152,7 +149,7 @@ func (p *player) send(frames []canbus.Frame) error {
 		frames = frames[n:]
 		switch {
 		case err == nil:
-		case isTemporary(err):
+		case errors.Is(err, canbus.ErrTemporary):
 			time.Sleep(busPause) // for the bus to have room
 		default:
 			return err

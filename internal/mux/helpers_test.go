@@ -180,12 +180,8 @@ func (b *filterBus) SetFilters(filters []canbus.Filter) error {
 	return nil
 }
 
-type temporaryError struct{ error }
-
-func (temporaryError) Temporary() bool { return true }
-
 var (
-	errTemporary = temporaryError{errors.New("no buffer space")}
+	errTemporary = canbus.Temporary(errors.New("no buffer space"))
 	errBroken    = errors.New("broken")
 )
 

@@ -17,7 +17,6 @@ package mux
 import (
 	"errors"
 	"io"
-	"net"
 	"sync"
 	"time"
 
@@ -68,14 +67,11 @@ type Mux struct {
 func newMux(bus canbus.Bus, hangsUp bool, onEnd func()) *Mux {
 	m := &Mux{
 		bus:     bus,
-		props:   canbus.Properties{FD: true},
+		props:   canbus.PropertiesOf(bus),
 		epoch:   time.Now().Add(-1), // an engine.Time of 0 stands for none
 		onEnd:   sync.OnceFunc(onEnd),
 		hangsUp: hangsUp,
 		begun:   make(chan struct{}),
-	}
-	if d, ok := bus.(canbus.Describer); ok {
-		m.props = d.Properties()
 	}
 	m.pacer = pacer.New(m.tick)
 	m.routes.init()
@@ -168,7 +164,7 @@ func (m *Mux) read() {
 			<-m.begun
 		}
 		now := m.now()
-		if err != nil && !temporary(err) {
+		if err != nil && !errors.Is(err, canbus.ErrTemporary) {
 			m.leaveDebts()
 			m.onEnd() // first: whoever is told of the error may open the bus anew
 		}
@@ -181,7 +177,7 @@ func (m *Mux) read() {
 			}
 			m.deliver(now, f, from)
 		}
-		if err != nil && !temporary(err) {
+		if err != nil && !errors.Is(err, canbus.ErrTemporary) {
 			m.fail(err)
 		}
 		over := m.err != nil
@@ -265,8 +261,3 @@ func (e endError) Is(target error) bool {
 }
 
 func (e endError) As(target any) bool { return errors.As(e.err, target) }
-
-func temporary(err error) bool {
-	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary() && !errors.Is(err, net.ErrClosed)
-}

@@ -259,7 +259,7 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 
 // applyFilters tells the bus what to receive, if it asks for that.
 func (m *Mux) applyFilters() error {
-	setter, ok := m.bus.(canbus.FilterSetter)
+	setter, ok := canbus.As[canbus.FilterSetter](m.bus)
 	if !ok {
 		return nil
 	}

@@ -226,7 +226,7 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 		m.mu.Lock()
 		w.written(now, n, err)
 		m.serve(now)
-		if n < len(frames) && (err == nil && rounds > 0 || err != nil && temporary(err)) || round == rounds {
+		if n < len(frames) && (err == nil && rounds > 0 || err != nil && errors.Is(err, canbus.ErrTemporary)) || round == rounds {
 			break
 		}
 	}
@@ -364,7 +364,7 @@ func (w *writer) written(now engine.Time, n int, err error) {
 		}
 	}
 	switch {
-	case err == nil || temporary(err):
+	case err == nil || errors.Is(err, canbus.ErrTemporary):
 	case errors.Is(err, net.ErrClosed):
 		m.fail(err)
 	case w.head < w.end: // the next frame is at fault
