@@ -37,6 +37,10 @@ type Options struct {
 	// Report has the controller of the bus a report an error. Its reader must get
 	// an error frame then, whatever its filters are. nil if there is no way to.
 	Report func(a canbus.Bus) error
+	// Refuse has the bus take, from now on, and then refuse those frames of which the
+	// function says so: they must come back with the flag Refused, in order with the
+	// echoes. nil if there is no way to.
+	Refuse func(a canbus.Bus, refuse func(*canbus.Frame) bool) error
 }
 
 // patience is after what time a call that does not return is taken to hang.

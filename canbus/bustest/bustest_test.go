@@ -1,6 +1,7 @@
 package bustest
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/bustest/wiretest"
 	"example.com/isotp/canbus/virtual"
 )
 
@@ -84,7 +86,8 @@ func whatFails(t *testing.T, o virtual.Options, bend func(a, b *bent)) (names []
 			options := Options{}
 			if o.Bitrate > 0 {
 				options.Report = func(a canbus.Bus) error { return a.(*bent).BusOff(1) }
-			} else if c.name == "ErrorFrames" {
+			}
+			if c.needs != nil && c.needs(new(bent), &options) != "" {
 				return
 			}
 			if err := run(c, make, options); err != nil {
@@ -322,6 +325,9 @@ func TestEachCheckFindsWhatItIsFor(t *testing.T) {
 			}
 		})
 	}
+	for _, c := range adapterBends {
+		proven[c.finds] = true
+	}
 	for _, c := range checks {
 		if !proven[c.name] {
 			t.Errorf("%s: no bent bus shows that it finds anything", c.name)
@@ -334,5 +340,135 @@ func TestAGoodBusPasses(t *testing.T) {
 		if found := whatFails(t, o, func(_, _ *bent) {}); len(found) > 0 {
 			t.Errorf("%+v: %v", o, found)
 		}
+	}
+}
+
+// A bentAdapter is a good bus behind an adapter, with a method that is not good.
+type bentAdapter struct {
+	*wiretest.Adapter
+	read    func([]canbus.Frame) (int, error)
+	flush   func(context.Context) error
+	dropped func() uint64
+}
+
+func (b *bentAdapter) ReadFrames(frames []canbus.Frame) (int, error) {
+	if b.read != nil {
+		return b.read(frames)
+	}
+	return b.Adapter.ReadFrames(frames)
+}
+
+func (b *bentAdapter) Flush(ctx context.Context) error {
+	if b.flush != nil {
+		return b.flush(ctx)
+	}
+	return b.Adapter.Flush(ctx)
+}
+
+func (b *bentAdapter) Dropped() uint64 {
+	if b.dropped != nil {
+		return b.dropped()
+	}
+	return b.Adapter.Dropped()
+}
+
+// changeEchoes reads with the echoes changed.
+func (b *bentAdapter) changeEchoes(change func(*canbus.Frame)) {
+	b.read = func(frames []canbus.Frame) (int, error) {
+		n, err := b.Adapter.ReadFrames(frames)
+		for i := range frames[:n] {
+			if frames[i].Has(canbus.Echo) {
+				change(&frames[i])
+			}
+		}
+		return n, err
+	}
+}
+
+// adapterBends are ways to be wrong for a bus behind an adapter, and the check that must
+// find it.
+var adapterBends = map[string]struct {
+	receiveLen int
+	bend       func(a, b *bentAdapter)
+	finds      string
+}{
+	"FlushReturnsTooSoon": {
+		bend:  func(a, _ *bentAdapter) { a.flush = func(context.Context) error { return nil } },
+		finds: "FlushedFramesArriveThoughCloseFollows",
+	},
+	"FlushFails": {
+		bend:  func(a, _ *bentAdapter) { a.flush = func(context.Context) error { return errors.New("no") } },
+		finds: "FlushEndsWithItsContext",
+	},
+	"FlushDoesNotHeedItsContext": {
+		bend:  func(a, _ *bentAdapter) { a.flush = func(ctx context.Context) error { return errors.New("in doubt") } },
+		finds: "FlushEndsWithItsContext",
+	},
+	"FlushAfterClose": {
+		bend:  func(a, _ *bentAdapter) { a.flush = func(context.Context) error { return nil } },
+		finds: "ClosedBusSaysSo",
+	},
+	"DropsAreNotCounted": {
+		receiveLen: 20,
+		bend:       func(_, b *bentAdapter) { b.dropped = func() uint64 { return b.Adapter.Dropped() / 2 } },
+		finds:      "DroppedFramesAreCounted",
+	},
+	"DropsAreCountedTwice": {
+		receiveLen: 20,
+		bend:       func(_, b *bentAdapter) { b.dropped = func() uint64 { return b.Adapter.Dropped() * 2 } },
+		finds:      "DroppedFramesAreCounted",
+	},
+	"DroppedFalls": {
+		receiveLen: 20,
+		bend: func(_, b *bentAdapter) {
+			calls := uint64(0)
+			b.dropped = func() uint64 { calls++; return 100 - calls }
+		},
+		finds: "DroppedFramesAreCounted",
+	},
+	"DropsWhereNoneMayBe": {
+		bend:  func(_, b *bentAdapter) { b.dropped = func() uint64 { return 1 } },
+		finds: "DroppedFramesAreCounted",
+	},
+	"RefusedFramesComeBackAsEchoes": {
+		bend:  func(a, _ *bentAdapter) { a.changeEchoes(func(f *canbus.Frame) { f.Flags &^= canbus.Refused }) },
+		finds: "FramesRefusedLaterComeBackInOrder",
+	},
+	"AnotherFrameIsRefused": {
+		bend:  func(a, _ *bentAdapter) { a.changeEchoes(func(f *canbus.Frame) { f.Data[0]++ }) },
+		finds: "FramesRefusedLaterComeBackInOrder",
+	},
+}
+
+func TestOptionalMethodsThatAreWrongAreFound(t *testing.T) {
+	for name, tt := range adapterBends {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				wire, err := wiretest.New(virtual.Options{Bitrate: 500_000})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var refuse func(*canbus.Frame) bool
+				newPair := func() (canbus.Bus, canbus.Bus, func(), error) {
+					o := wiretest.Options{Echo: wiretest.EchoOnWire, ReceiveLen: tt.receiveLen}
+					b, _ := wire.Adapter(o)
+					o.Refuse = func(f *canbus.Frame) bool { return refuse != nil && refuse(f) }
+					a, _ := wire.Adapter(o)
+					bentA, bentB := &bentAdapter{Adapter: a.(*wiretest.Adapter)}, &bentAdapter{Adapter: b.(*wiretest.Adapter)}
+					tt.bend(bentA, bentB)
+					return bentA, bentB, nil, nil
+				}
+				o := Options{Lossy: tt.receiveLen > 0, Refuse: func(_ canbus.Bus, f func(*canbus.Frame) bool) error {
+					refuse = f
+					return nil
+				}}
+				i := slices.IndexFunc(checks, func(c check) bool { return c.name == tt.finds })
+				err = run(checks[i], newPair, o)
+				t.Log(err)
+				if err == nil {
+					t.Error("the check has not found it")
+				}
+			})
+		})
 	}
 }

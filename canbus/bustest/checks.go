@@ -1,6 +1,7 @@
 package bustest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"example.com/isotp/canbus"
 )
@@ -24,6 +26,10 @@ var checks = []check{
 	{name: "TryWriteTakesWhatItSays", do: tryWrite, needs: needTryWriter},
 	{name: "Filters", do: filters, needs: needFilters},
 	{name: "ErrorFrames", do: errorFrames, needs: needReport},
+	{name: "FlushedFramesArriveThoughCloseFollows", do: flushed, needs: needFlusher},
+	{name: "FlushEndsWithItsContext", do: flushContext, needs: needFlusher},
+	{name: "DroppedFramesAreCounted", do: dropped, needs: needDropCounter},
+	{name: "FramesRefusedLaterComeBackInOrder", do: refusedLater, needs: needRefuse},
 	{name: "CloseEndsRead", do: closeEndsRead},
 	{name: "CloseEndsWrite", do: closeEndsWrite},
 	{name: "ClosedBusSaysSo", do: closedBus},
@@ -239,10 +245,11 @@ func forwarded(p *pair) error {
 	got := p.read(p.b, 64)
 	f := frame(0x7E0, 1, 2)
 	f.Timestamp = 1_700_000_000_000_000_000
-	f.Flags |= canbus.Echo
+	f.Flags |= canbus.Echo | canbus.Refused
 	if err := write(p.a, f); err != nil {
 		return err
 	}
+	f.Flags &^= canbus.Echo | canbus.Refused
 	if err := got.want(f); err != nil {
 		return err
 	}
@@ -449,6 +456,160 @@ func errorFrames(p *pair) error {
 	})
 }
 
+func needFlusher(a canbus.Bus, _ *Options) string {
+	if _, ok := canbus.As[canbus.Flusher](a); !ok {
+		return "Flush"
+	}
+	return ""
+}
+
+// flushLater is how many frames a check leaves to Flush: not more than a bus holds that
+// nobody reads the echoes of.
+const flushLater = 100
+
+func flushed(p *pair) error {
+	got := p.read(p.b, 64)
+	sent := numbered(flushLater)
+	if err := write(p.a, sent...); err != nil {
+		return err
+	}
+	f, _ := canbus.As[canbus.Flusher](p.a)
+	if err := f.Flush(context.Background()); err != nil {
+		return fmt.Errorf("calling Flush, with nobody reading: %w", err)
+	}
+	if err := p.a.Close(); err != nil {
+		return fmt.Errorf("calling Close: %w", err)
+	}
+	return got.want(sent...)
+}
+
+func flushContext(p *pair) error {
+	p.read(p.a, 64)
+	p.read(p.b, 64)
+	if err := write(p.a, numbered(flushLater)...); err != nil {
+		return err
+	}
+	f, _ := canbus.As[canbus.Flusher](p.a)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := f.Flush(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("calling Flush with a context that is done: %w", err)
+	}
+	// It has done no harm.
+	if err := f.Flush(context.Background()); err != nil {
+		return fmt.Errorf("calling Flush: %w", err)
+	}
+	return nil
+}
+
+func needDropCounter(a canbus.Bus, _ *Options) string {
+	if _, ok := canbus.As[canbus.DropCounter](a); !ok {
+		return "Dropped"
+	}
+	return ""
+}
+
+// dropped has frames lost, where that can be, and every one of them must be counted.
+func dropped(p *pair) error {
+	const count = 3000
+	counter, _ := canbus.As[canbus.DropCounter](p.b)
+	p.read(p.a, 64)
+	if n := counter.Dropped(); n != 0 {
+		return fmt.Errorf("%d frames are dropped although none was written", n)
+	}
+	var got *reader
+	if !p.options.Lossy {
+		got = p.read(p.b, 64) // else the writer might wait for it
+	}
+	written := count
+	if err := write(p.a, numbered(written)...); err != nil {
+		return err
+	}
+	if p.options.Lossy {
+		got = p.read(p.b, 64)
+	}
+	// What was dropped last may be noticed with the next frame only, if some are
+	// still on their way here.
+	tail := frame(0x321, 0xE0)
+	lost := uint64(0)
+	for deadline := time.Now().Add(patience / 2); ; {
+		before := lost
+		lost = counter.Dropped()
+		read := got.count()
+		switch {
+		case lost < before:
+			return fmt.Errorf("the count of dropped frames falls from %d to %d", before, lost)
+		case uint64(read)+lost == uint64(written):
+			return droppedAfterClose(p, counter, lost)
+		case uint64(read)+lost > uint64(written) || time.Now().After(deadline):
+			return fmt.Errorf("%d frames written, %d read, and %d dropped", written, read, lost)
+		}
+		time.Sleep(10 * time.Millisecond)
+		if p.options.Lossy && uint64(got.count())+counter.Dropped() < uint64(written) {
+			if err := write(p.a, tail); err != nil {
+				return err
+			}
+			written++
+		}
+	}
+}
+
+func droppedAfterClose(p *pair, counter canbus.DropCounter, lost uint64) error {
+	if lost > 0 && !p.options.Lossy {
+		return fmt.Errorf("%d frames are dropped by a driver that loses none", lost)
+	}
+	if err := p.b.Close(); err != nil {
+		return fmt.Errorf("calling Close: %w", err)
+	}
+	if n := counter.Dropped(); n != lost {
+		return fmt.Errorf("after Close %d frames are dropped; they were %d", n, lost)
+	}
+	return nil
+}
+
+func needRefuse(_ canbus.Bus, o *Options) string {
+	if o.Refuse == nil {
+		return "way to have frames refused later"
+	}
+	return ""
+}
+
+func refusedLater(p *pair) error {
+	if !p.properties.Echo {
+		return errors.New("without Properties.Echo nobody waits for a frame that is refused")
+	}
+	refused := func(f *canbus.Frame) bool { return f.Data[0]%3 == 0 || f.Data[0] > 50 }
+	if err := p.options.Refuse(p.a, refused); err != nil {
+		return err
+	}
+	own, got := p.read(p.a, 64), p.read(p.b, 64)
+	list := numbered(60)
+	var sent, back []canbus.Frame
+	for _, f := range list {
+		if refused(&f) {
+			f.Flags |= canbus.Refused
+		} else {
+			sent = append(sent, f)
+		}
+		back = append(back, f)
+	}
+	if err := write(p.a, list...); err != nil {
+		return err
+	}
+	if err := own.wantEchoes(p, back...); err != nil {
+		return err
+	}
+	if err := got.want(sent...); err != nil {
+		return err
+	}
+	if f, ok := canbus.As[canbus.Flusher](p.a); ok {
+		if err := f.Flush(context.Background()); err != nil {
+			return fmt.Errorf("calling Flush, with the last frame refused: %w", err)
+		}
+	}
+	return nil
+}
+
 func closeEndsRead(p *pair) error {
 	r := p.read(p.a, 64)
 	// A frame tells that the reader is at it.
@@ -536,6 +697,11 @@ func closedBus(p *pair) error {
 		}
 		if f, ok := canbus.As[canbus.FilterSetter](p.a); ok {
 			if err := isClosed("SetFilters", f.SetFilters(nil)); err != nil {
+				return err
+			}
+		}
+		if f, ok := canbus.As[canbus.Flusher](p.a); ok {
+			if err := isClosed("Flush", f.Flush(context.Background())); err != nil {
 				return err
 			}
 		}

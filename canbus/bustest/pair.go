@@ -98,6 +98,13 @@ func (r *reader) until(done func() bool) error {
 	return nil
 }
 
+// count is how many frames have been read.
+func (r *reader) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.frames)
+}
+
 // want waits for these frames, and nothing else.
 func (r *reader) want(frames ...canbus.Frame) error {
 	if err := r.until(func() bool { return len(r.frames) >= len(frames) }); err != nil {

@@ -62,7 +62,7 @@ func (r *ring) room() int {
 }
 
 // put appends frames, for which there must be room, without waking the reader.
-// It leaves the Echo flag out.
+// It leaves the flags Echo and Refused out.
 func (r *ring) put(b []canbus.Frame, add canbus.Flags) {
 	in := r.in.Load()
 	mask := uint64(len(r.slots) - 1)
@@ -70,7 +70,7 @@ func (r *ring) put(b []canbus.Frame, add canbus.Flags) {
 	for i := range b {
 		f := &b[i]
 		s := &slots[in&mask]
-		s.id, s.flags, s.len = f.ID, f.Flags&^canbus.Echo|add, f.Len
+		s.id, s.flags, s.len = f.ID, f.Flags&^(canbus.Echo|canbus.Refused)|add, f.Len
 		s.data = binary.NativeEndian.Uint64(f.Data[:8])
 		if f.Len > canbus.MaxClassicLen {
 			r.putMore(in&mask, f)

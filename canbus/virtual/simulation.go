@@ -106,7 +106,7 @@ func (s *simulation) enqueue(t *Tap, b []canbus.Frame) int {
 			break
 		}
 		for _, f := range b[taken:min(taken+room, len(b))] {
-			f.Flags &^= canbus.Echo
+			f.Flags &^= canbus.Echo | canbus.Refused
 			t.tx.queue = append(t.tx.queue, queued{f, now})
 			taken++
 		}
