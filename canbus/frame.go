@@ -46,7 +46,8 @@ type Frame struct {
 	// 32, 48 and 64. In a remote frame it is the length asked for.
 	Len uint8
 	// Timestamp is when the frame was received, in nanoseconds since the Unix
-	// epoch; 0 where the bus does not say. Writing ignores it.
+	// epoch; 0 where the bus does not say (a log's time 0 is given as 1). Writing
+	// ignores it.
 	Timestamp int64
 	// Data holds the data in its first Len bytes. What follows has no meaning.
 	Data [MaxLen]byte

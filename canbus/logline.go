@@ -1,10 +1,13 @@
 package canbus
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // AppendLogLine appends a line of a log as candump -L writes it, without the
@@ -12,10 +15,13 @@ import (
 //
 //	(1436509052.249713) vcan0 044#2A366C2BBA
 //
-// The time is the frame's Timestamp, cut to microseconds. bus is the bus's name,
-// without spaces; - stands for none. Behind frames with the flag Echo there is
-// " T": sent here.
+// The time is the frame's Timestamp, cut to microseconds. bus is the bus's name, in
+// which spaces become _ as it must be one word; - stands for none. Behind frames with
+// the flag Echo there is " T": sent here.
 func AppendLogLine(b []byte, f *Frame, bus string) []byte {
+	if strings.ContainsFunc(bus, unicode.IsSpace) {
+		bus = strings.Join(strings.Fields(bus), "_")
+	}
 	if bus == "" {
 		bus = "-"
 	}
@@ -28,9 +34,15 @@ func AppendLogLine(b []byte, f *Frame, bus string) []byte {
 	return b
 }
 
-// ParseLogLine parses a line of a log as [AppendLogLine] and candump -L write it.
-// The time may have 1 to 9 digits after the point, and " R" (received) may stand
-// behind the frame.
+// ParseLogLine parses a line of a log as [AppendLogLine] and candump -L write it, and
+// what other programs and people's editors make of such lines: the time may have any
+// number of digits after the point, or no point; T or t (sent) and R or r (received)
+// may stand behind the frame; and behind that a remark, which begins with neither a
+// letter nor a digit, as in "# the reset". The data of a CAN FD frame whose length no
+// DLC can say are filled with zeros up to the next that one can, as cansend does.
+//
+// A frame at the time 0 gets the Timestamp 1, as 0 would mean that its time is not
+// known.
 func ParseLogLine(line string) (f Frame, bus string, err error) {
 	f, bus, err = parseLogLine(line)
 	if err != nil {
@@ -41,27 +53,60 @@ func ParseLogLine(line string) (f Frame, bus string, err error) {
 
 func parseLogLine(line string) (f Frame, bus string, err error) {
 	fields := strings.Fields(line)
-	if len(fields) != 3 && len(fields) != 4 {
+	if len(fields) < 3 {
 		return f, "", fmt.Errorf("%d fields (want \"(seconds.microseconds) bus frame\", and T or R)", len(fields))
 	}
 	timestamp, err := parseLogTime(fields[0])
 	if err != nil {
 		return f, "", err
 	}
-	if err := f.parse(fields[2]); err != nil {
+	if err := f.parseLogged(fields[2]); err != nil {
 		return f, "", err
 	}
-	f.Timestamp = timestamp
-	if len(fields) == 4 {
-		switch fields[3] {
-		case "T":
+	f.Timestamp = max(timestamp, 1)
+	rest := fields[3:]
+	if len(rest) > 0 {
+		switch rest[0] {
+		case "T", "t":
 			f.Flags |= Echo
-		case "R":
-		default:
-			return f, "", fmt.Errorf("%q after the frame (want T for sent or R for received)", fields[3])
+			rest = rest[1:]
+		case "R", "r":
+			rest = rest[1:]
 		}
 	}
+	if len(rest) > 0 && !isRemark(rest[0]) {
+		return f, "", fmt.Errorf("%q after the frame (want T for sent, R for received, or a remark behind #)", rest[0])
+	}
 	return f, fields[1], nil
+}
+
+// parseLogged parses a frame's text in a log.
+func (f *Frame) parseLogged(s string) error {
+	n, err := f.parseAnyLen(s)
+	switch {
+	case err != nil && isXL(s):
+		return errors.New("it is a CAN XL frame, and these are not known here")
+	case err != nil:
+		return err
+	}
+	if f.Has(FD) && n < MaxLen {
+		n = PadLen(n)
+	}
+	return f.setLen(n)
+}
+
+// isXL reports whether a frame's text is that of a CAN XL frame, as
+// 00123#81:00:12345678#AABB: a virtual network and a priority, and a header of its own.
+func isXL(s string) bool {
+	const priority, header = 5, 14
+	return len(s) > priority+1+header && s[priority] == '#' && s[priority+1+header] == '#'
+}
+
+// isRemark reports whether a word may begin one: what begins with a letter or a digit
+// may be data, that lost their place.
+func isRemark(word string) bool {
+	r, _ := utf8.DecodeRuneInString(word)
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
 // parseLogTime returns nanoseconds. It goes by integers: a float64 is not exact
@@ -71,12 +116,14 @@ func parseLogTime(s string) (int64, error) {
 	if len(s) < 2 || s[0] != '(' || s[len(s)-1] != ')' {
 		return 0, bad
 	}
+	const digits = 9 // those of nanoseconds
 	whole, fraction, found := strings.Cut(s[1:len(s)-1], ".")
-	if !found || len(fraction) < 1 || len(fraction) > 9 {
+	if found && fraction == "" || strings.Trim(fraction, "0123456789") != "" {
 		return 0, bad
 	}
+	fraction = (fraction + "000000000")[:digits]
 	seconds, err1 := strconv.ParseUint(whole, 10, 63)
-	ns, err2 := strconv.ParseUint(fraction+"000000000"[len(fraction):], 10, 63)
+	ns, err2 := strconv.ParseUint(fraction, 10, 63)
 	if err1 != nil || err2 != nil {
 		return 0, bad
 	}

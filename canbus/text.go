@@ -97,40 +97,48 @@ func ParseFrame(s string) (Frame, error) {
 }
 
 func (f *Frame) parse(s string) error {
+	n, err := f.parseAnyLen(s)
+	if err != nil {
+		return err
+	}
+	return f.setLen(n)
+}
+
+// parseAnyLen parses all but Len, which it returns: frames may not have it.
+func (f *Frame) parseAnyLen(s string) (n int, err error) {
 	id, rest, found := strings.Cut(s, "#")
 	if !found {
-		return errors.New("no # between identifier and data (want 7E0#021003)")
+		return 0, errors.New("no # between identifier and data (want 7E0#021003)")
 	}
 	if err := f.parseID(id); err != nil {
-		return err
+		return 0, err
 	}
 	if after, fd := strings.CutPrefix(rest, "#"); fd {
 		if err := f.parseFlags(after); err != nil {
-			return err
+			return 0, err
 		}
 		return f.parseData(after[1:])
 	}
 	if i := strings.LastIndexByte(rest, '_'); i >= 0 {
 		dlc := rest[i+1:]
 		if len(dlc) != 1 || !strings.Contains("9ABCDEFabcdef", dlc) {
-			return fmt.Errorf("DLC %q after _ is not 9 to F", dlc)
+			return 0, fmt.Errorf("DLC %q after _ is not 9 to F", dlc)
 		}
 		rest = rest[:i]
 	}
 	if rest != "" && (rest[0] == 'R' || rest[0] == 'r') {
 		if f.Has(ErrorFrame) {
-			return errors.New("an error frame is not a remote frame (want data after #)")
+			return 0, errors.New("an error frame is not a remote frame (want data after #)")
 		}
 		f.Flags |= Remote
 		length := rest[1:]
 		switch {
 		case length == "":
+			return 0, nil
 		case len(length) == 1 && length[0] >= '0' && length[0] <= '8':
-			f.Len = length[0] - '0'
-		default:
-			return fmt.Errorf("length %q of a remote frame is not 0 to 8", length)
+			return int(length[0] - '0'), nil
 		}
-		return nil
+		return 0, fmt.Errorf("length %q of a remote frame is not 0 to 8", length)
 	}
 	return f.parseData(rest)
 }
@@ -175,25 +183,30 @@ func (f *Frame) parseFlags(s string) error {
 	return nil
 }
 
-func (f *Frame) parseData(s string) error {
-	n := 0
+// parseData returns how many bytes there are; those above MaxLen it leaves out.
+func (f *Frame) parseData(s string) (n int, err error) {
 	for i := 0; i < len(s); n++ {
 		if n > 0 && s[i] == '.' {
 			i++
 		}
 		if i+2 > len(s) {
-			return fmt.Errorf("data end in %q, half a byte (want two digits each)", s[max(i-1, 0):])
+			return 0, fmt.Errorf("data end in %q, half a byte (want two digits each)", s[max(i-1, 0):])
 		}
 		high, ok1 := unhex(s[i])
 		low, ok2 := unhex(s[i+1])
 		if !ok1 || !ok2 {
-			return fmt.Errorf("data byte %q is not two hexadecimal digits", s[i:i+2])
+			return 0, fmt.Errorf("data byte %q is not two hexadecimal digits", s[i:i+2])
 		}
 		if n < MaxLen {
 			f.Data[n] = high<<4 | low
 		}
 		i += 2
 	}
+	return n, nil
+}
+
+// setLen sets Len, if a frame can have it.
+func (f *Frame) setLen(n int) error {
 	if fd := f.Has(FD); !ValidLen(n, fd) {
 		if fd {
 			return fmt.Errorf("%d data bytes (CAN FD has 0 to 8, 12, 16, 20, 24, 32, 48 or 64)", n)

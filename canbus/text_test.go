@@ -158,7 +158,7 @@ func TestLogLine(t *testing.T) {
 		frame Frame
 	}{
 		{"(1436509052.249713) vcan0 044#2A366C2BBA", "vcan0", stamped(newFrame(0x44, 0, 0x2A, 0x36, 0x6C, 0x2B, 0xBA), 1436509052249713000)},
-		{"(0000000000.000000) can1 7E0#R", "can1", newFrame(0x7E0, Remote)},
+		{"(0000000000.000000) can1 7E0#R", "can1", stamped(newFrame(0x7E0, Remote), 1)},
 		{"(0000000001.000002) virtual:demo 7E0##1AA T", "virtual:demo", stamped(newFrame(0x7E0, FD|BRS|Echo, 0xAA), 1000002000)},
 		{"(9223372035.999999) c 123#", "c", stamped(newFrame(0x123, 0), 9223372035999999000)},
 	} {
@@ -177,6 +177,14 @@ func TestLogLineVariants(t *testing.T) {
 		"(1436509052.249713123) vcan0 044#":       1436509052249713123,
 		"(1436509052.2)      vcan0   044# R\r\n":  1436509052200000000,
 		"  (0.000000001)\tvcan0 18DA10F1##1AA R ": 1,
+		"(0.0) vcan0 044#":                        1, // 0 would be unknown
+		"(0) vcan0 044#":                          1,
+		"(17) vcan0 044#":                         17e9,
+		"(1.1234567899999) vcan0 044#":            1123456789,
+		"(1.5) vcan0 044# r":                      15e8,
+		"(1.5) vcan0 044# # the reset":            15e8,
+		"(1.5) vcan0 044# R // not sent by us":    15e8,
+		"(1.5) vcan0 044# <-":                     15e8,
 	} {
 		f, bus, err := ParseLogLine(line)
 		if err != nil || f.Timestamp != want || bus != "vcan0" || f.Has(Echo) {
@@ -187,20 +195,49 @@ func TestLogLineVariants(t *testing.T) {
 	if got, want := string(AppendLogLine([]byte("> "), &f, "")), "> (0000000000.000000) - 001#"; got != want {
 		t.Errorf("AppendLogLine = %s, want %s", got, want)
 	}
+	for bus, want := range map[string]string{"my bus": "my_bus", "\ta\u00a0 b\n": "a_b", "  ": "-"} {
+		line := string(AppendLogLine(nil, &f, bus))
+		if _, got, err := ParseLogLine(line); got != want || err != nil {
+			t.Errorf("bus %q: line %q is of bus %q, %v; want %q", bus, line, got, err, want)
+		}
+	}
+}
+
+// As cansend fills them: on the wire there is no such length.
+func TestLogLineOfALengthThatNoDLCHas(t *testing.T) {
+	for n, want := range map[int]int{0: 0, 8: 8, 9: 12, 10: 12, 12: 12, 21: 24, 33: 48, 63: 64, 64: 64} {
+		f, _, err := ParseLogLine("(1.0) vcan0 044##1" + strings.Repeat("5A", n))
+		wanted := newFrame(0x44, FD|BRS)
+		wanted.Len, wanted.Timestamp = uint8(want), 1e9
+		copy(wanted.Data[:], strings.Repeat("\x5A", n))
+		if err != nil || f != wanted {
+			t.Errorf("%d bytes: %+v, %v", n, f, err)
+		}
+	}
+	if f, err := ParseFrame("044##15A5A5A5A5A5A5A5A5A5A"); err == nil {
+		t.Errorf("ParseFrame: %v", f)
+	}
 }
 
 func TestParseLogLineErrors(t *testing.T) {
 	for _, c := range []struct{ line, names string }{
 		{"", "0 fields"},
 		{"(1.0) vcan0", "2 fields"},
-		{"(1.0) vcan0 044# T x", "5 fields"},
+		{"(1.0) vcan0 044# T x", `"x"`},
+		{"(1.0) vcan0 044#02 10 03", `"10" after the frame`},
 		{"1.0 vcan0 044#", `"1.0"`},
 		{"( vcan0 044#", `"("`},
-		{"(1) vcan0 044#", `"(1)"`},
+		{"() vcan0 044#", `"()"`},
+		{"(.5) vcan0 044#", `"(.5)"`},
+		{"(1e9) vcan0 044#", `"(1e9)"`},
+		{"(1.5.5) vcan0 044#", `"(1.5.5)"`},
+		{"(+1.5) vcan0 044#", `"(+1.5)"`},
 		{"(1.) vcan0 044#", `"(1.)"`},
 		{"(-1.0) vcan0 044#", `"(-1.0)"`},
 		{"(1.-1) vcan0 044#", `"(1.-1)"`},
-		{"(1.0000000001) vcan0 044#", "1.0000000001"},
+		{"(1.0) vcan0 044##0" + strings.Repeat("00", 65), "65 data bytes"},
+		{"(1.0) vcan0 044#000000000000000000", "9 data bytes"},
+		{"(1.0) vcan0 00123#81:00:12345678#AABB", "CAN XL"},
 		{"(9223372036.0) vcan0 044#", "9223372036.0"},
 		{"(1.0) vcan0 044", "no #"},
 		{"(1.0) vcan0 044# X", `"X"`},
@@ -240,6 +277,8 @@ func FuzzParseLogLine(f *testing.F) {
 	for _, s := range []string{
 		"(1436509052.249713) vcan0 044#2A366C2BBA", "(1436509052.249713000) can0 18DA10F1##1AABB T",
 		"(0.1) - 7E0#R R", "(9223372035.999999999) x 123#", "(9223372036.0) x 123#", "()", "",
+		"(0) c 123#", "(0.0) c 123#", "(1.12345678901) c 123#", "(1) c 123##0" + strings.Repeat("5A", 10), "(1) c 123# t # x",
+		"(1) c 00123#81:00:12345678#AABB", "\ufeff(1) c 123#",
 	} {
 		f.Add(s)
 	}
@@ -249,7 +288,7 @@ func FuzzParseLogLine(f *testing.F) {
 			return
 		}
 		line := string(AppendLogLine(nil, &frame, bus))
-		frame.Timestamp -= frame.Timestamp % 1000
+		frame.Timestamp = max(frame.Timestamp-frame.Timestamp%1000, 1)
 		if again, bus2, err := ParseLogLine(line); err != nil || again != frame || bus2 != bus {
 			t.Errorf("ParseLogLine(%q) = %+v, %q, but of its line %s: %+v, %q, %v", s, frame, bus, line, again, bus2, err)
 		}

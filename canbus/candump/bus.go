@@ -7,6 +7,8 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +30,21 @@ type endError struct{}
 
 func (endError) Error() string        { return "candump: the log has ended" }
 func (endError) Is(target error) bool { return target == io.EOF }
+
+// maxInterfaces is how many of a log's interfaces are noted.
+const maxInterfaces = 16
+
+// An InterfaceError is that behind a log which has frames, but none of the interface
+// that was asked for.
+type InterfaceError struct {
+	File      string
+	Interface string   // that of Options
+	There     []string // what the log has, see Bus.Interfaces
+}
+
+func (e *InterfaceError) Error() string {
+	return fmt.Sprintf("candump: %s has no frames of interface %s, but of %s", e.File, e.Interface, strings.Join(e.There, ", "))
+}
 
 // Options say how a log is played. The zero value is its own pace, and all frames.
 type Options struct {
@@ -66,6 +83,12 @@ type Bus struct {
 	next    canbus.Frame
 	waiting bool
 
+	last  string // the interface of the last frame
+	found bool   // the one that was asked for is there
+
+	mu         sync.Mutex
+	interfaces []string // those seen, the first of them
+
 	src       io.Reader
 	once      sync.Once
 	closed    chan struct{}
@@ -73,10 +96,14 @@ type Bus struct {
 	unheard   atomic.Uint64
 }
 
-// Open opens a log file.
+// Open opens a log file. The file - is standard input: a Read of it that is under way
+// when the Bus is closed cannot be called back, and is left behind.
 func Open(file string, o Options) (*Bus, error) {
 	if err := o.check(); err != nil {
 		return nil, err
+	}
+	if file == "-" {
+		return newBus(readStdin(), stdinName, o), nil
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -115,10 +142,26 @@ func newBus(r io.Reader, name string, o Options) *Bus {
 	}
 }
 
-// Properties implements [canbus.Describer].
-func (b *Bus) Properties() canbus.Properties { return canbus.Properties{FD: true} }
+// stdinName is what errors call standard input.
+const stdinName = "standard input"
 
-// Malformed returns how many lines were no frames.
+// readStdin returns standard input as what can be closed.
+func readStdin() io.Reader {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, os.Stdin)
+		w.CloseWithError(err)
+	}()
+	return r
+}
+
+// Properties implements [canbus.Describer]: a log waits for its reader, and has a time
+// of its own.
+func (b *Bus) Properties() canbus.Properties {
+	return canbus.Properties{FD: true, Waits: true, OwnTime: true}
+}
+
+// Malformed returns how many lines were no frames, and had to be: see [LineError].
 func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
 
 // Unheard returns how many frames were written to the Bus.
@@ -144,8 +187,9 @@ func (b *Bus) ended() error {
 	}
 }
 
-// ReadFrames implements [canbus.Bus]. Errors are [ErrEnd], a *[LineError],
-// net.ErrClosed and what the file could not be read for.
+// ReadFrames implements [canbus.Bus]. Errors are [ErrEnd] or in its place an
+// *[InterfaceError], a *[LineError], net.ErrClosed, and what the file could not be
+// read for.
 func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	if err := b.ended(); err != nil || len(frames) == 0 {
 		return 0, err
@@ -191,24 +235,68 @@ func (b *Bus) read() error {
 	switch {
 	case b.ended() != nil:
 		return net.ErrClosed
-	case err == errBlank:
+	case err == errSkipped:
 		return nil
 	case errors.As(err, &line):
 		b.malformed.Add(1)
 		return err
 	case err == io.EOF:
-		b.end = ErrEnd
-		return ErrEnd
+		b.end = b.atEnd()
+		return b.end
 	case err != nil:
 		b.end = err
 		return err
-	case b.o.Interface != "" && ifi != b.o.Interface:
+	}
+	b.see(ifi)
+	if b.o.Interface != "" && ifi != b.o.Interface {
 		return nil
 	}
-	b.pace.pass(f.Timestamp)
+	at := f.Timestamp
+	if at == 1 {
+		at = 0 // see canbus.ParseLogLine
+	}
+	b.pace.pass(at)
 	f.Flags &^= canbus.Echo
 	b.next, b.waiting = f, true
 	return nil
+}
+
+// see notes the interface of a frame.
+func (b *Bus) see(ifi string) {
+	if ifi == b.o.Interface {
+		b.found = true
+	}
+	if ifi == b.last {
+		return
+	}
+	b.last = strings.Clone(ifi)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.interfaces) < maxInterfaces && !slices.Contains(b.interfaces, ifi) {
+		b.interfaces = append(b.interfaces, b.last)
+	}
+}
+
+// Interfaces returns the interfaces of the frames read from the log so far, also of those
+// that Options leave out; no more than the first 16. If there are several, and
+// Options.Interface is "", the frames of all of them are played as those of one bus.
+func (b *Bus) Interfaces() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.interfaces)
+}
+
+// atEnd returns the error behind the last line.
+func (b *Bus) atEnd() error {
+	switch {
+	case b.o.Interface != "" && !b.found && b.last != "":
+		return &InterfaceError{b.lines.file, b.o.Interface, b.Interfaces()}
+	case b.last == "" && b.Malformed() == 0:
+		if err := b.lines.noLog(); err != nil {
+			return err
+		}
+	}
+	return ErrEnd
 }
 
 func (b *Bus) sleep(d time.Duration) error {

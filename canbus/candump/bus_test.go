@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -129,20 +131,97 @@ func TestSlowReaderDoesNotDelayWhatFollows(t *testing.T) {
 	})
 }
 
+func TestInterfacesOfALog(t *testing.T) {
+	log := twoInterfaces + "(1700003601.0) can2 001#\n"
+	for _, o := range []Options{{Fast: true}, {Fast: true, Interface: "can1"}} {
+		b := open(t, writeLog(t, log), o)
+		if got := b.Interfaces(); len(got) > 0 {
+			t.Errorf("nothing was read, and it has %v", got)
+		}
+		readAll(t, b)
+		if got, want := b.Interfaces(), []string{"can0", "can1", "can2"}; !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+}
+
+func TestInterfaceThatALogHasNot(t *testing.T) {
+	for log, want := range map[string]error{
+		twoInterfaces: &InterfaceError{Interface: "can9", There: []string{"can0", "can1"}},
+		"":            ErrEnd,
+	} {
+		b := open(t, writeLog(t, log), Options{Interface: "can9"})
+		for range 2 {
+			n, err := b.ReadFrames(make([]canbus.Frame, 4))
+			if got, ok := err.(*InterfaceError); ok {
+				got.File = ""
+			}
+			if n != 0 || !reflect.DeepEqual(err, want) {
+				t.Errorf("%d, %v, want %v", n, err, want)
+			}
+		}
+	}
+	wantError(t, &InterfaceError{"a.log", "can9", []string{"can0", "can1"}}, "a.log has no frames of interface can9, but of can0, can1")
+}
+
+// One that comes behind many others is there as well.
+func TestInterfaceBehindManyOthers(t *testing.T) {
+	var log strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&log, "(1.0) can%d 001#\n", i)
+	}
+	frames, bad := readAll(t, open(t, writeLog(t, log.String()), Options{Fast: true, Interface: "can49"}))
+	if len(frames) != 1 || len(bad) > 0 {
+		t.Errorf("%d frames, %v", len(frames), bad)
+	}
+	b := open(t, writeLog(t, log.String()), Options{Fast: true, Interface: "can50"})
+	if n, err := b.ReadFrames(make([]canbus.Frame, 1)); err == ErrEnd || len(b.Interfaces()) != maxInterfaces {
+		t.Errorf("%d, %v, %d interfaces", n, err, len(b.Interfaces()))
+	}
+}
+
+// What candump, canplayer, log2asc and people's editors make.
+func TestLinesThatAreSkipped(t *testing.T) {
+	const bom = "\ufeff"
+	for name, log := range map[string]string{
+		"comments":        "# drive of Monday\n(1.0) can0 001#\n; and\n// then\nsome words\n  # it went on\n(2.0) can0 002#AA\n# the end",
+		"DROPCOUNT":       "(1.0) can0 001#\nDROPCOUNT: dropped 3 CAN frames on 'can0' socket (total drops 3)\n(2.0) can0 002#AA\n",
+		"blank lines":     "\n\n(1.0) can0 001#\n \t\n(2.0) can0 002#AA\n\n\n",
+		"BOM":             bom + "(1.0) can0 001#\n(2.0) can0 002#AA\n",
+		"BOMs":            bom + "# one\n(1.0) can0 001#\n" + bom + "(2.0) can0 002#AA\n" + bom,
+		"no last end":     "(1.0) can0 001#\n(2.0) can0 002#AA",
+		"CRLF":            bom + "(1.0) can0 001#\r\n\r\n(2.0) can0 002#AA\r\n",
+		"CRLF, no end":    "(1.0) can0 001#\r\n(2.0) can0 002#AA\r",
+		"remarks":         "(1.0) can0 001# # first\n(2.0) can0 002#AA T // second\n",
+		"times":           "(0) can0 001#\n(2.123456789012) can0 002#AA\n",
+		"a long comment":  "# " + strings.Repeat("x", 3*bufferLen) + "\n(1.0) can0 001#\n" + strings.Repeat("# ", maxLine) + "\n(2.0) can0 002#AA\n",
+		"what is no text": "(1.0) can0 001#\n\x00\xff\xfe\n(2.0) can0 002#AA\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t, writeLog(t, log), Options{Fast: true})
+			frames, bad := readAll(t, b)
+			wantTexts(t, frames, "001#", "002#AA")
+			if len(bad) > 0 || b.Malformed() > 0 {
+				t.Errorf("%d malformed, %v", b.Malformed(), bad)
+			}
+		})
+	}
+}
+
 func TestLinesThatAreNoFrames(t *testing.T) {
-	log := "(1.0) can0 001#\ngarbage\n(2.0) can0 002#0\n(2.0) can0 003#AA\n" +
-		strings.Repeat("x", 3*bufferLen) + "\n(1.0) can0 004#" + strings.Repeat("00", maxLine) + "\n\x00\xff\n(3.0) can0 005#\n"
+	log := "(1.0) can0 001#\n(garbage\n(2.0) can0 002#0\n(2.0) can0 003#AA\n" +
+		"(" + strings.Repeat("x", 3*bufferLen) + "\n(1.0) can0 004#" + strings.Repeat("00", maxLine) + "\n(\x00\xff\n(3.0) can0 005#\n"
 	b := open(t, writeLog(t, log), Options{Fast: true})
 	frames, bad := readAll(t, b)
 	wantTexts(t, frames, "001#", "003#AA", "005#")
 	if len(bad) != 5 || b.Malformed() != 5 {
 		t.Fatalf("%d errors, %d counted: %v", len(bad), b.Malformed(), bad)
 	}
-	wantLine(t, bad[0], 2, "garbage")
+	wantLine(t, bad[0], 2, "(garbage")
 	wantLine(t, bad[1], 3, "002#0")
-	wantLine(t, bad[2], 5, "xxx")
+	wantLine(t, bad[2], 5, "(xxx")
 	wantLine(t, bad[3], 6, "(1.0) can0 004#00")
-	wantLine(t, bad[4], 7, "\x00\xff")
+	wantLine(t, bad[4], 7, "(\x00\xff")
 	for _, err := range bad {
 		if len(err.Error()) > 400 {
 			t.Errorf("an error of %d bytes", len(err.Error()))
@@ -151,17 +230,25 @@ func TestLinesThatAreNoFrames(t *testing.T) {
 	wantError(t, bad[1], `test.log, line 3: "(2.0) can0 002#0" is no frame: data end in "0"`)
 }
 
-// What a crash has left may look like a frame, and be another one.
-func TestCutLastLineIsNoFrame(t *testing.T) {
-	whole := "(1.0) can0 001#\n(2.0) can0 7E0#021003\n"
-	for cut := len("(1.0) can0 001#\n") + 1; cut < len(whole); cut++ {
-		b := open(t, writeLog(t, whole[:cut]), Options{Fast: true})
+// What a crash has left is told, unless it is a whole frame: editors leave such lines,
+// too.
+func TestLastLineThatIsCut(t *testing.T) {
+	const first, last = "(1.0) can0 001#\n", "(2.0) can0 7E0#021003"
+	for cut := 1; cut <= len(last); cut++ {
+		b := open(t, writeLog(t, first+last[:cut]), Options{Fast: true})
 		frames, bad := readAll(t, b)
+		if _, text, _ := strings.Cut(last[:cut], "#"); strings.Contains(last[:cut], "#") && len(text)%2 == 0 {
+			wantTexts(t, frames, "001#", "7E0#"+text)
+			if len(bad) > 0 {
+				t.Errorf("cut at %d: %v", cut, bad)
+			}
+			continue
+		}
 		wantTexts(t, frames, "001#")
 		if len(bad) != 1 {
 			t.Fatalf("cut at %d: %v", cut, bad)
 		}
-		wantLine(t, bad[0], 2, whole[16:cut])
+		wantLine(t, bad[0], 2, last[:cut])
 		wantError(t, bad[0], "ends in the middle")
 	}
 }
@@ -178,7 +265,7 @@ func TestEndComesAfterTheLastFrame(t *testing.T) {
 }
 
 func TestEmptyLogEndsAtOnce(t *testing.T) {
-	for _, text := range []string{"", "\n", "\r\n \n"} {
+	for _, text := range []string{"", "\n", "\r\n \n", "\ufeff", "# of a quiet bus\n", "DROPCOUNT: dropped 1 CAN frame on 'can0' socket (total drops 1)\n"} {
 		frames, bad := readAll(t, open(t, writeLog(t, text), Options{}))
 		if len(frames)+len(bad) > 0 {
 			t.Errorf("%q: %v, %v", text, frames, bad)
@@ -186,11 +273,58 @@ func TestEmptyLogEndsAtOnce(t *testing.T) {
 	}
 }
 
-func TestLinesMayEndInCRLF(t *testing.T) {
-	frames, bad := readAll(t, open(t, writeLog(t, "(1.0) can0 001#\r\n(1.0) can0 002#AA\r\n"), Options{}))
-	wantTexts(t, frames, "001#", "002#AA")
-	if len(bad) > 0 {
-		t.Error(bad)
+// What comes from a pipe is seen to be no log only at its end.
+func TestPipeThatIsNoLog(t *testing.T) {
+	b, err := New(strings.NewReader("  can0  7E0   [3]  02 10 03\n"), "standard input", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		n, err := b.ReadFrames(make([]canbus.Frame, 4))
+		wantError(t, err, `standard input, line 1: "  can0  7E0   [3]  02 10 03" is no frame`)
+		if n != 0 || errors.Is(err, canbus.ErrTemporary) || errors.Is(err, io.EOF) {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+}
+
+// A log may begin at 0, which is a time, and known.
+func TestTimeZero(t *testing.T) {
+	frames, _ := readAll(t, open(t, writeLog(t, "(0.000000) can0 001#\n(0.000001) can0 002#\n"), Options{Fast: true}))
+	if len(frames) != 2 || frames[0].Time().IsZero() || frames[0].Time().UnixMicro() != 0 || frames[1].Time().UnixMicro() != 1 {
+		t.Errorf("%+v", frames)
+	}
+}
+
+func TestStandardInputIsALog(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	before := os.Stdin
+	os.Stdin = r
+	defer func() { os.Stdin = before }()
+	b, err := canbus.Open("candump:-,fast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.WriteString("(1.0) can0 001#\n(garbage\n"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	frames, bad := readAll(t, b)
+	wantTexts(t, frames, "001#")
+	if len(bad) != 1 {
+		t.Fatal(bad)
+	}
+	wantError(t, bad[0], "standard input, line 2")
+	b.Close()
+}
+
+func TestLogWaitsAndHasItsOwnTime(t *testing.T) {
+	if p := canbus.PropertiesOf(open(t, writeLog(t, twoInterfaces), Options{})); !p.Waits || !p.OwnTime || !p.FD || p.Echo {
+		t.Errorf("%+v", p)
 	}
 }
 
@@ -199,9 +333,13 @@ func TestFilesThatAreNoLogsAreNotOpened(t *testing.T) {
 	for path, want := range map[string]string{
 		filepath.Join(dir, "nothing.log"): "nothing.log",
 		dir:                               "directory",
-		writeLog(t, "  can0  7E0   [3]  02 10 03\n"):  "line 1: \"  can0  7E0   [3]  02 10 03\" is no frame",
-		writeLog(t, strings.Repeat("\x7fELF", 1<<20)): "line 1",
-		writeLog(t, "(1.0) can0 001#"):                "ends in the middle of the line",
+		writeLog(t, "  can0  7E0   [3]  02 10 03\n"):                          "line 1: \"  can0  7E0   [3]  02 10 03\" is no frame: it does not begin with (",
+		writeLog(t, "# remarks\n  can0  7E0   [3]  02 10 03\n"):               "line 2",
+		writeLog(t, " (1700000000.123456)  can0  7E0   [3]  02 10 03\n"):      "line 1",
+		writeLog(t, " (2023-11-14 22:13:20.123456)  can0  7E0   [1]  02\n"):   "line 1",
+		writeLog(t, "\xff\xfe(\x001\x00)\x00 \x00c\x00 \x001\x00#\x00\n\x00"): "it is UTF-16",
+		writeLog(t, strings.Repeat("\x7fELF", 1<<20)):                         "line 1",
+		writeLog(t, "(1.0) can0 001"):                                         "ends in the middle of the line",
 	} {
 		b, err := Open(path, Options{})
 		if err == nil {
@@ -228,7 +366,7 @@ func TestNames(t *testing.T) {
 		"a,b=c.log,interface=can1,speed=2": {"a,b=c.log", Options{Interface: "can1", Speed: 2}},
 		"a.log,maxpause=500ms,fast":        {"a.log", Options{MaxPause: 500 * time.Millisecond, Fast: true}},
 	} {
-		if file, o, err := parseName(name); err != nil || file != want.file || o != want.o {
+		if file, o, err := ParseName(name); err != nil || file != want.file || o != want.o {
 			t.Errorf("%q: %q, %+v, %v", name, file, o, err)
 		}
 	}
@@ -245,7 +383,7 @@ func TestNames(t *testing.T) {
 		"a.log,maxpause=1":   `"1"`,
 		"a.log,maxpause=-1s": "above 0",
 	} {
-		_, _, err := parseName(name)
+		_, _, err := ParseName(name)
 		wantError(t, err, want)
 	}
 }

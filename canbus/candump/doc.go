@@ -17,11 +17,9 @@
 //	d := isotpnet.Dialer{Config: isotpnet.Config{ListenOnly: true}}
 //	c, err := d.Dial("isotp", "candump:drive.log/7E0:7E8")
 //
-// Names are candump:FILE. What may follow:
+// Names are candump:FILE, or candump:- for standard input. What may follow:
 //
-//	,fast           as fast as the reader reads, which in package isotpnet may be
-//	                faster than messages are: see ErrOverrun and Config.ReadBuffer
-//	                there; without it at the log's own pace
+//	,fast           as fast as the reader reads
 //	,speed=10       ten times as fast as the log's own pace; 0.1: slower
 //	,interface=can1 the frames of this interface only; a log may hold several
 //	,maxpause=5s    make longer pauses as short as this, in the log's time
@@ -33,12 +31,23 @@
 // frame's Timestamp is the log's. The flag Echo is taken off: what was sent then was
 // not sent by who listens now.
 //
-// Behind the last frame ReadFrames returns [ErrEnd], which is io.EOF to errors.Is.
-// A line that is no frame is a [LineError], which names it; it is temporary, that
-// is, the next ReadFrames goes on behind it, and counted ([Bus.Malformed]), as not
-// all users of a bus look at such errors. A last line without an end counts among
-// these: it may have been cut off where it still looks like a frame. A file whose
-// beginning has no frame at all is not opened.
+// A log waits for its reader, and its time is that of its frames (Waits and OwnTime of
+// [canbus.Properties]): whether a message was complete in time does not depend on how
+// fast it is played.
+//
+// Behind the last frame ReadFrames returns [ErrEnd], which is io.EOF to errors.Is; or,
+// behind a log that has frames of other interfaces only, an [InterfaceError].
+//
+// # Lines
+//
+// Read are those that candump -l, python-can and [canbus.AppendLogLine] write, and what
+// canplayer, log2asc and people's editors make of them (see [canbus.ParseLogLine]): a
+// remark behind the frame, a byte order mark, CR LF, a last line without an end.
+// Skipped are blank lines and those that do not begin with (, as comments and candump's
+// own of dropped frames (DROPCOUNT). All others are a [LineError], which names the line;
+// it is temporary, that is, the next ReadFrames goes on behind it, and counted
+// ([Bus.Malformed]), as not all users of a bus look at such errors. A file whose
+// beginning has no frame, and no comments only, is not opened.
 //
 // What is written to the Bus nobody hears, as if all others on the wire had lost
 // their tongue: it is taken and counted ([Bus.Unheard]). So what receives a recorded

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode"
+	"unicode/utf8"
 
 	"example.com/isotp/canbus"
 )
@@ -19,7 +21,7 @@ const (
 	maxText = 80
 )
 
-// A LineError is that of a line which is no frame. It is [canbus.ErrTemporary]: reading
+// A LineError is that of a line which begins as one of a frame does, with (, and is none. It is [canbus.ErrTemporary]: reading
 // can go on with the next line.
 type LineError struct {
 	File string
@@ -39,16 +41,27 @@ func (e *LineError) Unwrap() error { return e.Err }
 func (e *LineError) Is(target error) bool { return target == canbus.ErrTemporary }
 
 var (
-	errBlank = errors.New("a blank line")
-	errCut   = errors.New("the log ends in the middle of the line")
-	errLong  = fmt.Errorf("it has more than %d bytes", maxLine)
+	errSkipped = errors.New("a line that is to be skipped")
+	errCut     = errors.New("the log ends in the middle of the line")
+	errLong    = fmt.Errorf("it has more than %d bytes", maxLine)
+	errNoParen = errors.New("it does not begin with (")
+	errUTF16   = errors.New("it is UTF-16, and logs are UTF-8")
 )
 
-// lines reads a log line by line.
+var (
+	byteOrderMark = []byte("\ufeff") // editors put it in front, and joined logs have it within
+	dropCount     = []byte("DROPCOUNT:")
+)
+
+// lines reads a log line by line. As canplayer and log2asc do it skips those that do not
+// begin with (: comments, candump's own of dropped frames, blank ones.
 type lines struct {
 	file string
 	r    *bufio.Reader
 	line int
+	// strange is the first line that was skipped and does not look like a comment
+	// either: what has no frames at all, but this, is no log.
+	strange *LineError
 }
 
 func newLines(r io.Reader, file string) *lines {
@@ -62,46 +75,65 @@ func (l *lines) ready() bool {
 }
 
 // next reads a line and returns its frame and the frame's interface. Errors are
-// errBlank, *LineError, io.EOF itself at the end, and what reading fails with.
+// errSkipped, *LineError, io.EOF itself at the end, and what reading fails with.
 func (l *lines) next() (f canbus.Frame, ifi string, err error) {
-	text, err := l.text()
+	text, wrong, err := l.text()
 	if err != nil {
 		return canbus.Frame{}, "", err
 	}
-	if len(bytes.TrimSpace(text)) == 0 {
-		return canbus.Frame{}, "", errBlank
+	if start := bytes.TrimLeftFunc(text, unicode.IsSpace); len(start) == 0 || start[0] != '(' {
+		l.skip(text, start)
+		return canbus.Frame{}, "", errSkipped
 	}
-	f, ifi, err = canbus.ParseLogLine(string(text))
-	if err != nil {
-		return canbus.Frame{}, "", l.bad(text, cause(err))
+	if wrong != errLong {
+		if f, ifi, err = canbus.ParseLogLine(string(text)); err == nil {
+			return f, ifi, nil
+		}
+		// What a line was cut off from cannot be told from what is wrong with it.
+		if wrong == nil {
+			wrong = cause(err)
+		}
 	}
-	return f, ifi, nil
+	return canbus.Frame{}, "", l.bad(text, wrong)
 }
 
-// text returns the next line.
-func (l *lines) text() ([]byte, error) {
-	text, err := l.r.ReadSlice('\n')
-	switch {
-	case err == nil || err == bufio.ErrBufferFull || len(text) > 0:
+// text returns the next line, and what is wrong with it: errLong or errCut.
+func (l *lines) text() (text []byte, wrong, err error) {
+	text, err = l.r.ReadSlice('\n')
+	if len(text) > 0 {
 		l.line++
-	case err == io.EOF:
-		return nil, err
 	}
 	switch {
 	case err == bufio.ErrBufferFull:
-		bad := l.bad(text, errLong)
+		text, wrong = bytes.Clone(text[:maxLine]), errLong
 		for err == bufio.ErrBufferFull {
 			_, err = l.r.ReadSlice('\n')
 		}
-		return nil, bad
-	case err == io.EOF:
-		return nil, l.bad(text, errCut)
-	case err != nil:
-		return nil, fmt.Errorf("candump: read %s behind line %d: %w", l.file, l.line, noEOF(err))
 	case len(text) > maxLine:
-		return nil, l.bad(text, errLong)
+		wrong = errLong
+	case err == io.EOF && len(text) > 0:
+		wrong = errCut
+	case err == io.EOF:
+		return nil, nil, err
 	}
-	return text, nil
+	if err != nil && err != io.EOF {
+		return nil, nil, fmt.Errorf("candump: read %s behind line %d: %w", l.file, l.line, noEOF(err))
+	}
+	return bytes.TrimPrefix(text, byteOrderMark), wrong, nil
+}
+
+// skip notes a line that is skipped; start is what follows its spaces.
+func (l *lines) skip(text, start []byte) {
+	if l.strange != nil || len(start) == 0 || bytes.HasPrefix(start, dropCount) {
+		return
+	}
+	r, size := utf8.DecodeRune(start)
+	switch invalid := r == utf8.RuneError && size == 1; {
+	case bytes.HasPrefix(start, []byte{0xFF, 0xFE}) || bytes.HasPrefix(start, []byte{0xFE, 0xFF}):
+		l.strange = l.bad(text, errUTF16)
+	case invalid || !unicode.IsPunct(r) && !unicode.IsSymbol(r):
+		l.strange = l.bad(text, errNoParen)
+	}
 }
 
 // bad is the error of the line just read.
@@ -141,12 +173,22 @@ func (l *lines) check() error {
 	for beginning := newLines(bytes.NewReader(b), l.file); ; {
 		_, _, err := beginning.next()
 		switch {
-		case err == nil || err == io.EOF && first == nil:
+		case err == nil:
 			return nil
-		case err == io.EOF:
+		case err == io.EOF && first != nil:
 			return fmt.Errorf("%w (a log is what candump -l writes)", first)
-		case err != errBlank && first == nil:
+		case err == io.EOF:
+			return beginning.noLog()
+		case err != errSkipped && first == nil:
 			first = err
 		}
 	}
+}
+
+// noLog returns, at the end of something without a frame, what says that it is no log.
+func (l *lines) noLog() error {
+	if l.strange == nil {
+		return nil
+	}
+	return fmt.Errorf("%v (a log is what candump -l writes)", l.strange)
 }

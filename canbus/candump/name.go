@@ -12,7 +12,7 @@ import (
 
 func init() {
 	canbus.Register("candump", func(name string) (canbus.Bus, error) {
-		file, o, err := parseName(name)
+		file, o, err := ParseName(name)
 		if err != nil {
 			return nil, err
 		}
@@ -24,9 +24,9 @@ func init() {
 	})
 }
 
-// parseName parses FILE and what may follow. A comma with anything else behind it
-// belongs to the file's name.
-func parseName(s string) (file string, o Options, err error) {
+// ParseName parses what stands behind "candump:" in a bus's name: FILE and what may
+// follow. A comma with anything else behind it belongs to the file's name.
+func ParseName(s string) (file string, o Options, err error) {
 	rest := s
 	for {
 		i := strings.LastIndexByte(rest, ',')
@@ -61,7 +61,7 @@ func parseName(s string) (file string, o Options, err error) {
 
 func checkName(file string, o Options) (string, Options, error) {
 	if file == "" {
-		return "", o, fmt.Errorf("candump: a bus needs the name of a log file, as candump:drive.log")
+		return "", o, fmt.Errorf("candump: a bus needs the name of a log file, as candump:drive.log, or - for standard input")
 	}
 	return file, o, o.check()
 }

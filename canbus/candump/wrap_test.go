@@ -436,7 +436,7 @@ func TestListenToALog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(strings.NewReader("(0000000001.000000) can0 001#\ngarbage\n(0000000002.000000) can0 002#AA\n"), "test.log", Options{Fast: true})
+	b, err := New(strings.NewReader("(0000000001.000000) can0 001#\n(garbage\n(0000000002.000000) can0 002#AA\n"), "test.log", Options{Fast: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -450,6 +450,6 @@ func TestListenToALog(t *testing.T) {
 	if told := errs.take(); len(told) != 1 {
 		t.Errorf("OnError was told %v", told)
 	} else {
-		wantLine(t, told[0], 2, "garbage")
+		wantLine(t, told[0], 2, "(garbage")
 	}
 }

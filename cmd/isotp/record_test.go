@@ -121,10 +121,10 @@ func TestReplayOfStandardInput(t *testing.T) {
 
 func TestReplayTellsLinesThatAreNoFrames(t *testing.T) {
 	heard := hear(t, "replaybad", virtual.Options{})
-	path := writeLog(t, "(1.0) can0 001#\ngarbage\n(1.0) can0 002#AA\n(1.0) can0 00")
+	path := writeLog(t, "(1.0) can0 001#\n(garbage\n(1.0) can0 002#AA\n(1.0) can0 00")
 	r := isotp(t.Context(), nil, "replay", path, "virtual:replaybad")
 	r.want(t, exitFailure, "2 lines of "+path+" were no frames")
-	for _, want := range []string{`line 2: "garbage"`, `line 4: "(1.0) can0 00"`, "2 frames sent"} {
+	for _, want := range []string{`line 2: "(garbage"`, `line 4: "(1.0) can0 00"`, "2 frames sent"} {
 		if !strings.Contains(r.stderr, want) {
 			t.Errorf("standard error does not say %q: %s", want, r.stderr)
 		}
