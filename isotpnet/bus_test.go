@@ -95,7 +95,7 @@ func join(b1, b2 *plainBus, n int) {
 type errBus struct{ temporary bool }
 
 func (e errBus) Error() string   { return "the bus has an error" }
-func (e errBus) Temporary() bool { return e.temporary }
+func (e errBus) Is(target error) bool { return e.temporary && target == canbus.ErrTemporary }
 
 func TestThreeMethodsAreABus(t *testing.T) {
 	for _, most := range []int{1, 3, 64} {

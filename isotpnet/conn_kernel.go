@@ -62,11 +62,12 @@ type kernelConn struct {
 	drops    uint32 // of the socket, as counted so far
 	filled   int    // how much of the socket's buffer was in use at most since we asked
 	queue    kernelQueue
-	sending  bool  // a message was handed over, and its end is waited for
-	sendErr  error // how it ended, as a reader has learned
-	debtless bool  // no flow control is owed to an earlier connection
-	reading  bool  // a Read waits
-	readErr  error // what it is to return
+	sending  bool        // a message was handed over, and its end is waited for
+	givenUp  atomic.Bool // what recall has taken back last is not sent again
+	sendErr  error       // how it ended, as a reader has learned
+	debtless bool        // no flow control is owed to an earlier connection
+	reading  bool        // a Read waits
+	readErr  error       // what it is to return
 	counts   engine.Stats
 	observed []engine.Observation // what observer has not been told yet
 	telling  bool

@@ -158,7 +158,7 @@ func (p *rawPeer) frames(n int) (frames []string) {
 	for {
 		wait := 40 * time.Millisecond
 		if len(frames) < n {
-			wait = 3 * time.Second
+			wait = 10 * time.Second
 		}
 		tv := unix.NsecToTimeval(int64(wait))
 		must(p.t, unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))

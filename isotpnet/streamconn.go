@@ -45,6 +45,7 @@ type StreamConn struct {
 	abort              bool // SetLinger(0) was called
 	reading, writing   deadline.Turn
 	readable, writable deadline.Signal
+	owed               *OwedError      // why the last message was taken back
 	ended              deadline.Signal // END was handed over, or will not be
 }
 
@@ -100,8 +101,9 @@ func (c *StreamConn) read(p []byte) (int, error) {
 // whose first frame has left when the deadline comes is not cut short; it counts, and is
 // sent to its end after Write has returned. If that fails after all (nobody answers it
 // with a flow control), the connection ends with that error on this side, and
-// syscall.ECONNRESET on the other. A message that waits to leave is taken back. After
-// CloseWrite the error is syscall.EPIPE.
+// syscall.ECONNRESET on the other. A message that waits to leave is taken back; if it was
+// the first and waited for a flow control that the peer still owes, the error is an
+// [*OwedError]. After CloseWrite the error is syscall.EPIPE.
 func (c *StreamConn) Write(p []byte) (int, error) {
 	n, err := c.write(p)
 	return n, c.error(opWrite, err)
@@ -119,6 +121,7 @@ func (c *StreamConn) write(p []byte) (n int, err error) {
 		return 0, err
 	}
 	before := s.SentBytes()
+	c.owed = nil
 	s.Offer(pair.now(), p)
 	for err == nil && s.Offered() > 0 {
 		err = c.wait(&c.writable, &c.writeDeadline)
@@ -132,6 +135,8 @@ func (c *StreamConn) write(p []byte) (n int, err error) {
 	}
 	if broken := c.unwritable(); broken != nil {
 		err = broken // it tells more, and later calls will return it
+	} else if n == 0 && c.owed != nil && err == os.ErrDeadlineExceeded {
+		err = c.owed
 	}
 	return n, err
 }

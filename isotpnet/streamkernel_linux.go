@@ -2,7 +2,6 @@ package isotpnet
 
 import (
 	"errors"
-	"os"
 	"syscall"
 	"time"
 
@@ -25,10 +24,9 @@ func (k *kernelConn) start(p *streamPair, m []byte) {
 		k.sendTurn.Lock()
 		handed, err := k.transmit(m)
 		k.sendTurn.Unlock()
-		k.sent(len(m), handed, err)
-		k.tell()
-		if _, ok := err.(*OwedError); ok {
-			err = os.ErrDeadlineExceeded // it was taken back
+		if _, owed := err.(*OwedError); !owed || k.givenUp.Load() {
+			k.sent(len(m), handed, err)
+			k.tell()
 		}
 		p.sent(p.now(), handed, err)
 	}()
@@ -38,12 +36,13 @@ func (k *kernelConn) start(p *streamPair, m []byte) {
 // waits with it for the end of another message. It goes its way. One that the kernel
 // takes just now goes its way too, without anybody waiting for its end: the peer will
 // get it, or notice that it is missing.
-func (k *kernelConn) recall() (left bool) {
+func (k *kernelConn) recall(givenUp bool) (left bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.sending {
 		return true
 	}
+	k.givenUp.Store(givenUp)
 	k.setWriteDeadline(past)
 	return false
 }

@@ -2,6 +2,7 @@ package isotpnet
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -80,9 +81,10 @@ type streamBackend interface {
 	// start sends a message, without waiting, and calls p.sent at its end.
 	start(p *streamPair, m []byte)
 	// recall takes back that message if nothing of it has left: soon p.sent is called,
-	// with os.ErrDeadlineExceeded. Else it reports that it has left, and that goes its
-	// way. Before start, and when the message has ended, it does nothing.
-	recall() (left bool)
+	// with os.ErrDeadlineExceeded or an *OwedError. Else it reports that it has left, and
+	// that goes its way. Before start, and when the message has ended, it does nothing.
+	// givenUp: it will not be sent again, and is counted if a flow control was owed.
+	recall(givenUp bool) (left bool)
 }
 
 var _ streamBackend = (*userConn)(nil)
@@ -97,7 +99,7 @@ func (u *userConn) attach(p *streamPair) {
 
 func (u *userConn) start(_ *streamPair, m []byte) { u.endpoint.Start(m) }
 
-func (u *userConn) recall() (left bool) { return u.endpoint.Recall() }
+func (u *userConn) recall(givenUp bool) (left bool) { return u.endpoint.Recall(givenUp) }
 
 // A streamHandler is a streamPair of the user backend.
 type streamHandler streamPair
@@ -290,7 +292,7 @@ func (p *streamPair) unlockOnly() (unused bool) {
 		back = p.wanted.Load() // who has wanted it meanwhile was too early
 	}
 	if back {
-		p.takeBack(number)
+		p.takeBack(number, false)
 	}
 	return unused
 }
@@ -306,9 +308,9 @@ func (p *streamPair) wantBack() bool {
 }
 
 // takeBack takes the message of that number back, if it has not left. Those who wait for
-// that are told.
-func (p *streamPair) takeBack(number uint) {
-	if !p.backend.recall() {
+// that are told. givenUp: it is not only put behind others.
+func (p *streamPair) takeBack(number uint, givenUp bool) {
+	if !p.backend.recall(givenUp) {
 		return // sent tells them
 	}
 	p.mu.Lock()
@@ -419,10 +421,12 @@ func (p *streamPair) sent(at stream.Time, handed bool, err error) {
 	p.mu.Lock()
 	if p.sender == nil {
 		p.controlErr = err
+	} else if c, ok := p.sender.User.(*StreamConn); ok {
+		c.owed, _ = err.(*OwedError)
 	}
 	p.sending, p.sender = false, nil
 	p.wanted.Store(false)
-	if err == os.ErrDeadlineExceeded {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = nil // it was taken back: the session can go on
 	}
 	p.proto.Sent(at, handed && err == nil, err)
@@ -439,7 +443,7 @@ func (p *streamPair) recall(c *StreamConn) {
 		wanted := p.wanted.Swap(true)
 		p.unlock()
 		if !wanted {
-			p.takeBack(number)
+			p.takeBack(number, true)
 		}
 		c.writable.Wait(new(deadline.Deadline)) // for sent, or takeBack
 		p.mu.Lock()

@@ -19,11 +19,11 @@ type gatedBackend struct {
 	recalled func() (left bool)
 }
 
-func (b *gatedBackend) name() string         { return "gated" }
-func (b *gatedBackend) epoch() time.Time     { return time.Now() }
-func (b *gatedBackend) attach(p *streamPair) {}
-func (b *gatedBackend) recall() (left bool)  { return b.recalled() }
-func (b *gatedBackend) close() error         { return nil }
+func (b *gatedBackend) name() string            { return "gated" }
+func (b *gatedBackend) epoch() time.Time        { return time.Now() }
+func (b *gatedBackend) attach(p *streamPair)    {}
+func (b *gatedBackend) recall(bool) (left bool) { return b.recalled() }
+func (b *gatedBackend) close() error            { return nil }
 
 func (b *gatedBackend) start(p *streamPair, m []byte) {
 	if b.onStart != nil && b.onStart(m) {

@@ -245,8 +245,13 @@ func TestDeadlineOfAHeldMessage(t *testing.T) {
 
 		c, session, seq := dialNode(t, tester, ecu)
 		c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-		if n, err := c.Write([]byte("123456")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("Write: %d, %v", n, err)
+		sent, err := c.Write([]byte("123456"))
+		owed, ok := errors.AsType[*isotpnet.OwedError](err)
+		if sent != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !ok || owed.Until.Before(time.Now()) {
+			t.Errorf("Write: %d, %v", sent, err)
+		}
+		if count := c.Stats().Errors[isotpnet.FlowControlOwed]; count != 1 {
+			t.Errorf("Stats count %d", count)
 		}
 		c.SetWriteDeadline(time.Time{})
 		wantWrite(t, c, "78")

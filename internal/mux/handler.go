@@ -95,22 +95,42 @@ func (ep *Endpoint) Start(p []byte) {
 }
 
 // Recall takes back the message given to Start if none of its frames was given to the
-// bus, nor is about to be: Handler.Sent is called soon, with os.ErrDeadlineExceeded, and
-// nothing is counted. If one was, Recall reports that the message has left: then it
-// goes its way, and Handler.Sent tells how that ends. A message that has just ended by
-// itself is left alone; Handler.Sent is told of that.
-func (ep *Endpoint) Recall() (left bool) {
+// bus, nor is about to be: Handler.Sent is called soon, with os.ErrDeadlineExceeded, or
+// an *OwedError if the message has waited for what is owed. If one was, Recall reports
+// that the message has left: then it goes its way, and Handler.Sent tells how that ends.
+// A message that has just ended by itself is left alone; Handler.Sent is told of that.
+//
+// givenUp: the message will not be sent again, so that one that has waited for what is
+// owed is counted as aborted. Nothing else is.
+func (ep *Endpoint) Recall(givenUp bool) (left bool) {
 	m := ep.m
 	now := m.now()
 	m.mu.Lock()
 	if ep.handling.out == begun {
-		if left = ep.engine.Started(); !left && ep.engine.Retract() {
-			ep.endOutgoing(false, os.ErrDeadlineExceeded)
-			m.touch(ep)
+		if left = ep.engine.Started(); !left {
+			ep.retract(now, givenUp)
 		}
 	}
 	m.unlock(now)
 	return left
+}
+
+// retract ends a message of which nothing has left. Under mu.
+func (ep *Endpoint) retract(now engine.Time, givenUp bool) {
+	err := os.ErrDeadlineExceeded
+	if debt := ep.engine.HeldBy(now); debt != nil {
+		err = &OwedError{ep.m.Time(debt.Until())}
+		if givenUp {
+			ep.endOutgoing(false, err)
+			ep.engine.Abort(now, engine.Aborted)
+			ep.m.touch(ep)
+			return
+		}
+	}
+	if ep.engine.Retract() {
+		ep.endOutgoing(false, err)
+		ep.m.touch(ep)
+	}
 }
 
 // endOutgoing has Sent called. Under mu.

@@ -37,7 +37,7 @@ func TestStartedMessageThatIsRefused(t *testing.T) {
 // recalled takes the message back, and checks whether it had left.
 func recalled(t *testing.T, ep *Endpoint, left bool) {
 	t.Helper()
-	if got := ep.Recall(); got != left {
+	if got := ep.Recall(false); got != left {
 		t.Errorf("Recall: %v, want %v", got, left)
 	}
 }
@@ -82,7 +82,7 @@ func TestRecallOfAMessageThatIsHeld(t *testing.T) {
 		synctest.Wait()
 		bus.want(t)
 		recalled(t, ep, false)
-		h.want(t, sentText(false, os.ErrDeadlineExceeded))
+		h.want(t, sentText(false, &OwedError{}))
 		ep.Start([]byte{1}) // a Single Frame need not wait
 		synctest.Wait()
 		bus.want(t, "7E0#0101")
@@ -95,6 +95,28 @@ func TestRecallOfAMessageThatIsHeld(t *testing.T) {
 		synctest.Wait()
 		if got := bus.written(); len(got) != 1 {
 			t.Errorf("the bus took %v, want a First Frame", got)
+		}
+	})
+}
+
+// It is not sent again: that a flow control was owed is what it has come to nothing for.
+func TestRecallOfAHeldMessageThatIsGivenUp(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		ep.SetWriteDeadline(time.Now().Add(time.Millisecond))
+		ep.Send(message(10))
+		ep.SetWriteDeadline(time.Time{})
+		synctest.Wait()
+		bus.written()
+
+		h := handle(t, ep)
+		ep.Start(message(20))
+		synctest.Wait()
+		if ep.Recall(true) {
+			t.Error("it is said to have left")
+		}
+		h.want(t, sentText(false, &OwedError{}))
+		if n := ep.Stats().Errors[engine.FlowControlOwed]; n != 1 {
+			t.Errorf("counted %d", n)
 		}
 	})
 }
