@@ -20,6 +20,7 @@ package canbus
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // A Bus sends and receives CAN frames.
@@ -178,6 +179,17 @@ func Temporary(err error) error {
 		return nil
 	}
 	return &temporaryError{err}
+}
+
+// A RefusedError says that a bus has refused a frame that it had taken before: see the
+// flag Refused. It is not ErrTemporary: the frame may be sent anew, but the bus does not
+// try again by itself.
+type RefusedError struct {
+	Frame Frame
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the bus has refused frame %v: it was not sent", e.Frame)
 }
 
 type temporaryError struct{ error }

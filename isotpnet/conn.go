@@ -22,8 +22,8 @@ var (
 // Reads.
 //
 // A Write is exactly one message (but see Config.SplitWrites); when it returns nil
-// every frame was taken by the bus (where the bus echoes: is on the wire) and every
-// flow control answered. That is all that ISO-TP tells a sender. It has no acknowledgement of
+// every frame was taken by the bus (where the bus echoes: is on the wire, or taken by the
+// controller) and every flow control answered. That is all that ISO-TP tells a sender. It has no acknowledgement of
 // a message's end, so a Single Frame that nobody heard, or a Consecutive Frame
 // lost after the last flow control, is not an error of Write.
 //
@@ -196,7 +196,8 @@ func (c *Conn) Progress() (received, sent Progress) { return c.backend.progress(
 // and 0 and an error otherwise: ErrMessageTooLong (nothing was sent),
 // os.ErrDeadlineExceeded (the message was aborted; the kernel's backend cannot
 // recall one, so it may still arrive), net.ErrClosed, ErrListenOnly, a
-// *ProtocolError, or what the bus failed with. An empty p sends nothing, and is no
+// *ProtocolError, a *canbus.RefusedError (an adapter has taken a frame and not sent it;
+// frames before it may have been), or what the bus failed with. An empty p sends nothing, and is no
 // error even after Close.
 //
 // With Config.SplitWrites a longer p is several messages, and with an error n counts

@@ -189,6 +189,10 @@ const (
 	// FlowControlOwed: the same, before anything was sent, since the peer owed the
 	// flow control of an earlier message. Write returns an OwedError then. N_ERROR.
 	FlowControlOwed = Code(engine.FlowControlOwed)
+	// Refused: the bus has refused a frame, when it was written or later. Write
+	// returns the bus's error then, or a *canbus.RefusedError; the reception that a
+	// flow control was for is given up. N_ERROR.
+	Refused = Code(engine.Refused)
 )
 
 var codeTexts = [engine.NumCodes]struct{ name, text string }{
@@ -215,6 +219,7 @@ var codeTexts = [engine.NumCodes]struct{ name, text string }{
 	SourceStalled:              {"N_ERROR", "the source of the message was too slow"},
 	Aborted:                    {"N_ERROR", "aborted"},
 	FlowControlOwed:            {"N_ERROR", "not begun, since the peer owes the flow control of an earlier message"},
+	Refused:                    {"N_ERROR", "the bus has refused a frame"},
 }
 
 // String returns ISO 15765-2's name of the result, and what it means here.

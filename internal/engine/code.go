@@ -30,5 +30,6 @@ const (
 	SourceStalled                        // N_ERROR: it was too slow for N_Cs
 	Aborted                              // N_ERROR: ended by our side
 	FlowControlOwed                      // N_ERROR: the same before the First Frame, which had to wait: see Debt
+	Refused                              // N_ERROR: the bus has refused a frame
 	NumCodes
 )

@@ -149,6 +149,23 @@ func (e *Engine) HandleTransmitted(now Time, number uint32) {
 	}
 }
 
+// HandleRefused is told that the bus will never send the frame of that number. What it
+// belongs to, if that is still under way, is given up.
+func (e *Engine) HandleRefused(now Time, number uint32) {
+	switch {
+	case e.Transmits(number):
+		e.endSend(now, Refused)
+	case !e.isFlowControl(number) || number != e.rx.fcNumber:
+		e.stats.Errors[Refused]++
+	case e.rx.state == receiveIdle:
+		e.rx.fcBy = never // it was an OVFLW
+		e.stats.Errors[Refused]++
+	default:
+		e.abortReceive(now, Refused)
+	}
+	e.HandleWithdrawn(number)
+}
+
 // Withdrawn reports whether a frame given out belongs to a transmission or a
 // reception that has ended, so that it should not be sent any more.
 func (e *Engine) Withdrawn(number uint32) bool {

@@ -16,7 +16,7 @@ import (
 //
 // In each of them but idle a new First Frame or physical Single Frame aborts the
 // reception and begins its own; a flow control that does not get on the wire
-// within N_Ar aborts it too. A Consecutive Frame that comes in hold or grant is
+// within N_Ar, or that the bus refuses, aborts it too. A Consecutive Frame that comes in hold or grant is
 // as good as one in data: the sender has a CTS that crossed with an abort.
 //
 // Who only listens is in grant while the real receiver's flow control is to come,

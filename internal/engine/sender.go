@@ -18,8 +18,9 @@ import (
 //	        the message's last: last; no data in time (N_Cs): idle, aborted
 //	last    the last frame is on the wire: idle, done
 //
-// Everywhere a frame that does not get on the wire within N_As ends the
-// transmission; in wait the flow control is owed then, too. A flow control
+// Everywhere a frame that does not get on the wire within N_As, or that the bus
+// refuses, ends the transmission; in wait the flow control is owed then, too, unless it
+// is the frame refused that it would answer. A flow control
 // counts in wait only, and not before the frames that it would answer can have
 // reached the wire.
 type sendState uint8

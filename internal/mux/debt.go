@@ -93,8 +93,8 @@ func (m *Mux) dropDebts(now engine.Time, one pairKey) {
 	}
 }
 
-// retryHeld follows the withdrawal of a frame whose endpoint is closed: another one of
-// the pair may have waited for what that frame would have been answered. Under mu.
+// retryHeld follows the withdrawal of a frame, perhaps of an endpoint that is closed:
+// another one of the pair may have waited for what it would have been answered. Under mu.
 func (m *Mux) retryHeld(now engine.Time) {
 	for ep := m.endpoints; ep != nil; ep = ep.next {
 		if ep.engine.Held() {

@@ -328,13 +328,15 @@ func (ep *Endpoint) fail(err error) {
 	}
 }
 
-// failSend ends the transmission that the frame of that number belongs to, if one
-// does: the bus has refused it. Under mu.
-func (ep *Endpoint) failSend(now engine.Time, number uint32, err error) {
+// refused ends what the frame of that number belongs to: the bus has refused it. Under
+// mu.
+func (ep *Endpoint) refused(now engine.Time, number uint32, err error) {
 	if ep.engine.Transmits(number) {
 		ep.sendErr = err
-		ep.engine.Abort(now, engine.Aborted)
 	}
+	ep.engine.HandleRefused(now, number)
+	ep.m.touch(ep)
+	ep.m.retryHeld(now)
 }
 
 // Close ends the endpoint: calls that wait return net.ErrClosed. Nothing is sent

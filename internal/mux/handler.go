@@ -146,7 +146,8 @@ func (ep *Endpoint) sendDone() {
 		return
 	}
 	if done, err := ep.result(); done {
-		ep.endOutgoing(err == nil || ep.engine.GivenOut(), err)
+		mayHave := ep.engine.GivenOut() && ep.engine.SendResult() != engine.Refused
+		ep.endOutgoing(err == nil || mayHave, err)
 	}
 }
 

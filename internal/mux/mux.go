@@ -170,12 +170,7 @@ func (m *Mux) read() {
 		}
 		m.mu.Lock()
 		for i := range frames[:n] {
-			f := &frames[i]
-			var from *Endpoint
-			if f.Has(canbus.Echo) {
-				from = m.writer.echoed(now, f)
-			}
-			m.deliver(now, f, from)
+			m.received(now, &frames[i])
 		}
 		if err != nil && !errors.Is(err, canbus.ErrTemporary) {
 			m.fail(err)
@@ -193,6 +188,19 @@ func (m *Mux) read() {
 			time.Sleep(pause) // for whatever it is to pass
 		}
 	}
+}
+
+// received takes a frame that the bus has read. Under mu.
+func (m *Mux) received(now engine.Time, f *canbus.Frame) {
+	var from *Endpoint
+	if f.Has(canbus.Echo) {
+		if f.Has(canbus.Refused) {
+			m.writer.refused(now, f)
+			return
+		}
+		from = m.writer.echoed(now, f)
+	}
+	m.deliver(now, f, from)
 }
 
 // fail makes the error that of every endpoint and listener. Under mu.

@@ -35,6 +35,9 @@ type writer struct {
 	// return from the call that wrote the frame.
 	onWay    []wayfarer
 	maxOnWay int
+	// free is when all frames have left the wire that were echoed, where echoes say
+	// only that the controller has taken a frame.
+	free engine.Time
 
 	kick chan struct{} // wakes the goroutine; nil until it is needed
 	idle chan struct{} // closed when busy ends; nil if nobody waits for that
@@ -353,11 +356,7 @@ func (w *writer) written(now engine.Time, n int, err error) {
 		if w.maxOnWay > 0 {
 			continue // echoed does the rest
 		}
-		at := now
-		if m.props.Bitrate > 0 {
-			at = now.Add(canbus.WireTime(f, m.props.Bitrate, m.props.DataBitrate))
-		}
-		o.endpoint.engine.HandleTransmitted(at, o.number)
+		o.endpoint.engine.HandleTransmitted(w.leaves(now, f), o.number)
 		m.touch(o.endpoint)
 		if m.shared() && m.hearsItself(o.endpoint, f) {
 			m.deliver(now, f, o.endpoint) // other endpoints of this bus hear it too
@@ -371,16 +370,54 @@ func (w *writer) written(now engine.Time, n int, err error) {
 		o := w.owners[w.head]
 		w.head++
 		w.dropOnWay(o)
-		o.endpoint.failSend(now, o.number, m.busError(err))
-		o.endpoint.engine.HandleWithdrawn(o.number)
-		m.touch(o.endpoint)
+		o.endpoint.refused(now, o.number, m.busError(err))
 	}
 }
 
-// echoed follows the echo of a frame: it is on the wire, and so are those of the same
+// echoed follows the echo of a frame: it is on the wire, or comes there (see
+// canbus.Properties.EchoAtHandover), and so are those of the same
 // identifier before it, whose echoes were lost. It returns whose frame it was, nil if
 // nobody waits for the echo any more. Under mu.
 func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
+	found := w.find(f)
+	if found < 0 {
+		return nil
+	}
+	at := now
+	if w.m.props.EchoAtHandover {
+		w.free = w.leaves(max(now, w.free), f)
+		at = w.free
+	}
+	from := w.onWay[found].endpoint
+	left := w.onWay[:0]
+	for i := range w.onWay {
+		x := &w.onWay[i]
+		if i > found || !sameIdentifier(&x.frame, f) {
+			left = append(left, *x)
+			continue
+		}
+		x.endpoint.engine.HandleTransmitted(at, x.number)
+		w.m.touch(x.endpoint)
+	}
+	clear(w.onWay[len(left):])
+	w.onWay = left
+	return from
+}
+
+// refused follows the return of a frame that the bus had taken, and will not send. Those
+// before it have had their echoes, or are proved by a later one. Under mu.
+func (w *writer) refused(now engine.Time, f *canbus.Frame) {
+	found := w.find(f)
+	if found < 0 {
+		return // nobody waits for it any more
+	}
+	x := w.onWay[found]
+	w.onWay = slices.Delete(w.onWay, found, found+1)
+	x.endpoint.refused(now, x.number, &canbus.RefusedError{Frame: x.frame})
+}
+
+// find returns which of the frames on their way an echo is of; negative: none. Under mu.
+func (w *writer) find(f *canbus.Frame) int {
 	found := -1
 	for i := range w.onWay {
 		if !sameOnWire(&w.onWay[i].frame, f) {
@@ -395,23 +432,16 @@ func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
 			}
 		}
 	}
-	if found < 0 {
-		return nil
+	return found
+}
+
+// leaves is when a frame has left the wire that comes there now, as far as that is known.
+func (w *writer) leaves(now engine.Time, f *canbus.Frame) engine.Time {
+	p := &w.m.props
+	if p.Bitrate == 0 {
+		return now
 	}
-	from := w.onWay[found].endpoint
-	left := w.onWay[:0]
-	for i := range w.onWay {
-		x := &w.onWay[i]
-		if i > found || !sameIdentifier(&x.frame, f) {
-			left = append(left, *x)
-			continue
-		}
-		x.endpoint.engine.HandleTransmitted(now, x.number)
-		w.m.touch(x.endpoint)
-	}
-	clear(w.onWay[len(left):])
-	w.onWay = left
-	return from
+	return now.Add(canbus.WireTime(f, p.Bitrate, p.DataBitrate))
 }
 
 func sameIdentifier(a, b *canbus.Frame) bool {
