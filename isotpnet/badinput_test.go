@@ -555,3 +555,24 @@ func TestDriversErrorIsDialsError(t *testing.T) {
 		wantErr(t, err, "dial", nil, syscall.ENODEV)
 	}
 }
+
+// A network that is known but cannot do what is asked of it is told apart from one that
+// is not known.
+func TestNetworkOfAnotherKind(t *testing.T) {
+	addr := isotpnet.MustParseAddr("virtual:kind/7E0:7E8")
+	_, stream := new(isotpnet.Dialer).DialStream(t.Context(), "isotp:user", addr)
+	_, messages := new(isotpnet.Dialer).DialAddr(t.Context(), "isotp-stream", addr)
+	_, packets := isotpnet.ListenPacket("isotp-stream:user", "virtual:kind/fixed::F1")
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{stream, "network isotp:user carries messages; connections as TCP's are on isotp-stream"},
+		{messages, "network isotp-stream carries connections as TCP's: use Dial"},
+		{packets, "network isotp-stream:user carries connections as TCP's, which have no packets"},
+	} {
+		if _, ok := errors.AsType[net.UnknownNetworkError](c.err); !ok || !strings.Contains(c.err.Error(), c.want) {
+			t.Errorf("the error is %v, want %q", c.err, c.want)
+		}
+	}
+}

@@ -94,7 +94,7 @@ func join(b1, b2 *plainBus, n int) {
 // errBus is an error of a bus.
 type errBus struct{ temporary bool }
 
-func (e errBus) Error() string   { return "the bus has an error" }
+func (e errBus) Error() string        { return "the bus has an error" }
 func (e errBus) Is(target error) bool { return e.temporary && target == canbus.ErrTemporary }
 
 func TestThreeMethodsAreABus(t *testing.T) {

@@ -293,10 +293,18 @@ func checkNetwork(network string) error {
 	case "isotp", "isotp:user", "isotp:kernel":
 		return nil
 	case "isotp-stream", "isotp-stream:kernel", "isotp-stream:user":
-		return &net.AddrError{Err: "this network carries connections as TCP's: use Dial, or DialStream and ListenStream", Addr: network}
+		return &networkError{network, "carries connections as TCP's: use Dial, or DialStream and ListenStream"}
 	}
 	return net.UnknownNetworkError(network)
 }
+
+// A networkError says that a network is known, but cannot do what is asked of it. To
+// errors.As it is a net.UnknownNetworkError, which package net has for "tcp" in ListenPacket.
+type networkError struct{ network, what string }
+
+func (e *networkError) Error() string { return "network " + e.network + " " + e.what }
+
+func (e *networkError) Unwrap() error { return net.UnknownNetworkError(e.network) }
 
 // openBus returns the bus of that name, or the one given. release must be called
 // when it is no longer needed.

@@ -79,9 +79,12 @@ const defaultMaxPeers = 256
 // the opening of the bus. The net.PacketConn is a [*PacketConn].
 func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
 	var addrs []Addr
-	err := error(net.UnknownNetworkError(network)) // as package net has it for "tcp"
-	if !isStream(network) {
+	err := checkStreamNetwork(network)
+	switch {
+	case !isStream(network):
 		addrs, err = parse(network, address, ParseAddrs)
+	case err == nil:
+		err = &networkError{network, "carries connections as TCP's, which have no packets: use Listen, or isotp"}
 	}
 	if err != nil {
 		return nil, opError(opListen, network, nil, nil, err)

@@ -134,7 +134,7 @@ func checkStreamNetwork(network string) error {
 	case streamNetwork, streamNetwork + ":" + backendUser, streamNetwork + ":" + backendKernel:
 		return nil
 	case "isotp", "isotp:user", "isotp:kernel":
-		return &net.AddrError{Err: "this network carries messages; connections as TCP's are on " + streamNetwork, Addr: network}
+		return &networkError{network, "carries messages; connections as TCP's are on " + streamNetwork}
 	}
 	return net.UnknownNetworkError(network)
 }
