@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/drops"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,6 +27,7 @@ var (
 	_ canbus.Describer    = (*Bus)(nil)
 	_ canbus.TryWriter    = (*Bus)(nil)
 	_ canbus.FilterSetter = (*Bus)(nil)
+	_ canbus.DropCounter  = (*Bus)(nil)
 )
 
 // A Bus is a CAN_RAW socket on one interface. When the interface goes down,
@@ -41,7 +43,7 @@ type Bus struct {
 	gone  atomic.Pointer[Error]
 
 	closed atomic.Bool
-	lost   atomic.Uint32 // what Dropped was at Close
+	drops  drops.Counter
 
 	filters filters
 	rx, tx  batch
@@ -68,6 +70,7 @@ func Open(name string) (*Bus, error) {
 		b.file.Close()
 		return nil, err
 	}
+	b.drops.Init(b.raw)
 	b.rx.init(receive)
 	b.tx.init(send)
 	return b, nil
@@ -137,19 +140,15 @@ func (b *Bus) Close() error {
 	if b.closed.Swap(true) {
 		return nil
 	}
-	b.lost.Store(b.drops())
+	b.drops.Close()
 	close(b.done)
 	return b.file.Close()
 }
 
-// Dropped returns how many frames were lost because the reader was too slow and
-// the socket's buffer full.
-func (b *Bus) Dropped() uint64 {
-	if b.closed.Load() {
-		return uint64(b.lost.Load())
-	}
-	return uint64(b.drops())
-}
+// Dropped implements [canbus.DropCounter]: it returns how many frames were lost because
+// the reader was too slow and the socket's buffer full. What the filters leave out needs
+// no room in it.
+func (b *Bus) Dropped() uint64 { return b.drops.Dropped() }
 
 // fail makes an error that ends the Bus the one of every call.
 func (b *Bus) fail(errno unix.Errno) {

@@ -2,6 +2,7 @@ package socketcan_test
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"testing"
 
@@ -176,6 +177,32 @@ func TestLostFramesAreCounted(t *testing.T) {
 	equal(t, read(t, b, 1, true), []canbus.Frame{frame(0x700, 1)})
 	if again := b.Dropped(); again != lost {
 		t.Errorf("%d frames lost, then %d", lost, again)
+	}
+}
+
+// A reader that was stopped learns how many frames it has missed, those behind the last
+// one that it reads too: after that there is nothing that could tell.
+func TestReaderThatWasStoppedMissesNothingUncounted(t *testing.T) {
+	for _, size := range []int{1, 100} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			a, b := open(t, "vcan0"), open(t, "vcan0")
+			must(t, a.SetFilters(nil))
+			const count = 20000
+			for range count / 50 {
+				write(t, a, numbered(50)...)
+				read(t, a, 50, true) // the echoes
+			}
+			buf := make([]canbus.Frame, size)
+			for read, dropped := 0, uint64(0); read+int(dropped) < count; {
+				n, err := b.ReadFrames(buf)
+				must(t, err)
+				read += n
+				before := dropped
+				if dropped = b.Dropped(); dropped < before || read+int(dropped) > count {
+					t.Fatalf("%d frames sent, %d read, %d dropped and before %d", count, read, dropped, before)
+				}
+			}
+		})
 	}
 }
 

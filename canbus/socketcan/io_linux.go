@@ -123,6 +123,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 
 // take copies those frames received that are wanted.
 func (b *Bus) take(frames []canbus.Frame) (n int) {
+	b.drops.Read(b.rx.n, b.rx.n*mtuFD)
 	wanted := b.filters.wanted.Load()
 	for i := range b.rx.messages[:b.rx.n] {
 		m := &b.rx.messages[i]
@@ -237,18 +238,4 @@ func (b *Bus) pause(d time.Duration) {
 	case <-t.C:
 	case <-b.done:
 	}
-}
-
-// drops asks the socket how many frames it lost. The option SO_RXQ_OVFL would say
-// so only with the next frame, which may never come.
-func (b *Bus) drops() (n uint32) {
-	const skMeminfoDrops = 8
-	b.raw.Control(func(fd uintptr) {
-		var info [skMeminfoDrops + 1]uint32
-		size := uint32(unsafe.Sizeof(info))
-		unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
-			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-		n = info[skMeminfoDrops]
-	})
-	return n
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/drops"
 	"example.com/isotp/canbus/internal/lifetime"
 	"example.com/isotp/canbus/internal/line"
 	"golang.org/x/net/ipv4"
@@ -31,9 +32,10 @@ func init() {
 }
 
 var (
-	_ canbus.Bus       = (*Bus)(nil)
-	_ canbus.Describer = (*Bus)(nil)
-	_ canbus.TryWriter = (*Bus)(nil)
+	_ canbus.Bus         = (*Bus)(nil)
+	_ canbus.Describer   = (*Bus)(nil)
+	_ canbus.TryWriter   = (*Bus)(nil)
+	_ canbus.DropCounter = (*Bus)(nil)
 )
 
 // The bit rates of the wire that a Bus pretends to have.
@@ -68,7 +70,7 @@ type Bus struct {
 
 	closing   sync.Once
 	malformed atomic.Uint64
-	lost      atomic.Uint64 // what Dropped was at Close
+	drops     drops.Counter
 }
 
 // Open joins a group: "239.74.163.2:43113", with what package documentation says
@@ -113,6 +115,11 @@ func open(a address) (*Bus, error) {
 // setup sets the sockets' options and makes the batches.
 func (b *Bus) setup(ifi *net.Interface, group netip.Addr) error {
 	growReceiveBuffer(b.rx, receiveBuffer)
+	raw, err := b.rx.SyscallConn()
+	if err != nil {
+		return err
+	}
+	b.drops.Init(raw)
 	// Windows heeds loopback of the socket that receives, others that of the one
 	// that sends. The destination is not told everywhere (Windows): where it is
 	// not, only the group's datagrams come.
@@ -137,7 +144,7 @@ func (b *Bus) setup(ifi *net.Interface, group netip.Addr) error {
 		return err
 	}
 	rx, tx := ipv6.NewPacketConn(b.rx), ipv6.NewPacketConn(b.tx)
-	err := errors.Join(tx.SetMulticastHopLimit(1), tx.SetMulticastLoopback(true), rx.SetMulticastLoopback(true))
+	err = errors.Join(tx.SetMulticastHopLimit(1), tx.SetMulticastLoopback(true), rx.SetMulticastLoopback(true))
 	if ifi != nil {
 		err = errors.Join(err, tx.SetMulticastInterface(ifi))
 	}
@@ -165,18 +172,14 @@ func (b *Bus) Properties() canbus.Properties {
 // were no frames.
 func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
 
-// Dropped returns how many datagrams were lost because the reader was too slow and
-// the socket's buffer full. Only Linux tells; elsewhere it is 0.
-func (b *Bus) Dropped() uint64 {
-	if b.life.Err() != nil {
-		return b.lost.Load()
-	}
-	return drops(b.rx)
-}
+// Dropped implements [canbus.DropCounter]: it returns how many datagrams were lost
+// because the reader was too slow and the socket's buffer full. Only Linux tells;
+// elsewhere it is 0. Our own datagrams, and those that are no frames, are among them.
+func (b *Bus) Dropped() uint64 { return b.drops.Dropped() }
 
 // Close implements [canbus.Bus].
 func (b *Bus) Close() error {
-	b.closing.Do(func() { b.lost.Store(drops(b.rx)) })
+	b.closing.Do(b.drops.Close)
 	b.life.Close()
 	return nil
 }
@@ -193,9 +196,10 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 		}
 		datagrams, err := b.in.receive(len(frames))
 		now := time.Now().UnixNano()
-		n := 0
+		n, bytes := 0, 0
 		for i := range datagrams {
 			d := &datagrams[i]
+			bytes += b.in.size(d)
 			if b.in.source(d) == b.own || !b.in.forGroup(d) {
 				continue
 			}
@@ -208,6 +212,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 			frames[n] = f
 			n++
 		}
+		b.drops.Read(len(datagrams), bytes)
 		switch {
 		case n > 0:
 			return n, nil

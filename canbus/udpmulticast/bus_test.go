@@ -194,6 +194,26 @@ func TestFloodIsCountedWhereItIsLost(t *testing.T) {
 	}
 }
 
+// A reader that was stopped learns how many frames it has missed, those behind the last
+// one that it reads too: after that there is nothing that could tell.
+func TestReaderThatWasStoppedMissesNothingUncounted(t *testing.T) {
+	const count = 20000
+	b, peer := openTest(t, group4), openTest(t, group4+"@none")
+	write(t, peer, make([]canbus.Frame, count)...)
+	buf := make([]canbus.Frame, 100)
+	for read, dropped := 0, uint64(0); read+int(dropped) < count; {
+		n, err := b.ReadFrames(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read += n
+		before := dropped
+		if dropped = b.Dropped(); dropped < before || read+int(dropped) > count {
+			t.Fatalf("%d frames sent, %d read, %d dropped and before %d", count, read, dropped, before)
+		}
+	}
+}
+
 // The network goes: who writes is told, who reads waits, and all is well when it
 // is back.
 func TestNetworkThatGoesAndComesBack(t *testing.T) {

@@ -49,6 +49,14 @@ func (r *receiver) receive(most int) ([]datagram, error) {
 	return r.batch[:n], nil
 }
 
+// size is how long a datagram may have been: what there was no room for is cut off.
+func (r *receiver) size(d *datagram) int {
+	if d.N < len(d.Buffers[0]) {
+		return d.N
+	}
+	return maxDatagram
+}
+
 // source is where a datagram came from.
 func (r *receiver) source(d *datagram) netip.AddrPort {
 	if a, ok := d.Addr.(*net.UDPAddr); ok {
