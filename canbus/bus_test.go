@@ -94,6 +94,22 @@ func TestOpenUnknown(t *testing.T) {
 	}
 }
 
+func TestAnIdentityIsTheNameUnlessTheDriverKnowsBetter(t *testing.T) {
+	RegisterIdentity("identified", func(address string) string { return "what " + address + " means" })
+	t.Cleanup(func() { delete(identities, "identified") })
+	for name, want := range map[string]string{
+		"identified:can0": "what can0 means",
+		"identified:a:b":  "what a:b means",
+		"other:can0":      "other:can0",
+		"can0":            "can0",
+		"":                "",
+	} {
+		if got := Identity(name); got != want {
+			t.Errorf("Identity(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestUnknownBusErrorNamesWhatThereIs(t *testing.T) {
 	for _, c := range []struct {
 		schemes []string

@@ -9,8 +9,9 @@ import (
 )
 
 var (
-	driversMu sync.Mutex
-	drivers   = make(map[string]func(address string) (Bus, error))
+	driversMu  sync.Mutex
+	drivers    = make(map[string]func(address string) (Bus, error))
+	identities = make(map[string]func(address string) string)
 )
 
 // Register makes a driver known to [Open] under a scheme, the part of a bus's
@@ -29,10 +30,7 @@ func Register(scheme string, open func(address string) (Bus, error)) {
 // Open opens the bus of that name: "virtual:NAME", or what another imported
 // driver has registered. Each call returns a Bus of its own on the same wire.
 func Open(name string) (Bus, error) {
-	scheme, address, found := strings.Cut(name, ":")
-	if !found {
-		scheme, address = "", name
-	}
+	scheme, address := cutScheme(name)
 	driversMu.Lock()
 	open := drivers[scheme]
 	known := slices.Sorted(maps.Keys(drivers))
@@ -41,6 +39,40 @@ func Open(name string) (Bus, error) {
 		return nil, &UnknownBusError{Name: name, Schemes: known}
 	}
 	return open(address)
+}
+
+func cutScheme(name string) (scheme, address string) {
+	scheme, address, found := strings.Cut(name, ":")
+	if !found {
+		return "", name
+	}
+	return scheme, address
+}
+
+// RegisterIdentity is for drivers whose names alone do not tell which bus they mean: a
+// network interface's name means another one in another network namespace, and an
+// interface can get another name. The driver's function gets the address as open does,
+// and returns a text that two names share while they mean the same bus, and no other
+// scheme's has. It does not block. Like Register it is for init functions.
+func RegisterIdentity(scheme string, identity func(address string) string) {
+	driversMu.Lock()
+	defer driversMu.Unlock()
+	identities[scheme] = identity
+}
+
+// Identity returns a text that tells the bus which a name means, here and now, from all
+// others: the name itself, unless its driver knows better (see [RegisterIdentity]).
+// It is for those who share what [Open] opens. On Linux the answer may be another one on a
+// thread that is in another network namespace, so Open is called by the same goroutine.
+func Identity(name string) string {
+	scheme, address := cutScheme(name)
+	driversMu.Lock()
+	identity := identities[scheme]
+	driversMu.Unlock()
+	if identity == nil {
+		return name
+	}
+	return identity(address)
 }
 
 // UnknownBusError is what [Open] returns for a name that no imported driver

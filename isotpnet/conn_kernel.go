@@ -105,8 +105,8 @@ func newKernelConn(sock *socket.Conn, s *kernelSpec) (*kernelConn, error) {
 		k.limit = int64(k.single)
 	}
 	if !k.sendOnly {
-		k.pair = boundPair{s.bus, s.tx, *s.rx}
-		k.mirror = boundPair{s.bus, *s.rx, s.tx}
+		k.pair = boundPair{s.id, s.tx, *s.rx}
+		k.mirror = boundPair{s.id, *s.rx, s.tx}
 	}
 	k.tryRead, k.tryWrite = k.tryReadOnce, k.tryWriteOnce
 	k.readDeadline.set = sock.SetReadDeadline

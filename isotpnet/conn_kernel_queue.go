@@ -280,7 +280,7 @@ var kernelReaders = struct {
 
 // A boundPair is what a socket is bound to.
 type boundPair struct {
-	bus            string
+	bus            string // its identity, see canbus.Identity
 	send, listenTo wire.Address
 }
 

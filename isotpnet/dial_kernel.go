@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/isotp/internal/deadline"
+	"example.com/isotp/internal/netns"
 	"github.com/mdlayher/socket"
 )
 
@@ -94,6 +95,8 @@ type kernelListener struct {
 	release  func() // the pair of addresses
 	deadline deadline.Deadline
 
+	namespace *netns.Namespace // that of the interface
+
 	// free has the socket while no connection has it and no Accept; nil if it
 	// has to be opened anew.
 	free chan *socket.Conn
@@ -108,25 +111,50 @@ var _ acceptor = (*kernelListener)(nil)
 
 // listenKernel listens on a socket of the kernel.
 func (lc *ListenConfig) listenKernel(network string, addr Addr) (acceptor, error) {
-	release, err := claimAddrs([]Addr{addr}, false)
-	if err != nil {
-		return nil, err
-	}
 	l := &kernelListener{
 		config:  lc.Config,
 		network: network,
 		addr:    addr,
-		release: release,
 		free:    make(chan *socket.Conn, 1),
 	}
 	l.spec = newKernelSpec(&l.config, network, addr, lc.Control)
+	var err error
+	if l.release, err = claimAddrs([]Addr{addr}, false); err != nil {
+		return nil, err
+	}
 	sock, err := l.spec.open()
 	if err != nil {
-		release()
+		l.release()
+		return nil, err
+	}
+	if l.namespace, err = netns.Hold(); err != nil {
+		l.end(sock)
 		return nil, err
 	}
 	l.free <- sock
 	return l, nil
+}
+
+// reopen opens a socket in place of one that is of no more use. If its interface was
+// deleted, it is on the one that has the name now, where the pair has to be ours, too.
+func (l *kernelListener) reopen() (sock *socket.Conn, err error) {
+	err = l.namespace.Do(func() (err error) {
+		before := l.spec.id
+		if sock, err = l.spec.open(); err != nil || l.spec.id == before {
+			return err
+		}
+		release, err := claimAddrs([]Addr{l.addr}, false)
+		if err != nil {
+			destroy(sock)
+			sock = nil
+			l.spec.index, l.spec.id = 0, before // to be claimed yet
+			return err
+		}
+		l.release()
+		l.release = release
+		return nil
+	})
+	return sock, err
 }
 
 func (l *kernelListener) name() string { return backendKernel }
@@ -166,7 +194,7 @@ func (l *kernelListener) over() error {
 func (l *kernelListener) acceptOn(sock *socket.Conn) (*Conn, error) {
 	if sock == nil {
 		var err error
-		if sock, err = l.spec.open(); err != nil {
+		if sock, err = l.reopen(); err != nil {
 			l.put(nil)
 			if errors.Is(err, syscall.ENODEV) {
 				err = &busError{err: err}
@@ -239,7 +267,7 @@ func (l *kernelListener) takeBack(k *kernelConn) {
 	sock := k.sock
 	if !k.reset() {
 		destroy(sock)
-		sock, _ = l.spec.open() // or the next Accept does, and has the error
+		sock, _ = l.reopen() // or the next Accept does, and has the error
 	}
 	l.put(sock)
 }
@@ -284,5 +312,6 @@ func (l *kernelListener) end(sock *socket.Conn) {
 	if sock != nil {
 		destroy(sock)
 	}
+	l.namespace.Close()
 	l.release()
 }

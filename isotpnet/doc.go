@@ -88,6 +88,11 @@
 // vcan0) and "virtual:NAME", a bus within the process. A bus of your own needs no
 // name: put it into Dialer.Bus.
 //
+// All who name a bus in one process share it. A name means what it means to the thread
+// that dials or listens: on one in another network namespace (runtime.LockOSThread and
+// setns) can0 is that one's can0, and another bus. An interface that gets another name
+// stays the bus that it was.
+//
 // # What a connection promises
 //
 // A [Conn] is a net.Conn: deadlines work as TCP's, calls can be made at the same

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/isotp/canbus"
 	"example.com/isotp/internal/wire"
 	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
@@ -23,6 +24,10 @@ type kernelSpec struct {
 	tx      wire.Address
 	rx      *wire.Address // nil: it only sends
 	control controlFunc
+
+	// index and id are the interface's, once a socket was opened: see canbus.Identity.
+	index int
+	id    string
 }
 
 // open opens a socket, sets its options and binds it.
@@ -104,20 +109,23 @@ func (s *kernelSpec) setReadBuffer(c *socket.Conn) error {
 	return c.SetReadBuffer(size)
 }
 
+// bind binds to the interface of the last time, whatever its name is now; if that is gone,
+// or there was none, to the one that has the name.
 func (s *kernelSpec) bind(fd int) error {
-	ifr, err := unix.NewIfreq(s.bus)
-	if err == nil {
-		err = unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr)
+	err := error(unix.ENODEV)
+	if s.index != 0 {
+		err = s.bindTo(fd, s.index)
 	}
-	if err != nil {
-		// A name that is too long is no interface's either.
-		return os.NewSyscallError("bind", unix.ENODEV)
+	if err == unix.ENODEV {
+		ifr, failed := unix.NewIfreq(s.bus)
+		if failed != nil || unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr) != nil {
+			// A name that is too long is no interface's either.
+			return os.NewSyscallError("bind", unix.ENODEV)
+		}
+		s.index, s.id = int(ifr.Uint32()), canbus.Identity(s.bus)
+		err = s.bindTo(fd, s.index)
 	}
-	sa := &unix.SockaddrCAN{Ifindex: int(ifr.Uint32()), TxID: canID(s.tx)}
-	if s.rx != nil {
-		sa.RxID = canID(*s.rx)
-	}
-	switch err := unix.Bind(fd, sa); {
+	switch {
 	case err == unix.EINVAL && s.config.FD:
 		return &ConfigError{Field: "FD", Value: true, Want: "the interface carries classic CAN only"}
 	case err != nil:
@@ -128,6 +136,14 @@ func (s *kernelSpec) bind(fd int) error {
 		return os.NewSyscallError("bind", unix.Errno(code))
 	}
 	return nil
+}
+
+func (s *kernelSpec) bindTo(fd, index int) error {
+	sa := &unix.SockaddrCAN{Ifindex: index, TxID: canID(s.tx)}
+	if s.rx != nil {
+		sa.RxID = canID(*s.rx)
+	}
+	return unix.Bind(fd, sa)
 }
 
 func canID(a wire.Address) uint32 {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"example.com/isotp/canbus"
 	"example.com/isotp/internal/mux"
 	"example.com/isotp/internal/wire"
 )
@@ -20,7 +21,7 @@ var claims = struct {
 // A claimKey is what claims that may overlap have in common: without the bits that
 // some leave open, the priority and the peer.
 type claimKey struct {
-	bus      string
+	bus      string // its identity, see canbus.Identity
 	id       uint32
 	extended bool
 }
@@ -40,15 +41,16 @@ type claim struct {
 // claimAddrs makes the addresses ours, all of them or none, until release is
 // called, or says whose one of them is.
 func claimAddrs(addrs []Addr, listenOnly bool) (release func(), err error) {
+	bus := addrs[0].Bus()
+	if listenOnly || strings.Contains(bus, ":") || bus == "" {
+		return func() {}, nil
+	}
+	id := canbus.Identity(bus)
 	var mine []*claim
 	for _, a := range addrs {
 		if a.IsPair() || a.kind == kindNode {
-			mine = append(mine, newClaim(a))
+			mine = append(mine, newClaim(id, a))
 		}
-	}
-	bus := addrs[0].Bus()
-	if len(mine) == 0 || listenOnly || strings.Contains(bus, ":") || bus == "" {
-		return func() {}, nil
 	}
 	claims.Lock()
 	defer claims.Unlock()
@@ -68,8 +70,8 @@ func claimAddrs(addrs []Addr, listenOnly bool) (release func(), err error) {
 	}), nil
 }
 
-func newClaim(a Addr) *claim {
-	key := claimKey{a.Bus(), a.rx.ID, a.rx.Extended}
+func newClaim(bus string, a Addr) *claim {
+	key := claimKey{bus, a.rx.ID, a.rx.Extended}
 	if key.extended {
 		key.id &^= priorityBits | peerBits
 	}

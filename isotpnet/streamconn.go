@@ -55,7 +55,7 @@ type StreamConn struct {
 const closeWait = time.Second
 
 func newStreamConn(p *streamPair, s *stream.Session, network string, keep stream.KeepAlive) *StreamConn {
-	c := &StreamConn{pair: p, session: s, network: network, remote: p.key.addr.ofStream(), local: p.key.addr.ofStream().Mirror()}
+	c := &StreamConn{pair: p, session: s, network: network, remote: p.addr.ofStream(), local: p.addr.ofStream().Mirror()}
 	s.User = c
 	s.SetKeepAlive(keep)
 	return c

@@ -62,7 +62,7 @@ func (d *Dialer) dialStream(ctx context.Context, network string, addr Addr) (*St
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	p, err := joinPair(ctx, network, pairKey{d.Bus, addr}, &d.Config, func() (*Conn, error) {
+	p, err := joinPair(ctx, network, d.Bus, addr, &d.Config, func() (*Conn, error) {
 		plain := *d
 		plain.Timeout = 0 // it is in the context
 		return plain.dialMessages(ctx, network, addr)
@@ -120,7 +120,7 @@ func (p *streamPair) dial(ctx context.Context, network string, keep stream.KeepA
 // process listens on the same pair may be right: the peer does so, too, on its side.
 // Under mu.
 func (p *streamPair) unanswered() error {
-	switch addr := p.key.addr; {
+	switch addr := p.addr; {
 	case p.listener != nil && !p.heard:
 		return unansweredError{cause: &ownAddrError{"this process itself listens on " + addr.String(), addr.Mirror()}}
 	case p.controlErr != nil:

@@ -10,6 +10,7 @@ import (
 
 	"example.com/isotp/internal/deadline"
 	"example.com/isotp/internal/mux"
+	"example.com/isotp/internal/netns"
 	"example.com/isotp/internal/stream"
 )
 
@@ -33,13 +34,15 @@ const streamBacklog = 128
 // opens the bus again: [net/http.Server] goes on in this way. But a ListenConfig.Bus
 // cannot be opened again: then the error is [Final].
 type StreamListener struct {
-	network  string
-	addr     Addr
-	join     func() (*streamPair, error)
-	keep     stream.KeepAlive
-	given    bool // ListenConfig.Bus, which nobody can open again
-	ends     ends
-	deadline deadline.Deadline
+	network string
+	addr    Addr
+	join    func() (*streamPair, error)
+
+	namespace *netns.Namespace // that of the bus
+	keep      stream.KeepAlive
+	given     bool // ListenConfig.Bus, which nobody can open again
+	ends      ends
+	deadline  deadline.Deadline
 
 	waiting deadline.Signal // a connection waits, or the pair has failed
 
@@ -93,23 +96,35 @@ func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr A
 	}
 	d := &Dialer{Config: lc.Config, Bus: lc.Bus, Control: lc.Control}
 	join := func(ctx context.Context) (*streamPair, error) {
-		return joinPair(ctx, network, pairKey{d.Bus, addr}, &d.Config, func() (*Conn, error) {
+		return joinPair(ctx, network, d.Bus, addr, &d.Config, func() (*Conn, error) {
 			return d.dialMessages(ctx, network, addr)
 		})
 	}
-	l := &StreamListener{
-		network: network,
-		addr:    addr.Mirror().ofStream(),
-		given:   lc.Bus != nil,
-		join:    func() (*streamPair, error) { return join(context.Background()) },
-		keep:    newKeepAlive(lc.KeepAlive, lc.KeepAliveConfig),
-	}
-	l.waiting.Make()
-	p, err := join(ctx)
+	namespace, err := netns.Hold()
 	if err != nil {
 		return nil, err
 	}
-	if err := l.listen(p); err != nil {
+	l := &StreamListener{
+		network:   network,
+		addr:      addr.Mirror().ofStream(),
+		given:     lc.Bus != nil,
+		namespace: namespace,
+		keep:      newKeepAlive(lc.KeepAlive, lc.KeepAliveConfig),
+	}
+	l.join = func() (p *streamPair, err error) {
+		err = namespace.Do(func() (err error) {
+			p, err = join(context.Background())
+			return err
+		})
+		return p, err
+	}
+	l.waiting.Make()
+	p, err := join(ctx)
+	if err == nil {
+		err = l.listen(p)
+	}
+	if err != nil {
+		namespace.Close()
 		return nil, err
 	}
 	return l, nil
@@ -156,7 +171,7 @@ func (l *StreamListener) attach(p *streamPair) error {
 	case p.err != nil:
 		err = p.err
 	case p.listener != nil:
-		err = &mux.InUseError{Name: p.key.addr.String(), Other: p.key.addr.String()}
+		err = &mux.InUseError{Name: p.addr.String(), Other: p.addr.String()}
 	}
 	if err != nil {
 		p.users--
@@ -323,5 +338,6 @@ func (l *StreamListener) Close() error {
 		l.stop(p)
 	}
 	l.deadline.Set(past)
+	l.namespace.Close()
 	return nil
 }

@@ -37,6 +37,7 @@ import (
 // called under none of them: it may call back at once, and the user's hooks too.
 type streamPair struct {
 	key     pairKey
+	addr    Addr
 	config  Config
 	network string        // as first dialled or listened on
 	opened  chan struct{} // closed when the fields below are set
@@ -133,22 +134,32 @@ var streamPairs = struct {
 
 // A pairKey says which pair of addresses, on which bus.
 type pairKey struct {
-	bus  canbus.Bus // nil if addr names it
-	addr Addr
+	bus  canbus.Bus
+	id   string // the bus's identity, if it has a name
+	addr Addr   // without the name
+}
+
+func newPairKey(bus canbus.Bus, addr Addr) pairKey {
+	key := pairKey{bus: bus, addr: addr.WithBus("")}
+	if bus == nil {
+		key.id = canbus.Identity(addr.Bus())
+	}
+	return key
 }
 
 // joinPair returns the pair of addresses, which it opens if it is not there. Who has
 // joined it is one of its users, and calls start.
-func joinPair(ctx context.Context, network string, key pairKey, config *Config, open func() (*Conn, error)) (*streamPair, error) {
-	if key.bus != nil && !reflect.ValueOf(key.bus).Comparable() {
-		_, err := mux.On(key.bus)
+func joinPair(ctx context.Context, network string, bus canbus.Bus, addr Addr, config *Config, open func() (*Conn, error)) (*streamPair, error) {
+	if bus != nil && !reflect.ValueOf(bus).Comparable() {
+		_, err := mux.On(bus)
 		return nil, err
 	}
+	key := newPairKey(bus, addr)
 	for {
 		streamPairs.Lock()
 		p := streamPairs.open[key]
 		if p == nil {
-			p = newStreamPair(key, network, config)
+			p = newStreamPair(key, addr, network, config)
 			streamPairs.open[key] = p
 			streamPairs.Unlock()
 			return p, p.open(open)
@@ -164,9 +175,9 @@ func joinPair(ctx context.Context, network string, key pairKey, config *Config, 
 }
 
 // newStreamPair returns a pair that is not open yet, and has one user.
-func newStreamPair(key pairKey, network string, config *Config) *streamPair {
+func newStreamPair(key pairKey, addr Addr, network string, config *Config) *streamPair {
 	return &streamPair{
-		key: key, config: *config, network: network, users: 1,
+		key: key, addr: addr, config: *config, network: network, users: 1,
 		opened: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -184,10 +195,10 @@ func (p *streamPair) join(ctx context.Context, network string, config *Config) (
 	case p.over:
 	case p.config != *config:
 		p.mu.Unlock()
-		return false, &streamsDifferError{p.key.addr, "another Config"}
+		return false, &streamsDifferError{p.addr, "another Config"}
 	case backendOf(network) != "" && backendOf(network) != p.backend.name():
 		p.mu.Unlock()
-		return false, &streamsDifferError{p.key.addr, "the " + p.backend.name() + " backend"}
+		return false, &streamsDifferError{p.addr, "the " + p.backend.name() + " backend"}
 	default:
 		p.users++
 		p.mu.Unlock()
@@ -233,8 +244,8 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 	p.proto.Init(stream.Config{
 		Windows:     windows,
 		MaxMessage:  int(min(conn.maxSend, stream.MaxMessage)),
-		Single:      classicSingle(p.key.addr.tx),
-		PeerSingle:  classicSingle(p.key.addr.rx),
+		Single:      classicSingle(p.addr.tx),
+		PeerSingle:  classicSingle(p.addr.rx),
 		Window:      streamWindow,
 		MaxSessions: maxStreams,
 		Random:      rand.Uint32,

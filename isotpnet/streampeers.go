@@ -23,6 +23,7 @@ type streamPeers struct {
 	network  string
 	addr     net.Addr
 	bus      canbus.Bus
+	id       string // the bus's identity, if it has a name
 	config   Config
 	keep     stream.KeepAlive
 	messages *Listener // makes a Conn of each peer's first message
@@ -59,6 +60,7 @@ func (lc *ListenConfig) listenStreamPeers(ctx context.Context, network string, a
 		network:  network,
 		addr:     streamTextOf(addrs),
 		bus:      lc.Bus,
+		id:       newPairKey(lc.Bus, addrs[0]).id,
 		config:   lc.Config,
 		keep:     newKeepAlive(lc.KeepAlive, lc.KeepAliveConfig),
 		messages: messages,
@@ -80,7 +82,7 @@ func (l *streamPeers) admit() {
 			l.mu.Unlock()
 			return
 		}
-		p := newStreamPair(pairKey{l.bus, c.remote}, l.network, &l.config)
+		p := newStreamPair(pairKey{l.bus, l.id, c.remote.WithBus("")}, c.remote, l.network, &l.config)
 		p.peers = l
 		streamPairs.Lock()
 		taken := streamPairs.open[p.key] != nil // a Dial is opening it, and will fail

@@ -9,6 +9,7 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/internal/drops"
+	"example.com/isotp/internal/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,6 +21,7 @@ func init() {
 		}
 		return b, nil
 	})
+	canbus.RegisterIdentity("", netns.Interface)
 }
 
 var (

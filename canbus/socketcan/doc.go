@@ -6,6 +6,9 @@
 //
 //	bus, err := canbus.Open("can0")
 //
+// An interface is that of the network namespace of the thread which opens it; a Bus stays
+// on it whatever thread uses it, and whatever name the interface gets.
+//
 // It needs no privileges. The interface must be up; the system's administrator
 // sets its bit rate and its queue:
 //

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"example.com/isotp/internal/netns"
 )
 
 // An address is what a bus's name says.
@@ -37,6 +39,20 @@ func parseAddress(s string) (a address, err error) {
 	}
 	a.group = netip.AddrPortFrom(group, uint16(n))
 	return a, nil
+}
+
+// identity names a bus as no other is named: a group is another one in each network
+// namespace, and an interface goes by its index.
+func identity(name string) string {
+	a, err := parseAddress(name)
+	if err != nil {
+		return "udp:" + name
+	}
+	in := netns.Current()
+	if a.ifi != "" {
+		in = netns.Interface(a.ifi)
+	}
+	return fmt.Sprintf("udp:%v@%d in %s", a.group, a.bitrate, in)
 }
 
 func parseBitrate(s string) (int, error) {

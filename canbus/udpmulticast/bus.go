@@ -29,6 +29,7 @@ func init() {
 		}
 		return b, nil
 	})
+	canbus.RegisterIdentity("udp", identity)
 }
 
 var (

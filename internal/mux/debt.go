@@ -44,7 +44,7 @@ func (m *Mux) keepDebt(now engine.Time, ep *Endpoint) {
 	send, listen := ep.pair()
 	key := newPairKey(send, listen)
 	if m.err != nil {
-		leaveDebt(m.name, key, m.Time(d.Until()))
+		leaveDebt(m.id, key, m.Time(d.Until()))
 		return
 	}
 	m.dropDebts(now, key)
@@ -74,7 +74,7 @@ func (ep *Endpoint) pair() (send, listen wire.Address) {
 // Under mu.
 func (m *Mux) takeDebt(send, listen wire.Address, nbs time.Duration) *engine.Debt {
 	key := newPairKey(send, listen)
-	if until := takeLeftDebt(m.name, key); !until.IsZero() {
+	if until := takeLeftDebt(m.id, key); !until.IsZero() {
 		return engine.NewDebt(engine.Time(until.Sub(m.epoch)), nbs)
 	}
 	d := m.debts[key].Debt
@@ -110,7 +110,7 @@ func (m *Mux) leaveDebts() {
 	defer m.mu.Unlock()
 	for key, d := range m.debts {
 		if !d.Over(now) {
-			leaveDebt(m.name, key, m.Time(d.Until()))
+			leaveDebt(m.id, key, m.Time(d.Until()))
 		}
 	}
 }
@@ -125,7 +125,7 @@ func (rt *route) handleOwed(now engine.Time, f *canbus.Frame) {
 }
 
 // leftDebts say until when flow controls are owed on buses that nobody in this process
-// has open with the engine, by the bus's name. Its lock is a leaf.
+// has open with the engine, by the bus's identity (see canbus.Identity). Its lock is a leaf.
 var leftDebts = struct {
 	sync.Mutex
 	until map[leftKey]time.Time
@@ -136,7 +136,7 @@ type leftKey struct {
 	pair pairKey
 }
 
-// leaveDebt keeps a debt beyond the Mux, or that of a bus without one. Without a name
+// leaveDebt keeps a debt beyond the Mux, or that of a bus without one. Without an identity
 // the bus ends with its Mux, and so do its debts.
 func leaveDebt(bus string, pair pairKey, until time.Time) {
 	if bus == "" {
@@ -168,7 +168,7 @@ func takeLeftDebt(bus string, pair pairKey) time.Time {
 
 // Owe says that the peer of a pair of addresses may send a flow control until that
 // moment for a message given up: one of Linux's sockets was closed while it sent. bus is
-// the name of a network interface.
+// the identity of a network interface.
 func Owe(bus string, send, listen wire.Address, until time.Time) {
 	leaveDebt(bus, newPairKey(send, listen), until)
 }

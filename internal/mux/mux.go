@@ -36,7 +36,7 @@ const (
 type Mux struct {
 	bus   canbus.Bus
 	props canbus.Properties
-	name  string // of a bus that may be opened again; "" for others
+	id    string // the identity of a bus that may be opened again; "" for others
 	epoch time.Time
 	pacer *pacer.Pacer
 	onEnd func() // once: the reader has ended

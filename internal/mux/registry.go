@@ -7,13 +7,14 @@ import (
 	"sync"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/internal/netns"
 )
 
 // registry finds the Mux that serves a bus in this process: all who name the same
 // bus share it, and so do all who bring the same Bus value.
 var registry = struct {
 	sync.Mutex
-	named map[string]*named
+	named map[string]*named // by the bus's identity
 	given map[canbus.Bus]*Mux
 }{
 	named: make(map[string]*named),
@@ -24,6 +25,7 @@ var registry = struct {
 // long to open. Then all who name it wait for the same attempt, those too who come after
 // others have given up, and no more than one goroutine is at it.
 type named struct {
+	id     string        // see canbus.Identity
 	users  int           // under the registry's lock
 	opened chan struct{} // closed when the rest is set
 	mux    *Mux          // nil if it cannot be opened
@@ -32,25 +34,28 @@ type named struct {
 
 // Open returns the Mux of the bus of that name, and a function that must be
 // called when it is no longer needed. The context bounds the wait: a bus that is open
-// too late is closed, unless somebody else waits for it.
+// too late is closed, unless somebody else waits for it. Only on a thread in a network
+// namespace of its own the driver may take as long as it likes.
 func Open(ctx context.Context, name string) (m *Mux, release func(), err error) {
+	id := canbus.Identity(name)
 	registry.Lock()
-	b := registry.named[name]
+	b := registry.named[id]
 	first := b == nil
 	if first {
-		b = &named{opened: make(chan struct{})}
-		registry.named[name] = b
+		b = &named{id: id, opened: make(chan struct{})}
+		registry.named[id] = b
 	}
 	b.users++
 	registry.Unlock()
 
 	switch {
-	case first && ctx.Done() == nil:
+	case !first:
+	case ctx.Done() == nil || netns.Away(): // another goroutine would open another bus
 		b.open(name)
-	case first:
+	default:
 		go b.open(name)
 	}
-	release = sync.OnceFunc(func() { b.release(name) })
+	release = sync.OnceFunc(b.release)
 	select {
 	case <-b.opened:
 		err = b.err
@@ -69,9 +74,9 @@ func (b *named) open(name string) {
 	bus, err := canbus.Open(name)
 	if err == nil {
 		// Once its reader has ended, a bus is of no use to newcomers.
-		b.mux = newMux(bus, false, func() { b.remove(name) })
+		b.mux = newMux(bus, false, b.remove)
 		if !b.mux.props.InProcess {
-			b.mux.name = name
+			b.mux.id = b.id
 		}
 	}
 	b.err = err
@@ -79,7 +84,7 @@ func (b *named) open(name string) {
 	close(b.opened)
 	unused := b.users == 0
 	if unused || err != nil {
-		b.forget(name) // the next one tries again
+		b.forget() // the next one tries again
 	}
 	registry.Unlock()
 	if unused {
@@ -97,13 +102,13 @@ func (b *named) isOpen() bool {
 	}
 }
 
-func (b *named) release(name string) {
+func (b *named) release() {
 	registry.Lock()
 	b.users--
 	last := b.users == 0 && b.isOpen() // else open sees to the rest
 	if last {
 		b.mux.leaveDebts() // before anybody can open the bus anew
-		b.forget(name)
+		b.forget()
 	}
 	registry.Unlock()
 	if last {
@@ -118,17 +123,17 @@ func (b *named) close() {
 	}
 }
 
-// forget has the name opened anew. Under the registry's lock.
-func (b *named) forget(name string) {
-	if registry.named[name] == b {
-		delete(registry.named, name)
+// forget has the bus opened anew. Under the registry's lock.
+func (b *named) forget() {
+	if registry.named[b.id] == b {
+		delete(registry.named, b.id)
 	}
 }
 
-func (b *named) remove(name string) {
+func (b *named) remove() {
 	registry.Lock()
 	defer registry.Unlock()
-	b.forget(name)
+	b.forget()
 }
 
 // On returns the Mux of a bus that the caller has opened and will close. Who does not

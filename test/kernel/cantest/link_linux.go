@@ -46,6 +46,18 @@ func SetMTU(name string, mtu int) error {
 	return r.do(unix.RTM_NEWLINK, 0, fmt.Sprintf("set the MTU of %s to %d", name, mtu))
 }
 
+// RenameLink gives an interface another name. It must be down.
+func RenameLink(name, to string) error {
+	index, err := indexOf(name)
+	if err != nil {
+		return err
+	}
+	var r request
+	r.link(index, 0)
+	r.attr(unix.IFLA_IFNAME, cString(to))
+	return r.do(unix.RTM_NEWLINK, 0, fmt.Sprintf("rename %s to %s", name, to))
+}
+
 // DeleteLink removes an interface.
 func DeleteLink(name string) error {
 	index, err := indexOf(name)
