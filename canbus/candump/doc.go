@@ -68,5 +68,6 @@
 //
 // What goes wrong is told to RecorderOptions.OnError and does not concern the buses.
 // While the disk is full or gone, frames wait, and the recorder tries again every
-// second; those that no longer fit in memory are lost, counted and reported.
+// second; those that no longer fit in memory are lost, counted and reported. So are
+// those that a bus drops because it is not read in time.
 package candump

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"example.com/isotp/canbus"
 )
@@ -39,8 +37,8 @@ type RecorderOptions struct {
 	// QueueLen is how many frames may wait in memory; 0: 65536, which are 8 MB.
 	QueueLen int
 	// OnError, if not nil, is told what goes wrong, one error at a time. Frames that
-	// are lost are told of by a *[LostError], at most once a second. It must not
-	// call Close.
+	// are lost are told of by a *[LostError], and those that a bus has dropped by a
+	// *[DroppedError], at most once a second. It must not call Close.
 	OnError func(error)
 }
 
@@ -66,6 +64,7 @@ type Stats struct {
 	Recorded uint64 // the operating system has them
 	Waiting  int    // in memory
 	Lost     uint64 // not recorded
+	Dropped  uint64 // never came here: the buses have dropped them (see canbus.DropCounter)
 }
 
 // A LostError tells of frames that were not recorded.
@@ -81,7 +80,19 @@ func (e *LostError) Error() string {
 // Unwrap returns Err.
 func (e *LostError) Unwrap() error { return e.Err }
 
+// A DroppedError tells of frames that a bus has dropped before they could be recorded,
+// because they were not read in time.
+type DroppedError struct {
+	Frames uint64
+	Bus    string // its name in the log
+}
+
+func (e *DroppedError) Error() string {
+	return fmt.Sprintf("candump: %d frames were not recorded: %s has dropped them, as they were not read in time", e.Frames, e.Bus)
+}
+
 var (
+	errRefused   = errors.New("the bus has not sent it")
 	errQueueFull = errors.New("writing is too slow, or fails, and the queue is full")
 	errClosed    = errors.New("the recorder was closed")
 )
@@ -103,8 +114,9 @@ type Recorder struct {
 	taken   uint64    // the highest seq that the scribe has taken
 	takenAt time.Time // when
 	stats   Stats
-	why     error   // of the last frames that were lost
-	news    []error // for OnError
+	why     error             // of the last frames that were lost
+	dropped map[string]uint64 // by bus; OnError was not told of them yet
+	news    []error           // for OnError
 	ended   bool
 	last    error // of the end
 }
@@ -169,13 +181,13 @@ func newRecorder(log *logFile, o RecorderOptions, news error) *Recorder {
 
 // Record records frames of a bus of that name, in which spaces become _. A frame
 // without a Timestamp gets the time of now. One that is not valid (see
-// [canbus.Frame.Validate]; but error frames are) is lost, and counted. Record never
-// waits for the disk.
+// [canbus.Frame.Validate]; but error frames are) is lost, and counted. One of our own
+// that the bus has refused ([canbus.Refused]) was never sent, and is left out. Record
+// never waits for the disk.
 func (r *Recorder) Record(frames []canbus.Frame, bus string) {
 	if len(frames) == 0 {
 		return
 	}
-	bus = busName(bus)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
@@ -190,8 +202,10 @@ func (r *Recorder) Record(frames []canbus.Frame, bus string) {
 			}
 		}
 		if bad != nil {
-			r.lose(1, bad)
 			good++
+		}
+		if bad != nil && bad != errRefused {
+			r.lose(1, bad)
 		}
 		frames = frames[good:]
 	}
@@ -201,6 +215,9 @@ func (r *Recorder) Record(frames []canbus.Frame, bus string) {
 func valid(frames []canbus.Frame) (int, error) {
 	for i := range frames {
 		f := frames[i]
+		if f.Has(canbus.Echo | canbus.Refused) {
+			return i, errRefused
+		}
 		if f.Has(canbus.ErrorFrame) {
 			f.Flags = canbus.Extended // the error class has up to 29 bits
 		}
@@ -209,14 +226,6 @@ func valid(frames []canbus.Frame) (int, error) {
 		}
 	}
 	return len(frames), nil
-}
-
-// busName makes a name one word.
-func busName(name string) string {
-	if strings.ContainsFunc(name, unicode.IsSpace) {
-		return strings.Join(strings.Fields(name), "_")
-	}
-	return name
 }
 
 // begin precedes a call that writes to a bus.
@@ -298,6 +307,18 @@ func (r *Recorder) wake() {
 func (r *Recorder) lose(n int, why error) {
 	r.stats.Lost += uint64(n)
 	r.why = why
+}
+
+// drop counts frames that a bus has dropped.
+func (r *Recorder) drop(n uint64, bus string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.Dropped += n
+	if r.dropped == nil {
+		r.dropped = make(map[string]uint64)
+	}
+	r.dropped[bus] += n
+	r.wake()
 }
 
 // tell has OnError told.

@@ -1,7 +1,9 @@
 package candump
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -15,7 +17,7 @@ type scribe struct {
 	heldUntil time.Time // frames wait for a write under way
 	retryAt   time.Time // writing has failed
 	syncAt    time.Time // there is something to sync
-	tellAt    time.Time // frames were lost a moment ago
+	tellAt    time.Time // OnError was told of frames lost or dropped a moment ago
 
 	told uint64 // lost frames that OnError was told of
 }
@@ -176,14 +178,21 @@ func (s *scribe) inform(over bool) {
 	news := s.news
 	s.news = nil
 	lost := s.stats.Lost - s.told
-	if lost > 0 && (over || !now.Before(s.tellAt)) {
-		news = append(news, &LostError{lost, s.why})
-		s.told += lost
-		lost = 0
+	switch {
+	case lost == 0 && len(s.dropped) == 0:
+		if !now.Before(s.tellAt) {
+			s.tellAt = time.Time{}
+		}
+	case over || !now.Before(s.tellAt):
+		if lost > 0 {
+			news = append(news, &LostError{lost, s.why})
+			s.told += lost
+		}
+		for _, bus := range slices.Sorted(maps.Keys(s.dropped)) {
+			news = append(news, &DroppedError{s.dropped[bus], bus})
+		}
+		clear(s.dropped)
 		s.tellAt = now.Add(interval)
-	}
-	if lost == 0 && !now.Before(s.tellAt) {
-		s.tellAt = time.Time{}
 	}
 	s.mu.Unlock()
 	if s.o.OnError != nil {

@@ -2,6 +2,7 @@ package candump
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"example.com/isotp/canbus"
@@ -11,12 +12,15 @@ import (
 // in both directions: frames that are read, and those that are written, with a T
 // behind them. Where the bus echoes (see [canbus.Properties]) these are recorded when
 // their echo is read: when they are on the wire. Elsewhere they are recorded when the
-// bus has taken them, in front of all that was read since the call began.
+// bus has taken them, in front of all that was read since the call began; if it refuses
+// one later (see [canbus.Refused]) OnError is told, as the log has it. Frames that the
+// bus drops are counted ([Stats]), and OnError is told of them.
 //
 // Filters that are set on the bus leave out frames here, too. To record everything,
 // [Recorder.Listen] on another Bus. Close closes bus and leaves the Recorder open.
 func (r *Recorder) Wrap(bus canbus.Bus, name string) canbus.Bus {
-	b := &wrapped{Bus: bus, r: r, name: busName(name), echoes: canbus.PropertiesOf(bus).Echo}
+	b := &wrapped{Bus: bus, r: r, name: name, echoes: canbus.PropertiesOf(bus).Echo}
+	b.drops.of, _ = canbus.As[canbus.DropCounter](bus)
 	if try, ok := bus.(canbus.TryWriter); ok {
 		return &struct {
 			*wrapped
@@ -32,6 +36,25 @@ type wrapped struct {
 	r      *Recorder
 	name   string
 	echoes bool
+	drops  drops
+}
+
+// drops notes how many frames a bus has dropped. One goroutine does at a time: the one
+// that calls ReadFrames.
+type drops struct {
+	of   canbus.DropCounter // nil: it cannot say
+	told uint64
+}
+
+// note follows each ReadFrames.
+func (d *drops) note(r *Recorder, name string) {
+	if d.of == nil {
+		return
+	}
+	if n := d.of.Dropped(); n > d.told {
+		r.drop(n-d.told, name)
+		d.told = n
+	}
 }
 
 // Unwrap is for [canbus.As].
@@ -40,7 +63,19 @@ func (b *wrapped) Unwrap() canbus.Bus { return b.Bus }
 func (b *wrapped) ReadFrames(frames []canbus.Frame) (int, error) {
 	n, err := b.Bus.ReadFrames(frames)
 	b.r.Record(frames[:n], b.name)
+	b.drops.note(b.r, b.name)
+	if !b.echoes {
+		b.tellRefused(frames[:n])
+	}
 	return n, err
+}
+
+func (b *wrapped) tellRefused(frames []canbus.Frame) {
+	for i := range frames {
+		if frames[i].Has(canbus.Echo | canbus.Refused) {
+			b.r.tell(fmt.Errorf("candump: frame %v stands in the log as sent, but %s has refused it", frames[i], b.name))
+		}
+	}
 }
 
 func (b *wrapped) WriteFrames(frames []canbus.Frame) (int, error) {
@@ -68,16 +103,20 @@ func (t tryWriter) TryWriteFrames(frames []canbus.Frame) (int, error) {
 
 // Listen reads the bus and records under that name what it reads, until it ends, and
 // returns the error that ends it: net.ErrClosed after Close of the bus. OnError is
-// told of those that are temporary.
+// told of those that are temporary, and of frames that the bus has dropped since it was
+// opened, which [Stats] count.
 func (r *Recorder) Listen(bus canbus.Bus, name string) error {
 	const (
 		batch = 64
 		pause = 500 * time.Microsecond // for whatever it is to pass
 	)
 	frames := make([]canbus.Frame, batch)
+	var drops drops
+	drops.of, _ = canbus.As[canbus.DropCounter](bus)
 	for {
 		n, err := bus.ReadFrames(frames)
 		r.Record(frames[:n], name)
+		drops.note(r, name)
 		switch {
 		case err == nil:
 		case errors.Is(err, canbus.ErrTemporary):

@@ -453,3 +453,162 @@ func TestListenToALog(t *testing.T) {
 		wantLine(t, told[0], 2, "(garbage")
 	}
 }
+
+// A scriptedBus returns batches of frames, and has dropped some before each return.
+type scriptedBus struct {
+	echoes  bool
+	batches [][]canbus.Frame
+	drops   []uint64
+	dropped uint64
+}
+
+func (b *scriptedBus) ReadFrames(frames []canbus.Frame) (n int, err error) {
+	if len(b.drops) > 0 {
+		b.dropped += b.drops[0]
+		b.drops = b.drops[1:]
+	}
+	if len(b.batches) == 0 {
+		return 0, net.ErrClosed
+	}
+	n = copy(frames, b.batches[0])
+	b.batches = b.batches[1:]
+	return n, nil
+}
+
+func (b *scriptedBus) WriteFrames(frames []canbus.Frame) (int, error) { return len(frames), nil }
+func (b *scriptedBus) Close() error                                   { return nil }
+func (b *scriptedBus) Dropped() uint64                                { return b.dropped }
+func (b *scriptedBus) Properties() canbus.Properties                  { return canbus.Properties{Echo: b.echoes} }
+
+// Also those behind the last frame: the call that ends has them.
+func TestDropsOfABusAreCounted(t *testing.T) {
+	for name, listen := range map[string]func(*Recorder, canbus.Bus){
+		"Listen": func(r *Recorder, bus canbus.Bus) { r.Listen(bus, "can0") },
+		"Listen to what wraps it": func(r *Recorder, bus canbus.Bus) {
+			r.Listen(struct {
+				canbus.Bus
+				unwrapper
+			}{plain{bus}, unwrapper{bus}}, "can0")
+		},
+		"Wrap": func(r *Recorder, bus canbus.Bus) {
+			w := r.Wrap(bus, "can0")
+			for err := error(nil); err == nil; {
+				_, err = w.ReadFrames(make([]canbus.Frame, 8))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var errs errorList
+			r, err := NewRecorder(io.Discard, RecorderOptions{OnError: errs.add})
+			if err != nil {
+				t.Fatal(err)
+			}
+			listen(r, &scriptedBus{batches: [][]canbus.Frame{numbered(3), numbered(2)}, drops: []uint64{0, 5, 2}})
+			closeRecorder(t, r)
+			if got, want := r.Stats(), (Stats{Recorded: 5, Dropped: 7}); got != want {
+				t.Errorf("Stats are %+v, want %+v", got, want)
+			}
+			told := uint64(0)
+			for _, err := range errs.take() {
+				e, ok := err.(*DroppedError)
+				if !ok || e.Bus != "can0" {
+					t.Fatalf("OnError was told %v", err)
+				}
+				told += e.Frames
+			}
+			if told != 7 {
+				t.Errorf("OnError was told of %d frames", told)
+			}
+		})
+	}
+}
+
+type unwrapper struct{ bus canbus.Bus }
+
+func (u unwrapper) Unwrap() canbus.Bus { return u.bus }
+
+// OnError may be slow, and the drops many.
+func TestDropsAreToldOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var errs errorList
+		r, err := NewRecorder(io.Discard, RecorderOptions{OnError: errs.add})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			r.drop(2, "can0")
+			time.Sleep(interval / 50)
+		}
+		closeRecorder(t, r)
+		told := uint64(0)
+		list := errs.take()
+		for _, err := range list {
+			told += err.(*DroppedError).Frames
+		}
+		if told != 200 || len(list) > 4 {
+			t.Errorf("%d frames in %d errors", told, len(list))
+		}
+	})
+}
+
+// They were never on the wire.
+func TestRefusedFramesAreNotRecordedAsSent(t *testing.T) {
+	refused, sent := parse(t, "7E0#0101"), parse(t, "7E0#0102")
+	refused.Flags |= canbus.Echo | canbus.Refused
+	sent.Flags |= canbus.Echo
+	r, lines := recordTo(t)
+	w := r.Wrap(&scriptedBus{echoes: true, batches: [][]canbus.Frame{{refused, sent, parse(t, "7E8#01"), refused}}}, "can0")
+	if n, err := w.ReadFrames(make([]canbus.Frame, 8)); n != 4 || err != nil {
+		t.Fatal(n, err)
+	}
+	if n, err := w.WriteFrames([]canbus.Frame{{ID: 1}}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if got, want := lines(), []string{"can0 7E0#0102 T", "can0 7E8#01"}; !slices.Equal(got, want) {
+		t.Errorf("recorded %v, want %v", got, want)
+	}
+	if got, want := r.Stats(), (Stats{Recorded: 2}); got != want {
+		t.Errorf("Stats are %+v, want %+v", got, want)
+	}
+}
+
+// Without echoes a frame is recorded when the bus has taken it.
+func TestRefusedFrameThatWasRecordedIsTold(t *testing.T) {
+	var text bytes.Buffer
+	var errs errorList
+	r, err := NewRecorder(&text, RecorderOptions{OnError: errs.add})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := parse(t, "7E0#0101")
+	refused.Flags |= canbus.Echo | canbus.Refused
+	w := r.Wrap(&scriptedBus{batches: [][]canbus.Frame{{refused}}}, "can0")
+	if _, err := w.ReadFrames(make([]canbus.Frame, 8)); err != nil {
+		t.Fatal(err)
+	}
+	closeRecorder(t, r)
+	told := errs.take()
+	if len(told) != 1 || text.Len() > 0 {
+		t.Fatalf("OnError was told %v; recorded %q", told, &text)
+	}
+	wantError(t, told[0], "frame 7E0#0101 stands in the log as sent, but can0 has refused it")
+}
+
+// A log that begins at 0 is recorded as one that begins at 0.
+func TestListenToALogThatBeginsAtZero(t *testing.T) {
+	const log = "(0000000000.000000) can0 001#\n(0000000000.000001) can0 002#AA\n"
+	var text bytes.Buffer
+	r, err := NewRecorder(&text, RecorderOptions{OnError: func(err error) { t.Error(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := New(strings.NewReader(log), "test.log", Options{Fast: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Listen(b, "can0")
+	closeRecorder(t, r)
+	if text.String() != log {
+		t.Errorf("recorded\n%s", &text)
+	}
+}
