@@ -6,11 +6,12 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-// A job is what a command is about to do with messages, as far as it decides which
-// backend can.
+// A job is what a command is about to do with messages. It decides which backend can, and
+// what is told.
 type job struct {
 	longest  int64 // message to be sent that is known before; 0: none
-	streamed bool  // messages of any length are received while they arrive
+	receives bool  // messages are received, and those given up are told
+	streamed bool  // they may have any length, and are received while they arrive
 }
 
 // networkFor returns the network to take: the one asked for, unless that leaves the

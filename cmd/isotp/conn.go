@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,20 +28,32 @@ func (f *connFlags) check(stream bool) error {
 }
 
 // withConn dials for a job and calls do, whose calls on the connection end when ctx does.
-func (f *connFlags) withConn(ctx context.Context, s *streams, j job, functional isotpnet.Addr, do func(*isotpnet.Conn) error) error {
+// lost tells what came and was not received whole, and what of a log could not be read.
+func (f *connFlags) withConn(ctx context.Context, s *streams, j job, functional isotpnet.Addr, do func(*isotpnet.Conn) error) (lost, err error) {
 	addr, err := isotpnet.ParseAddr(f.Address)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d := isotpnet.Dialer{Config: f.config(), Functional: functional}
 	trace := newTracer(&f.configFlags, &d.Config, s.stderr, addr.Bus())
+	if j.receives {
+		trace = trace.tellAborts(&f.configFlags, &d.Config, s.stderr, f.Address)
+	}
 	network, why := networkFor(f.Network, j, kernelLimit())
 	if why != "" && d.Config.Logger != nil {
 		d.Config.Logger.Debug("isotp: network chosen", "network", network, "why", why)
 	}
+	log, err := s.openNamedLog(ctx, addr.Bus())
+	if err != nil {
+		return nil, err
+	}
+	if log != nil {
+		defer log.Close()
+		d.Bus, addr = log, addr.WithBus("")
+	}
 	conn, err := d.DialAddr(ctx, network, addr)
 	if err != nil {
-		return interrupted(ctx, err)
+		return nil, interrupted(ctx, err)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -54,7 +67,15 @@ func (f *connFlags) withConn(ctx context.Context, s *streams, j job, functional 
 	if f.Stats {
 		printStats(s.stderr, stats)
 	}
-	return interrupted(ctx, err)
+	return errors.Join(givenUp(stats), log.failed()), interrupted(ctx, err)
+}
+
+// givenUp tells of messages that were not received whole.
+func givenUp(s isotpnet.Stats) error {
+	if s.ReceptionsAborted == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s given up before the end", count(s.ReceptionsAborted, "message"))
 }
 
 // interrupted makes an error that a signal has led to errInterrupted.

@@ -21,8 +21,8 @@
 // multicast, for processes on any system (see package canbus/udpmulticast);
 // slcan:/dev/ttyACM0@500000 is that of a serial adapter (canbus/slcan);
 // socketcand:HOST:28600/can0 is one of another computer (canbus/socketcand);
-// candump:FILE is a recorded one (canbus/candump): a recv without --count ends with
-// the log.
+// candump:FILE is a recorded one (canbus/candump), and candump:- one on standard input: a
+// recv without --count ends with the log.
 //
 // With --stream, and for the proxy, the peer must be this program or package
 // isotpnet too: these are connections of the network isotp-stream.
@@ -38,7 +38,8 @@
 // # Exit status
 //
 //	0  done; a proxy, an ecu, a record, and a recv without --count, also when interrupted
-//	1  failed: a transfer, a bus, the input's data; the demo's digests differ; interrupted
+//	1  failed: a transfer, a bus, the input's data; something was lost, as a recv, record or
+//	   replay says; the demo's digests differ; interrupted
 //	2  the command line is wrong: a flag, its value, the address, the file
 //	3  timed out: --timeout, or one of the protocol's own time-outs (N_As, N_Bs, N_Cr);
 //	   no ECU has answered an obd

@@ -24,7 +24,8 @@ type recordCmd struct {
 func (*recordCmd) Help() string {
 	return `
 Writes every frame of a bus to a file, as candump -l does. It goes on until interrupted,
-or until the bus ends.
+or until the bus ends. If frames were lost, because the bus or the disk was too slow for
+them, it says how many, and fails at the end.
 
 	isotp record can0 drive.log
 	isotp record can0 drive.log --rotate 100M --keep 10
@@ -47,9 +48,15 @@ func (c *recordCmd) Validate() error {
 
 // Run records until ctx is done.
 func (c *recordCmd) Run(ctx context.Context, s *streams) error {
-	bus, err := canbus.Open(c.Bus)
+	log, err := s.openNamedLog(ctx, c.Bus)
 	if err != nil {
 		return err
+	}
+	var bus canbus.Bus = log
+	if log == nil {
+		if bus, err = canbus.Open(c.Bus); err != nil {
+			return err
+		}
 	}
 	defer bus.Close()
 	recorder, err := c.create(s)
@@ -63,8 +70,13 @@ func (c *recordCmd) Run(ctx context.Context, s *streams) error {
 		err = nil
 	}
 	lost := recorder.Close()
-	fmt.Fprintf(s.stderr, "%d frames recorded\n", recorder.Stats().Recorded)
-	return errors.Join(err, lost)
+	stats := recorder.Stats()
+	fmt.Fprintf(s.stderr, "%d frames recorded\n", stats.Recorded)
+	var dropped error
+	if stats.Dropped > 0 {
+		dropped = fmt.Errorf("%s not recorded: %s dropped them, as they were not read in time", count(stats.Dropped, "frame"), c.Bus)
+	}
+	return errors.Join(err, lost, dropped, log.failed())
 }
 
 func (c *recordCmd) create(s *streams) (*candump.Recorder, error) {

@@ -26,6 +26,9 @@ receives no message above max_pdu_size of its module can_isotp, 8300 bytes by de
 --long takes the user engine by itself, unless --network names a backend; for longer
 messages without --long there is --network isotp:user.
 
+Messages that are given up before their end, or lost, are told on standard error, and so
+are the lines of a log that are no frames; recv goes on, and fails at the end.
+
 	isotp recv --hex --count 1 --timeout 2s vcan0/7E8:7E0
 	isotp recv --long --count 1 vcan0/7E8:7E0 > firmware.bin
 	isotp recv --stream vcan0/7E8:7E0 > firmware.bin
@@ -45,17 +48,16 @@ func (c *recvCmd) Run(ctx context.Context, s *streams) error {
 	if c.Stream {
 		return c.receiveStream(ctx, s)
 	}
-	err := c.withConn(ctx, s, job{streamed: c.Long}, isotpnet.Addr{}, func(conn *isotpnet.Conn) error {
+	overruns := uint64(0)
+	lost, err := c.withConn(ctx, s, job{receives: true, streamed: c.Long}, isotpnet.Addr{}, func(conn *isotpnet.Conn) error {
 		var buf []byte
 		for i := 0; c.Count == 0 || i < c.Count; i++ {
-			if err := conn.SetReadDeadline(deadlineIn(c.Timeout)); err != nil {
-				return err
-			}
 			var err error
-			if c.Long {
-				err = copyMessage(s.stdout, conn)
-			} else if buf, err = readMessage(conn, buf[:0]); err == nil {
-				err = c.write(s.stdout, buf)
+			buf, err = c.receive(s.stdout, conn, buf)
+			for errors.Is(err, isotpnet.ErrOverrun) {
+				overruns++
+				warn(s, err)
+				buf, err = c.receive(s.stdout, conn, buf)
 			}
 			if err != nil {
 				return err
@@ -63,11 +65,29 @@ func (c *recvCmd) Run(ctx context.Context, s *streams) error {
 		}
 		return nil
 	})
+	if overruns > 0 {
+		lost = errors.Join(lost, fmt.Errorf("messages were lost %s", plural(overruns, "once", fmt.Sprintf("%d times", overruns))))
+	}
 	// Without a count there is no other end, but that of a log.
 	if c.Count == 0 && (errors.Is(err, errInterrupted) || errors.Is(err, candump.ErrEnd)) {
-		return nil
+		err = nil
 	}
-	return err
+	return errors.Join(err, lost)
+}
+
+// receive receives one message, and writes it.
+func (c *recvCmd) receive(w io.Writer, conn *isotpnet.Conn, buf []byte) ([]byte, error) {
+	if err := conn.SetReadDeadline(deadlineIn(c.Timeout)); err != nil {
+		return buf, err
+	}
+	if c.Long {
+		return buf, copyMessage(w, conn)
+	}
+	buf, err := readMessage(conn, buf[:0])
+	if err == nil {
+		err = c.write(w, buf)
+	}
+	return buf, err
 }
 
 func copyMessage(w io.Writer, conn *isotpnet.Conn) error {

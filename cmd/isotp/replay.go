@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"example.com/isotp/canbus"
@@ -11,17 +12,19 @@ import (
 )
 
 type replayCmd struct {
-	File      string        `arg:"" help:"A log, as candump -l writes it. -: standard input."`
-	Bus       string        `arg:"" help:"Name of the bus to send the frames on, as vcan0."`
-	Fast      bool          `xor:"pace" help:"As fast as the bus takes them, not at the log's own pace."`
-	Speed     float64       `xor:"pace" placeholder:"N" help:"So many times as fast as the log's own pace; below 1: slower."`
-	Interface string        `placeholder:"NAME" help:"The frames of this interface only."`
-	MaxPause  time.Duration `placeholder:"TIME" help:"Make longer pauses in the log as short as this."`
+	File      string         `arg:"" help:"A log, as candump -l writes it. -: standard input."`
+	Bus       string         `arg:"" help:"Name of the bus to send the frames on, as vcan0."`
+	Fast      bool           `xor:"pace" help:"As fast as the bus takes them, not at the log's own pace."`
+	Speed     *float64       `xor:"pace" placeholder:"N" help:"So many times as fast as the log's own pace; below 1: slower."`
+	Interface string         `placeholder:"NAME" help:"The frames of this interface only."`
+	MaxPause  *time.Duration `placeholder:"TIME" help:"Make longer pauses in the log as short as this."`
 }
 
 func (*replayCmd) Help() string {
 	return `
-Sends the frames of a log on a bus. Error frames, which cannot be sent, are left out.
+Sends the frames of a log on a bus. Left out, and counted, are error frames, which cannot
+be sent, and CAN FD and remote frames if the bus does not carry them. It ends when all are
+on the wire, as far as the bus knows, and fails if an adapter has refused some.
 
 	isotp replay drive.log vcan0
 	isotp replay --speed 10 --interface can1 drive.log udp:239.74.163.2:43113
@@ -50,38 +53,55 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 	})
 	defer stop()
 	p := startPlayer(bus)
-	err = p.play(log, func(err error) { warn(s, err) })
+	err = p.play(log)
 	if err == nil {
 		err = p.drain(ctx)
 	}
 	bus.Close()
 	<-p.ended
-	fmt.Fprintf(s.stderr, "%d frames sent\n", p.sent)
-	if p.leftOut > 0 {
-		fmt.Fprintf(s.stderr, "%d error frames left out\n", p.leftOut)
+	fmt.Fprintf(s.stderr, "%d frames sent\n", p.sent-p.refused)
+	for _, kind := range p.leftOut {
+		fmt.Fprintf(s.stderr, "%d %s frames left out%s\n", kind.frames, kind.name, kind.why)
 	}
-	if n := log.Malformed(); err == nil && n > 0 {
-		err = fmt.Errorf("%d lines of %s were no frames", n, c.File)
+	var refused error
+	if p.refused > 0 {
+		refused = fmt.Errorf("%s refused by %s", count(uint64(p.refused), "frame"), c.Bus)
 	}
-	return interrupted(ctx, err)
+	return errors.Join(interrupted(ctx, err), refused, log.failed())
 }
 
-func (c *replayCmd) open(ctx context.Context, s *streams) (*candump.Bus, error) {
-	o := candump.Options{Fast: c.Fast, Speed: c.Speed, Interface: c.Interface, MaxPause: c.MaxPause}
-	if c.File == "-" {
-		return candump.New(s.input(ctx), "standard input", o)
+func (c *replayCmd) open(ctx context.Context, s *streams) (*playedLog, error) {
+	o := candump.Options{Fast: c.Fast, Interface: c.Interface}
+	if c.Speed != nil {
+		if o.Speed = *c.Speed; o.Speed == 0 {
+			return nil, errors.New("--speed 0: it must be above 0, as 0.5 or 10")
+		}
 	}
-	return candump.Open(c.File, o)
+	if c.MaxPause != nil {
+		if o.MaxPause = *c.MaxPause; o.MaxPause == 0 {
+			return nil, errors.New("--max-pause 0s: it must be above 0, as 500ms or 5s")
+		}
+	}
+	return s.openLog(ctx, c.File, o, "--interface %s")
 }
 
 // A player sends a log's frames.
 type player struct {
-	bus           canbus.Bus
-	echoes        bool
-	sent, leftOut int
-	echoed        chan int      // how many frames have come back, again and again
-	ended         chan struct{} // the reader has, with err
-	err           error
+	bus     canbus.Bus
+	echoes  bool
+	sent    int           // frames that the bus has taken
+	leftOut []*leftOut    // frames that it cannot carry
+	echoed  chan int      // how many frames have come back, again and again
+	ended   chan struct{} // the reader has, with err
+	refused int           // frames that the bus had taken, and has not sent
+	err     error
+}
+
+// leftOut are frames of a kind that a bus cannot carry.
+type leftOut struct {
+	name   string
+	frames int
+	why    string
 }
 
 // startPlayer also reads the bus: some are held up by who does not.
@@ -100,6 +120,9 @@ func (p *player) read() {
 			if frames[i].Has(canbus.Echo) {
 				count++
 			}
+			if frames[i].Has(canbus.Echo | canbus.Refused) {
+				p.refused++
+			}
 		}
 		select {
 		case <-p.echoed:
@@ -117,29 +140,59 @@ func (p *player) read() {
 	}
 }
 
-// play sends all frames of the log. bad is told of lines that are none.
-func (p *player) play(log canbus.Bus, bad func(error)) error {
+// play sends all frames of the log that the bus can carry.
+func (p *player) play(log canbus.Bus) error {
 	frames := make([]canbus.Frame, 64)
 	for {
 		n, err := log.ReadFrames(frames)
 		for i := range frames[:n] {
-			if frames[i].Has(canbus.ErrorFrame) {
-				p.leftOut++
+			f := &frames[i]
+			if f.Has(canbus.ErrorFrame) {
+				p.leave("error", nil)
 				continue
 			}
-			if err := p.send(frames[i : i+1]); err != nil {
-				return fmt.Errorf("frame %v at %s: %w", frames[i], frames[i].Time().UTC().Format(time.RFC3339Nano), err)
+			err := p.send(frames[i : i+1])
+			switch kind := uncommon(f); {
+			case err == nil:
+			case kind != "" && !errors.Is(err, net.ErrClosed):
+				p.leave(kind, err)
+			default:
+				return fmt.Errorf("frame %v at %s: %w", f, f.Time().UTC().Format(time.RFC3339Nano), err)
 			}
 		}
 		switch {
 		case errors.Is(err, candump.ErrEnd):
 			return nil
-		case err != nil && errors.Is(err, canbus.ErrTemporary):
-			bad(err)
 		case err != nil:
 			return err
 		}
 	}
+}
+
+// uncommon names the kind of a frame that not every bus carries, "" if each does.
+func uncommon(f *canbus.Frame) string {
+	switch {
+	case f.Has(canbus.FD):
+		return "CAN FD"
+	case f.Has(canbus.Remote):
+		return "remote"
+	}
+	return ""
+}
+
+// leave counts a frame that the bus cannot carry. why is that of the first of its kind.
+func (p *player) leave(name string, why error) {
+	for _, kind := range p.leftOut {
+		if kind.name == name {
+			kind.frames++
+			return
+		}
+	}
+	kind := &leftOut{name: name, frames: 1}
+	if why != nil {
+		kind.why = ": " + why.Error()
+	}
+	p.leftOut = append(p.leftOut, kind)
 }
 
 func (p *player) send(frames []canbus.Frame) error {
@@ -158,12 +211,21 @@ func (p *player) send(frames []canbus.Frame) error {
 	return nil
 }
 
-// drain waits until all is on the wire, where the bus tells: what waits in its queue
-// is gone with Close.
+// drain waits until all is on the wire, where the bus tells: what waits in its queue, or
+// in an adapter's, is gone with Close.
 func (p *player) drain(ctx context.Context) error {
-	if !p.echoes {
-		return nil
+	if p.echoes {
+		if err := p.awaitEchoes(ctx); err != nil {
+			return err
+		}
 	}
+	if f, ok := canbus.As[canbus.Flusher](p.bus); ok {
+		return f.Flush(ctx)
+	}
+	return nil
+}
+
+func (p *player) awaitEchoes(ctx context.Context) error {
 	const patience = 10 * time.Second
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

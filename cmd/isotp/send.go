@@ -81,7 +81,8 @@ func (c *sendCmd) Run(ctx context.Context, s *streams) error {
 			return interrupted(ctx, err)
 		}
 	}
-	return c.withConn(ctx, s, c.job(single), functional, func(conn *isotpnet.Conn) error {
+	// What else came meanwhile was not asked for.
+	_, err = c.withConn(ctx, s, c.job(single), functional, func(conn *isotpnet.Conn) error {
 		switch {
 		case c.Size > 0:
 			return c.stream(ctx, s, conn)
@@ -92,6 +93,7 @@ func (c *sendCmd) Run(ctx context.Context, s *streams) error {
 		defer in.Close()
 		return c.messages(in, func(p []byte) error { return c.send(conn, p) })
 	})
+	return err
 }
 
 // functional is where WriteFunctional sends, the zero Addr for nowhere.

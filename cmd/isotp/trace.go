@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -11,7 +12,8 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-// A tracer is what --trace and --log make of a connection. The library tells of a
+// A tracer is what --trace and --log make of a connection, and of the messages that are
+// given up. The library tells of a
 // step when it has the time, perhaps only after the call that it belongs to has
 // returned; a tracer knows up to where it has been told, so that the last lines
 // are there before the process ends.
@@ -20,10 +22,7 @@ type tracer struct {
 	frames       io.Writer // where --trace goes, or nil
 	bus          string    // its name there
 
-	// pending is the count that the step being told of belongs to, nil if to
-	// none. Its hook is called first, and then the logger. It needs no lock: one
-	// goroutine at a time tells, and hands over to the next.
-	pending *uint64
+	abortsOnly bool // it is told of receptions given up, and of nothing else
 
 	mu      sync.Mutex
 	told    ends
@@ -51,12 +50,32 @@ func newTracer(f *configFlags, c *isotpnet.Config, stderr io.Writer, bus string)
 	}
 	c.Logger = slog.New(t)
 	c.Trace = &isotpnet.Trace{
-		FrameSent:        t.frame(canbus.Echo),
-		FrameReceived:    t.frame(0),
-		MessageSent:      t.end(&t.told.sent),
-		MessageReceived:  t.end(&t.told.received),
-		SendAborted:      t.end(&t.told.sendsAborted),
-		ReceptionAborted: t.end(&t.told.receptionsAborted),
+		FrameSent:     t.frame(canbus.Echo),
+		FrameReceived: t.frame(0),
+	}
+	return t
+}
+
+// tellAborts makes a tracer, if t is nil, and has it write a line for each message from
+// that address that is given up while it is received; or not, as --log has one.
+func (t *tracer) tellAborts(f *configFlags, c *isotpnet.Config, stderr io.Writer, address string) *tracer {
+	if t != nil && f.Logger != "off" {
+		return t
+	}
+	if t == nil {
+		t = &tracer{Handler: slog.DiscardHandler, abortsOnly: true, changed: make(chan struct{}, 1)}
+		c.Trace = new(isotpnet.Trace)
+	}
+	c.Trace.ReceptionAborted = func(ev isotpnet.TraceEvent) {
+		at := ev.Time.UnixMicro()
+		what := fmt.Sprintf("given up after %d bytes", ev.Size)
+		if ev.Code == isotpnet.MessageTooLong || ev.Code == isotpnet.ReceiverFull {
+			what = fmt.Sprintf("of %d bytes refused", ev.Size)
+		}
+		fmt.Fprintf(stderr, "%s: message %s at (%d.%06d): %v\n", address, what, at/1e6, at%1e6, ev.Code)
+		if t.abortsOnly {
+			t.count("isotp: reception aborted")
+		}
 	}
 	return t
 }
@@ -73,14 +92,11 @@ func (t *tracer) frame(sent canbus.Flags) func(isotpnet.TraceEvent) {
 	return func(ev isotpnet.TraceEvent) {
 		f := *ev.Frame
 		f.Flags |= sent
-		f.Timestamp = ev.Time.UnixNano()
+		if f.Timestamp == 0 {
+			f.Timestamp = ev.Time.UnixNano()
+		}
 		t.frames.Write(append(canbus.AppendLogLine(nil, &f, t.bus), '\n'))
 	}
-}
-
-// end returns a hook for steps that one of the ends counts.
-func (t *tracer) end(count *uint64) func(isotpnet.TraceEvent) {
-	return func(isotpnet.TraceEvent) { t.pending = count }
 }
 
 // Enabled lets every step through, as Handle counts those not shown too.
@@ -92,17 +108,31 @@ func (t *tracer) Handle(ctx context.Context, r slog.Record) error {
 	if t.Handler.Enabled(ctx, r.Level) {
 		err = t.Handler.Handle(ctx, r)
 	}
-	if t.pending != nil {
-		t.mu.Lock()
-		*t.pending++
-		t.mu.Unlock()
-		t.pending = nil
-		select {
-		case t.changed <- struct{}{}:
-		default:
-		}
-	}
+	t.count(r.Message)
 	return err
+}
+
+// count counts a step, by what the library's log says of it, if it is the end of a
+// message. The log is told last, after the hooks.
+func (t *tracer) count(step string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch step {
+	case "isotp: message sent":
+		t.told.sent++
+	case "isotp: message received":
+		t.told.received++
+	case "isotp: send aborted":
+		t.told.sendsAborted++
+	case "isotp: reception aborted":
+		t.told.receptionsAborted++
+	default:
+		return
+	}
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
 }
 
 // wait waits until the tracer was told of everything that the Stats of its closed
@@ -124,6 +154,9 @@ func (t *tracer) wait(s isotpnet.Stats) {
 func (t *tracer) complete(s isotpnet.Stats) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.abortsOnly {
+		return t.told.receptionsAborted >= s.ReceptionsAborted
+	}
 	return t.told.sent >= s.MessagesSent && t.told.received >= s.MessagesReceived &&
 		t.told.sendsAborted >= s.SendsAborted && t.told.receptionsAborted >= s.ReceptionsAborted
 }

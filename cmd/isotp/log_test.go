@@ -1,0 +1,344 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/virtual"
+)
+
+// networks counts those of tests.
+var networks atomic.Int32
+
+// readALog runs each command that reads a log, with flags behind the log's name.
+func readALog(t *testing.T, text, options string, check func(t *testing.T, command string, r result)) {
+	path := filepath.ToSlash(writeLog(t, text))
+	out := filepath.Join(t.TempDir(), "out.log")
+	bus := fmt.Sprintf("%s%d", t.Name(), networks.Add(1))
+	hear(t, bus, virtual.Options{})
+	replay := []string{"replay", "--fast", path, "virtual:" + bus}
+	if name, ok := strings.CutPrefix(options, ",interface="); ok {
+		replay = append(replay, "--interface", name)
+	}
+	for _, args := range [][]string{
+		{"recv", "--hex", "--listen-only", "candump:" + path + ",fast" + options + "/7E0:7E8"},
+		{"record", "candump:" + path + ",fast" + options, out},
+		replay,
+	} {
+		check(t, args[0], isotp(t.Context(), nil, args...))
+	}
+}
+
+func TestBadLinesMeanTheSameInEveryCommand(t *testing.T) {
+	for _, c := range []struct{ log, warning, failure string }{
+		{"(1.0) can0 7E8#0101\n(1.1) can0 7E8#01\x00\n(1.2) can0 7E8#0102\n", `test.log, line 2: "(1.1) can0 7E8#01\x00" is no frame: data`, "1 line of "},
+		{"(1.0) can0 7E8#0101\n(x) can0 7E8#01AA\n(1.2) can0 7E8#0102\n(1.2) can0 7E8#010", `line 4: "(1.2) can0 7E8#010" is no frame: the log ends`, "2 lines of "},
+	} {
+		readALog(t, c.log, "", func(t *testing.T, command string, r result) {
+			r.want(t, exitFailure, c.failure)
+			if !strings.Contains(r.stderr, "candump: ") || !strings.Contains(r.stderr, c.warning) {
+				t.Errorf("%s does not say %q: %s", command, c.warning, r.stderr)
+			}
+			if command == "recv" {
+				r.wantStdout(t, "01\n02\n")
+			} else if !strings.Contains(r.stderr, "2 frames ") {
+				t.Errorf("%s: %s", command, r.stderr)
+			}
+		})
+	}
+}
+
+func TestLogsOfEditorsAreRead(t *testing.T) {
+	for log, want := range map[string]string{
+		"\ufeff# tester\r\n(0) can0 7E8#0101\r\n\r\nDROPCOUNT: dropped 3 CAN frames on 'can0' socket (total drops 3)\r\n(0.123) can0 7E8#0102 R # answer": "01\n02\n",
+		"(0000000000.000000) can0 7E8#0101\n; end\n(0000000000.000000) can0 7E8##000080102030405060708\n":                                                 "01\n0102030405060708\n",
+	} {
+		readALog(t, log, "", func(t *testing.T, command string, r result) {
+			r.want(t, exitOK, "")
+			if command == "recv" {
+				r.wantStdout(t, want)
+				if r.stderr != "" {
+					t.Errorf("%s says %s", command, r.stderr)
+				}
+			} else if !strings.HasPrefix(r.stderr, "2 frames ") {
+				t.Errorf("%s says %s", command, r.stderr)
+			}
+		})
+	}
+}
+
+const ofTwo = "(1.0) can0 7E8#0101\n(1.1) can1 7E8#0102\n(1.2) can0 7E8#0103\n"
+
+func TestMixedInterfacesAreTold(t *testing.T) {
+	readALog(t, ofTwo, "", func(t *testing.T, command string, r result) {
+		r.want(t, exitOK, "")
+		if strings.Count(r.stderr, "several interfaces, can0 and can1") != 1 || !strings.Contains(r.stderr, "interface") {
+			t.Errorf("%s says %s", command, r.stderr)
+		}
+	})
+	readALog(t, ofTwo, ",interface=can0", func(t *testing.T, command string, r result) {
+		r.want(t, exitOK, "")
+		if strings.Contains(r.stderr, "several") {
+			t.Errorf("%s of one interface says %s", command, r.stderr)
+		}
+	})
+}
+
+func TestInterfaceThatTheLogHasNot(t *testing.T) {
+	readALog(t, ofTwo, ",interface=can9", func(t *testing.T, command string, r result) {
+		r.want(t, exitFailure, "has no frames of interface can9, but of can0, can1")
+	})
+}
+
+func TestLogFromStandardInput(t *testing.T) {
+	const log = "(0000000001.000000) can0 7E8#0101\n(0000000001.100000) can0 7E8#0102\n"
+	r := isotp(t.Context(), strings.NewReader(log), "recv", "--hex", "--listen-only", "candump:-,fast/7E0:7E8")
+	r.want(t, exitOK, "")
+	r.wantStdout(t, "01\n02\n")
+	r = isotp(t.Context(), strings.NewReader(log), "record", "candump:-,fast", "-")
+	r.want(t, exitOK, "")
+	r.wantStdout(t, log)
+	r = isotp(t.Context(), strings.NewReader("  can0  7E8   [2]  01 01\n"), "recv", "--hex", "--listen-only", "candump:-/7E0:7E8")
+	r.want(t, exitFailure, "standard input, line 1")
+}
+
+// An interrupt ends a recv whose log, on standard input, does not go on.
+func TestLogOnStandardInputThatStops(t *testing.T) {
+	in, feed := io.Pipe()
+	defer feed.Close()
+	ctx, interrupt := context.WithCancel(t.Context())
+	out, lines := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, []string{"recv", "--hex", "--listen-only", "candump:-/7E0:7E8"}, in, lines, io.Discard)
+	}()
+	if _, err := feed.Write([]byte("(1.0) can0 7E8#0101\n")); err != nil {
+		t.Fatal(err)
+	}
+	if line := make([]byte, 3); !reads(out, line, "01\n") {
+		t.Errorf("it wrote %q", line)
+	}
+	interrupt()
+	if status := <-done; status != exitOK {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+func reads(r io.Reader, buf []byte, want string) bool {
+	_, err := io.ReadFull(r, buf)
+	return err == nil && string(buf) == want
+}
+
+// What begins and is not completed would be gone without a word.
+func TestRecvTellsMessagesGivenUp(t *testing.T) {
+	const (
+		first = "(1.000000) can0 7E8#1014626F90574155\n"
+		other = "(1.001000) can0 7E8#215A5A5A384B3038\n"
+		good  = "(1.003000) can0 7E8#0142\n"
+	)
+	for name, c := range map[string]struct{ log, why string }{
+		"wrong sequence number": {first + other + "(1.002000) can0 7E8#2331323334353637\n" + good, "N_WRONG_SN"},
+		"interrupted":           {first + other + good, "N_UNEXP_PDU: interrupted by a single frame"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.ToSlash(writeLog(t, c.log))
+			for _, flags := range []string{"", "--trace "} {
+				r := isotp(t.Context(), nil, words("recv --hex --listen-only "+flags+"candump:"+path+",fast/7E0:7E8")...)
+				r.want(t, exitFailure, "1 message given up before the end")
+				r.wantStdout(t, "42\n")
+				if line := path + ",fast/7E0:7E8: message given up after 13 bytes at ("; !strings.Contains(r.stderr, line) || strings.Count(r.stderr, c.why) != 1 {
+					t.Errorf("it says %s", r.stderr)
+				}
+			}
+			r := isotp(t.Context(), nil, words("recv --hex --listen-only --log warn candump:"+path+",fast/7E0:7E8")...)
+			if r.status != exitFailure || strings.Contains(r.stderr, "message given up after") || strings.Count(r.stderr, "reception aborted") != 1 {
+				t.Errorf("with --log it says %s", r.stderr)
+			}
+		})
+	}
+}
+
+// A fakeBus is a bus that a test has made.
+type fakeBus struct {
+	frames  chan canbus.Frame // to be read
+	dropped atomic.Uint64
+	write   func(canbus.Frame) error
+	flush   func(ctx context.Context) error
+	echoes  bool
+	once    sync.Once
+	closed  chan struct{}
+}
+
+func newFakeBus() *fakeBus {
+	return &fakeBus{frames: make(chan canbus.Frame, 1000), closed: make(chan struct{})}
+}
+
+func (b *fakeBus) ReadFrames(frames []canbus.Frame) (int, error) {
+	select {
+	case frames[0] = <-b.frames:
+		return 1, nil
+	default:
+	}
+	select {
+	case frames[0] = <-b.frames:
+		return 1, nil
+	case <-b.closed:
+		return 0, net.ErrClosed
+	}
+}
+
+func (b *fakeBus) WriteFrames(frames []canbus.Frame) (int, error) {
+	for i := range frames {
+		if err := b.write(frames[i]); err != nil {
+			return i, err
+		}
+	}
+	return len(frames), nil
+}
+
+func (b *fakeBus) Close() error                  { b.once.Do(func() { close(b.closed) }); return nil }
+func (b *fakeBus) Dropped() uint64               { return b.dropped.Load() }
+func (b *fakeBus) Properties() canbus.Properties { return canbus.Properties{FD: true, Echo: b.echoes} }
+func (b *fakeBus) Flush(ctx context.Context) error {
+	if b.flush == nil {
+		return nil
+	}
+	return b.flush(ctx)
+}
+
+var fakeBuses sync.Map
+
+func init() {
+	canbus.Register("fake", func(name string) (canbus.Bus, error) {
+		b, ok := fakeBuses.LoadAndDelete(name)
+		if !ok {
+			return nil, fmt.Errorf("fake: no bus %q", name)
+		}
+		return b.(*fakeBus), nil
+	})
+}
+
+// named makes the bus fake:NAME of the test's name, for one Open.
+func (b *fakeBus) named(t *testing.T) string {
+	fakeBuses.Store(t.Name(), b)
+	return "fake:" + t.Name()
+}
+
+func TestRecordFailsIfFramesWereDropped(t *testing.T) {
+	bus := newFakeBus()
+	bus.frames <- canbus.Frame{ID: 1, Timestamp: 1e9}
+	bus.dropped.Store(9)
+	path := filepath.Join(t.TempDir(), "test.log")
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt() // what has come is recorded all the same
+	r := isotp(ctx, nil, "record", bus.named(t), path)
+	r.want(t, exitFailure, "9 frames not recorded: fake:"+t.Name()+" dropped them")
+	for _, want := range []string{"1 frames recorded\n", "candump: "} {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("it does not say %q: %s", want, r.stderr)
+		}
+	}
+}
+
+const ofAllKinds = "(1.0) can0 001#\n(1.0) can0 002#R2\n(1.0) can0 003##0\n(1.0) can0 20000080#0000000000000000\n(1.0) can0 004##0\n(1.0) can0 005#\n"
+
+func TestReplayLeavesOutWhatTheBusCannotCarry(t *testing.T) {
+	bus := newFakeBus()
+	var sent []string
+	bus.write = func(f canbus.Frame) error {
+		if f.Flags != 0 {
+			return fmt.Errorf("no frames as %v", f)
+		}
+		sent = append(sent, f.String())
+		return nil
+	}
+	r := isotp(t.Context(), nil, "replay", "--fast", writeLog(t, ofAllKinds), bus.named(t))
+	r.want(t, exitOK, "")
+	const want = "2 frames sent\n1 remote frames left out: no frames as 002#R2\n2 CAN FD frames left out: no frames as 003##0\n1 error frames left out\n"
+	if got := fmt.Sprint(sent); got != "[001# 005#]" || r.stderr != want {
+		t.Errorf("sent %s; it says %q, want %q", got, r.stderr, want)
+	}
+}
+
+func TestReplayToAClassicBus(t *testing.T) {
+	heard := hear(t, t.Name(), virtual.Options{Classic: true})
+	r := isotp(t.Context(), nil, "replay", "--fast", writeLog(t, ofAllKinds), "virtual:"+t.Name())
+	r.want(t, exitOK, "")
+	if got := fmt.Sprint(heard(3)); got != "[001# 002#R2 005#]" || !strings.Contains(r.stderr, "2 CAN FD frames left out: virtual: ") {
+		t.Errorf("sent %s; it says %s", got, r.stderr)
+	}
+}
+
+// A data frame every bus can carry: something else is wrong.
+func TestReplayToABusThatFails(t *testing.T) {
+	for name, c := range map[string]struct{ log, frame string }{
+		"a data frame":          {"(1700000000.0) can0 001#\n(1700000001.0) can0 002#\n", "001#"},
+		"a bus that was closed": {"(1700000000.0) can0 001##0\n", "001##0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bus := newFakeBus()
+			cause := fmt.Errorf("no wire")
+			if c.frame == "001##0" {
+				cause = fmt.Errorf("no wire: %w", net.ErrClosed)
+			}
+			bus.write = func(canbus.Frame) error { return cause }
+			r := isotp(t.Context(), nil, "replay", "--fast", writeLog(t, c.log), bus.named(t))
+			r.want(t, exitFailure, "frame "+c.frame+" at 2023-11-14T22:13:20Z: no wire")
+		})
+	}
+}
+
+func TestReplayFailsIfFramesWereRefused(t *testing.T) {
+	bus := newFakeBus()
+	bus.echoes = true
+	bus.write = func(f canbus.Frame) error {
+		f.Flags |= canbus.Echo
+		if f.ID == 2 {
+			f.Flags |= canbus.Refused
+		}
+		bus.frames <- f
+		return nil
+	}
+	r := isotp(t.Context(), nil, "replay", writeLog(t, "(1.0) can0 001#\n(1.0) can0 002#\n(1.0) can0 003#\n"), bus.named(t))
+	r.want(t, exitFailure, "1 frame refused by fake:")
+	if !strings.Contains(r.stderr, "2 frames sent\n") {
+		t.Errorf("it says %s", r.stderr)
+	}
+}
+
+// What an adapter has taken may be lost when it is closed.
+func TestReplayWaitsUntilAllIsOnTheWire(t *testing.T) {
+	for name, cause := range map[string]error{"": nil, "in doubt": fmt.Errorf("3 frames are in doubt")} {
+		t.Run(name, func(t *testing.T) {
+			bus := newFakeBus()
+			written, flushed := 0, -1
+			bus.write = func(canbus.Frame) error { written++; return nil }
+			bus.flush = func(context.Context) error {
+				select {
+				case <-bus.closed:
+					t.Error("it was closed before")
+				default:
+				}
+				flushed = written
+				return cause
+			}
+			r := isotp(t.Context(), nil, "replay", writeLog(t, "(1.0) can0 001#\n(1.0) can0 002#\n"), bus.named(t))
+			if cause == nil {
+				r.want(t, exitOK, "")
+			} else {
+				r.want(t, exitFailure, cause.Error())
+			}
+			if flushed != 2 {
+				t.Errorf("flushed behind %d frames", flushed)
+			}
+		})
+	}
+}
