@@ -1,11 +1,14 @@
 package socketcand
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,8 +28,10 @@ func init() {
 }
 
 var (
-	_ canbus.Bus       = (*Bus)(nil)
-	_ canbus.Describer = (*Bus)(nil)
+	_ canbus.Bus         = (*Bus)(nil)
+	_ canbus.Describer   = (*Bus)(nil)
+	_ canbus.DropCounter = (*Bus)(nil)
+	_ canbus.Flusher     = (*Bus)(nil)
 )
 
 const (
@@ -34,20 +39,37 @@ const (
 	batchLen = 64
 	// patience is how long a server may take to be reached and to open its bus.
 	patience = 10 * time.Second
+	// queueLen is how many frames received wait for ReadFrames: as many as a full
+	// bus of 1 Mbit/s brings in a second or two.
+	queueLen = 16 << 10
 )
 
 // A Bus is a server's bus.
 type Bus struct {
-	name string
-	conn net.Conn
-	line line.Line
-	life *lifetime.Lifetime
+	name  string
+	conn  net.Conn
+	line  line.Line
+	life  *lifetime.Lifetime
+	ended chan struct{} // closed when receive has ended
 
+	// lex, buf and rest are Open's, then receive's.
 	lex  lexer
 	buf  []byte
 	rest []byte // of buf, what was not yet cut into elements
-	out  []byte
+	out  []byte // WriteFrames'
 
+	proves   bool // the server answers < echo >
+	readable chan struct{}
+
+	mu       sync.Mutex
+	changed  sync.Cond // of what is sent, closing and the life
+	sent     sent
+	received fifo[canbus.Frame]
+	closing  bool
+
+	closeOnce sync.Once
+
+	dropped   atomic.Uint64
 	malformed atomic.Uint64
 	refused   atomic.Uint64
 }
@@ -57,10 +79,23 @@ type Bus struct {
 type LostError struct {
 	Bus string // HOST:PORT/BUS
 	Err error  // io.ErrUnexpectedEOF if the server has ended it
+	// Unproven is how many frames had been written of which the server has not said
+	// that it has sent them.
+	Unproven int
+	// Unpaced: the server has ended the connection while there were such frames, and
+	// the bus's name has no bit rate.
+	Unpaced bool
 }
 
 func (e *LostError) Error() string {
-	return fmt.Sprintf("socketcand: the connection to %s is lost: %v", e.Bus, e.Err)
+	text := fmt.Sprintf("socketcand: the connection to %s is lost: %v", e.Bus, e.Err)
+	if e.Unproven > 0 {
+		text += fmt.Sprintf("; the last %d frames may not have been sent", e.Unproven)
+	}
+	if e.Unpaced {
+		text += fmt.Sprintf(" (socketcand does so when its interface's queue is full: say the bus's bit rate, as in %s@500000)", e.Bus)
+	}
+	return text
 }
 
 func (e *LostError) Unwrap() []error { return []error{net.ErrClosed, e.Err} }
@@ -76,15 +111,33 @@ func Open(address string) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socketcand: %w", err)
 	}
+	return open(conn, hostport+"/"+bus, bus, bitrate)
+}
+
+// open is Open on a connection, which it closes if it fails.
+func open(conn net.Conn, name, bus string, bitrate int) (*Bus, error) {
 	b := &Bus{
-		name: hostport + "/" + bus,
-		conn: conn,
-		line: line.Line{Bitrate: bitrate, DataBitrate: bitrate},
-		life: lifetime.New(func() { conn.Close() }),
-		buf:  make([]byte, 16<<10),
+		name:     name,
+		conn:     conn,
+		line:     line.Line{Bitrate: bitrate, DataBitrate: bitrate},
+		ended:    make(chan struct{}),
+		buf:      make([]byte, 16<<10),
+		readable: make(chan struct{}, 1),
 	}
+	b.changed.L = &b.mu
+	b.life = lifetime.New(func() {
+		conn.Close()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.changed.Broadcast()
+	})
 	if err := b.greet(bus); err != nil {
 		conn.Close()
+		return nil, err
+	}
+	go b.receive()
+	if err := b.probe(); err != nil {
+		b.life.Close()
 		return nil, err
 	}
 	return b, nil
@@ -93,7 +146,7 @@ func Open(address string) (*Bus, error) {
 func parseAddress(s string) (hostport, bus string, bitrate int, err error) {
 	hostport, bus, found := strings.Cut(s, "/")
 	if _, _, err := net.SplitHostPort(hostport); err != nil || !found {
-		return "", "", 0, fmt.Errorf("socketcand: %q is not HOST:PORT/BUS, as raspberrypi:28600/can0", s)
+		return "", "", 0, fmt.Errorf("socketcand: %q is not HOST:PORT/BUS, as raspberrypi:%d/can0", s, Port)
 	}
 	bus, rate, limited := strings.Cut(bus, "@")
 	if limited {
@@ -117,8 +170,10 @@ func (b *Bus) greet(bus string) error {
 		{"< open " + bus + " >", "ok"},
 		{"< rawmode >", "ok"},
 	} {
-		if _, err := b.conn.Write([]byte(step.say)); err != nil {
-			return fmt.Errorf("socketcand: %s: %w", b.name, err)
+		if step.say != "" {
+			if _, err := io.WriteString(b.conn, step.say); err != nil {
+				return fmt.Errorf("socketcand: %s: %w", b.name, err)
+			}
 		}
 		words, err := b.element()
 		if err != nil {
@@ -149,7 +204,11 @@ func (b *Bus) element() ([]string, error) {
 
 // Properties implements [canbus.Describer].
 func (b *Bus) Properties() canbus.Properties {
-	return canbus.Properties{FD: true, Bitrate: b.line.Bitrate, DataBitrate: b.line.DataBitrate}
+	p := canbus.Properties{FD: true, Bitrate: b.line.Bitrate, DataBitrate: b.line.DataBitrate}
+	if b.proves {
+		p.Echo, p.EchoAtHandover, p.EchoesLag, p.QueueLen = true, true, true, window
+	}
+	return p
 }
 
 // Malformed returns how many elements were left out because they were no frames.
@@ -159,78 +218,39 @@ func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
 // not know or could not execute.
 func (b *Bus) Refused() uint64 { return b.refused.Load() }
 
+// Dropped implements [canbus.DropCounter]: frames that came while 16,384 others
+// waited for ReadFrames, and those that a [Server] says it has dropped because the way
+// here was too slow. Of what other servers and their interfaces drop nothing is known.
+func (b *Bus) Dropped() uint64 { return b.dropped.Load() }
+
 // ReadFrames implements [canbus.Bus]. What is no frame is left out and counted, see
 // [Bus.Malformed] and [Bus.Refused].
 func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
-	if len(frames) == 0 {
-		return 0, b.life.Err()
-	}
 	for {
-		if err := b.life.Err(); err != nil {
+		err := b.life.Err() // first: what came before the connection was lost is there
+		if err == net.ErrClosed || len(frames) == 0 {
 			return 0, err
 		}
-		if n := b.take(frames); n > 0 {
-			return n, nil
-		}
-		n, err := b.conn.Read(b.buf)
-		b.rest = b.buf[:n]
-		if n == 0 && err != nil {
-			b.fail(err)
-		}
-	}
-}
-
-// take cuts what is there into frames, as many as there is room for.
-func (b *Bus) take(frames []canbus.Frame) (n int) {
-	skipped := b.lex.skipped
-	for n < len(frames) {
-		words, rest, done := b.lex.next(b.rest)
-		b.rest = rest
-		if !done {
-			break
-		}
-		f, err := parseElement(words)
+		b.mu.Lock()
+		n := b.received.take(frames)
+		b.mu.Unlock()
 		switch {
-		case err == nil:
-			frames[n] = f
-			n++
-		case errors.Is(err, errRefused):
-			b.refused.Add(1)
-		case !errors.Is(err, errNoFrame):
-			b.malformed.Add(1)
+		case n > 0:
+			return n, nil
+		case err != nil:
+			return 0, err
+		}
+		select {
+		case <-b.readable:
+		case <-b.life.Over():
 		}
 	}
-	b.malformed.Add(b.lex.skipped - skipped)
-	return n
 }
 
-var (
-	errNoFrame = errors.New("not a frame")
-	errRefused = errors.New("refused")
-)
-
-func parseElement(words []string) (canbus.Frame, error) {
-	if len(words) == 0 {
-		return canbus.Frame{}, errors.New("an empty element")
-	}
-	switch words[0] {
-	case "frame", "fdframe":
-		return parseFrame(words)
-	case "error":
-		// An error of the bus, or in words one of a command.
-		if f, err := parseFrame(words); err == nil {
-			return f, nil
-		}
-		return canbus.Frame{}, errRefused
-	case "hi", "ok", "echo", "stat", "rtr":
-		return canbus.Frame{}, errNoFrame
-	}
-	return canbus.Frame{}, fmt.Errorf("unknown element %q", words[0])
-}
-
-// WriteFrames implements [canbus.Bus]. It waits while the server takes nothing. A
-// frame that is not valid (see [canbus.Frame.Validate]) or a remote frame is refused,
-// after those before it were taken.
+// WriteFrames implements [canbus.Bus]. It waits while the server takes nothing, and
+// while 128 frames are not proven. A frame that is not valid (see
+// [canbus.Frame.Validate]), a remote frame, or a CAN FD frame if the server has none, is
+// refused, after those before it were taken.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if err := b.life.Err(); err != nil {
 		return 0, err
@@ -239,6 +259,13 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if good == 0 {
 		return 0, bad
 	}
+	if b.proves {
+		room, err := b.room(frames[:good])
+		if err != nil {
+			return 0, err
+		}
+		good = min(good, room)
+	}
 	n := b.line.Admit(frames[:good])
 	for n == 0 {
 		if err := b.life.Sleep(b.line.Wait()); err != nil {
@@ -246,15 +273,34 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 		}
 		n = b.line.Admit(frames[:good])
 	}
+	return b.write(frames[:n])
+}
+
+// write writes a batch.
+func (b *Bus) write(frames []canbus.Frame) (n int, err error) {
 	b.out = b.out[:0]
-	for i := range frames[:n] {
-		b.out = appendSend(b.out, &frames[i])
+	trial := false
+	if b.proves {
+		trial, err = b.expect(frames)
+	} else {
+		for i := range frames {
+			b.out = appendSend(b.out, &frames[i])
+		}
 	}
-	if _, err := b.conn.Write(b.out); err != nil {
-		b.fail(err)
-		return 0, b.life.Err()
+	if err == nil {
+		_, err = b.conn.Write(b.out)
+		if err != nil {
+			b.writeFailed(err)
+			err = b.life.Err()
+		}
 	}
-	return n, nil
+	if err == nil && trial {
+		err = b.tried(&frames[0])
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(frames), nil
 }
 
 // check returns how many frames may be sent, and what is wrong with the one after
@@ -272,13 +318,157 @@ func check(frames []canbus.Frame) (int, error) {
 	return len(frames), nil
 }
 
-// fail makes the loss of the connection the error of every call.
-func (b *Bus) fail(err error) {
-	b.life.Fail(&LostError{Bus: b.name, Err: lifetime.Cause(err)})
+// receive is the goroutine that reads the connection. It does not wait for ReadFrames:
+// the server's interface would drop frames, and nobody would know.
+func (b *Bus) receive() {
+	defer close(b.ended)
+	for {
+		b.take()
+		n, err := b.conn.Read(b.buf)
+		b.rest = b.buf[:n]
+		if n == 0 && err != nil {
+			b.fail(err)
+			return
+		}
+	}
 }
 
-// Close implements [canbus.Bus].
-func (b *Bus) Close() error {
+// take cuts what was read into elements.
+func (b *Bus) take() {
+	skipped := b.lex.skipped
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for {
+		words, rest, done := b.lex.next(b.rest)
+		b.rest = rest
+		if !done {
+			break
+		}
+		b.handle(words)
+	}
+	b.malformed.Add(b.lex.skipped - skipped)
+	if b.received.len() > 0 {
+		select {
+		case b.readable <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// handle handles an element. Under mu.
+func (b *Bus) handle(words []string) {
+	f, err := parseElement(words)
+	switch {
+	case err == nil:
+		b.queue(f, queueLen)
+	case errors.Is(err, errDropped):
+		b.dropped.Add(parseDropped(words))
+	case errors.Is(err, errRefused):
+		b.refused.Add(1)
+		b.denied(words)
+	case !errors.Is(err, errNoFrame):
+		b.malformed.Add(1)
+	case words[0] == "echo":
+		b.answered()
+	}
+}
+
+// queue adds a frame for ReadFrames, if there is room. Under mu.
+func (b *Bus) queue(f canbus.Frame, limit int) {
+	if b.received.len() >= limit {
+		b.dropped.Add(1)
+		return
+	}
+	b.received.push(f)
+}
+
+var (
+	errNoFrame = errors.New("not a frame")
+	errRefused = errors.New("refused")
+	errDropped = errors.New("dropped")
+)
+
+func parseElement(words []string) (canbus.Frame, error) {
+	if len(words) == 0 {
+		return canbus.Frame{}, errors.New("an empty element")
+	}
+	switch words[0] {
+	case "frame", "fdframe":
+		return parseFrame(words)
+	case "error":
+		// An error of the bus, or in words one of a command.
+		if f, err := parseFrame(words); err == nil {
+			return f, nil
+		}
+		if parseDropped(words) > 0 {
+			return canbus.Frame{}, errDropped
+		}
+		return canbus.Frame{}, errRefused
+	case "hi", "ok", "echo", "stat", "rtr":
+		return canbus.Frame{}, errNoFrame
+	}
+	return canbus.Frame{}, fmt.Errorf("unknown element %q", words[0])
+}
+
+// fail makes the loss of the connection the error of every call.
+func (b *Bus) fail(err error) {
+	b.mu.Lock()
+	closing, unproven := b.closing, b.sent.frames.len()
+	b.mu.Unlock()
+	if closing && unproven == 0 {
+		b.life.Close()
+		return
+	}
+	timeout, ok := errors.AsType[net.Error](err)
+	ended := !ok || !timeout.Timeout()
+	b.life.Fail(&LostError{
+		Bus:      b.name,
+		Err:      lifetime.Cause(err),
+		Unproven: unproven,
+		Unpaced:  ended && unproven > 0 && b.line.Bitrate == 0,
+	})
+}
+
+// writeFailed is fail for an error of writing. What the server has said before it ended
+// the connection is read first: it may prove frames.
+func (b *Bus) writeFailed(err error) {
+	timer := time.NewTimer(proofTime)
+	defer timer.Stop()
+	select {
+	case <-b.ended:
+	case <-timer.C:
+	}
+	b.fail(err)
+}
+
+// Flush implements [canbus.Flusher]: it waits until the server has said of all frames
+// that it has sent them, or refused them, as long as it says so of one each second.
+func (b *Bus) Flush(ctx context.Context) error {
+	if !b.proves {
+		return b.life.Err()
+	}
+	return b.settle(ctx)
+}
+
+// Close implements [canbus.Bus]. It waits as Flush does first, and returns an error if
+// it is not known whether all frames were sent.
+func (b *Bus) Close() (err error) {
+	b.closeOnce.Do(func() { err = b.close() })
+	return err
+}
+
+func (b *Bus) close() (err error) {
+	b.mu.Lock()
+	b.closing = true
+	b.changed.Broadcast()
+	b.mu.Unlock()
+	switch {
+	case b.life.Err() != nil: // whoever uses it has been told
+	case b.proves:
+		err = b.settle(context.Background())
+	default:
+		b.hangUp()
+	}
 	b.life.Close()
-	return nil
+	return err
 }

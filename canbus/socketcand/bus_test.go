@@ -95,8 +95,14 @@ func TestConnIsANetConn(t *testing.T) {
 	conntest.Run(t, pair(virtual.Options{}), isotpnet.Config{FD: true})
 }
 
-// A script is a server that a test plays: it greets, and then does what the test says.
+// A script is a server that a test plays: it greets, shows that it knows < echo >, and
+// then does what the test says.
 func script(t *testing.T, do func(conn net.Conn, r *bufio.Reader)) (address string) {
+	return scriptThatAnswers(t, "< echo >", do)
+}
+
+// scriptThatAnswers is a script with another answer to the first < echo >.
+func scriptThatAnswers(t *testing.T, answer string, do func(conn net.Conn, r *bufio.Reader)) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -115,6 +121,10 @@ func script(t *testing.T, do func(conn net.Conn, r *bufio.Reader)) (address stri
 			r.ReadString('>')
 			io.WriteString(conn, "< ok >")
 		}
+		if got, err := r.ReadString('>'); got != "< echo >" {
+			t.Errorf("the client says %q, %v; want < echo >", got, err)
+		}
+		io.WriteString(conn, answer)
 		do(conn, r)
 	})
 	t.Cleanup(func() { ln.Close(); wg.Wait() })
@@ -212,38 +222,6 @@ func TestServerThatStalls(t *testing.T) {
 	}
 }
 
-// A flood holds its sender up, and loses nothing.
-func TestFloodHoldsTheSenderUp(t *testing.T) {
-	const count = 20_000
-	address, n := serveTest(t, virtual.Options{})
-	b := openTest(t, address+"/can0")
-	tap, err := n.Tap()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer tap.Close()
-	wg.Go(func() {
-		for i := range count {
-			tap.WriteFrames([]canbus.Frame{{ID: 0x100, Len: 2, Data: [64]byte{byte(i), byte(i >> 8)}}})
-		}
-	})
-	buf := make([]canbus.Frame, 50)
-	for n := 0; n < count; {
-		k, err := b.ReadFrames(buf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range buf[:k] {
-			if i := int(f.Data[0]) | int(f.Data[1])<<8; i != n {
-				t.Fatalf("frame %d after %d", i, n-1)
-			}
-			n++
-		}
-	}
-}
-
 func TestServersThatSayNo(t *testing.T) {
 	address, _ := serveTest(t, virtual.Options{})
 	if _, err := Open(address + "/can1"); err == nil || !strings.Contains(err.Error(), "could not open bus") {
@@ -286,9 +264,9 @@ func TestServerAnswersEachCommand(t *testing.T) {
 		{"noise < isotpmode > noise", "< error unknown command >"},
 		{"< echo >", "< echo >"},
 		{"< send 7E8 2 1 3e >< echo >", "< echo >"},
-		{"< send 800 0 >", "< error canbus: identifier 0x800 has more than 11 bits (at most 0x7FF, or set Extended) >"},
-		{"< send 123 9 >", "< error length \"9\" with 0 bytes >"},
-		{"< fdsend 123 0 12 0 0 0 0 0 0 0 0 0 0 0 0 >", "< error virtual: CAN FD frame 123 on a classic CAN bus (leave FD out, or make the network without Options.Classic) >"},
+		{"< send 800 0 >", "< error not sent: canbus: identifier 0x800 has more than 11 bits (at most 0x7FF, or set Extended) >"},
+		{"< send 123 9 >", "< error not sent: length \"9\" with 0 bytes >"},
+		{"< fdsend 123 0 12 0 0 0 0 0 0 0 0 0 0 0 0 >", "< error not sent: virtual: CAN FD frame 123 on a classic CAN bus (leave FD out, or make the network without Options.Classic) >"},
 		{"< rawmode >< rawmode >", "< ok >"},
 		{"", "< ok >"},
 	} {

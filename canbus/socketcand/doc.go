@@ -4,7 +4,7 @@
 //
 //	import _ "example.com/isotp/canbus/socketcand"
 //
-//	c, err := isotpnet.Dial("isotp", "socketcand:raspberrypi:28600/can0/7E0:7E8")
+//	c, err := isotpnet.Dial("isotp", "socketcand:raspberrypi:29536/can0/7E0:7E8")
 //
 // Names are socketcand:HOST:PORT/BUS, where BUS is what the server calls the bus. A
 // bit rate may follow (socketcand:raspberrypi:29536/can0@500000): then the Bus
@@ -16,17 +16,35 @@
 //
 // # What goes across
 //
-// Data frames, CAN FD too (servers of 2024 and newer), and error frames by their
-// class. There are no remote frames in raw mode, which this is, and WriteFrames
-// refuses them. Timestamps are of the server's clock. A server does not tell when a
-// frame is on the wire, so there are no echoes, nor whether its interface carries
-// CAN FD: Linux's ends the connection when it does not.
+// Data frames, and error frames by their class. CAN FD frames too, between this package's
+// Bus and Server; the released versions of socketcand do not know them, which WriteFrames
+// then says. There are no remote frames in raw mode, which this is, and WriteFrames
+// refuses them. Timestamps are of the server's clock.
 //
 // Nothing is encrypted and nobody is asked who he is: whoever can connect is on the
 // bus. Beyond a network that you trust, use a tunnel.
 //
-// When the connection is lost, every call fails with [LostError], which tells why
-// and is a net.ErrClosed to errors.Is.
+// # What is proven
+//
+// The protocol says nothing of a frame that was sent, but a server does what it is told in
+// order and answers < echo >. So there is an < echo > behind each batch of frames, and
+// when its answer has come ReadFrames returns these frames as echoes: the server has
+// handed them to its interface, or, if it is a Server whose bus echoes, they are on the
+// wire. A Write of package isotpnet that returns nil has that proof, and Flush and Close
+// wait for it. If the server answers by an error, none of the batch counts as sent
+// ([canbus.Refused]), as it does not say which frame it means; from then on each frame is
+// a batch of its own.
+//
+// When the connection is lost, every call fails with [LostError], which tells why and how
+// many frames are in doubt, and is a net.ErrClosed to errors.Is.
+//
+// Some small servers do not know < echo >: they answer an error to the first one, or
+// nothing for 2 s. With them there are no echoes, and a frame counts as sent when TCP has
+// taken it (see [canbus.Properties]). Close then ends the way to the server and waits up
+// to 1 s for the server to end the way back, having read all.
+//
+// Frames are received whether ReadFrames is called or not, up to 16,384 of them; what
+// is lost beyond is counted ([Bus.Dropped]).
 //
 // # Why not the server's ISO-TP
 //

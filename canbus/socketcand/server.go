@@ -2,79 +2,168 @@ package socketcand
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"example.com/isotp/canbus"
 )
 
-// slowClient is after what time a client that takes nothing is sent away: its bus
-// may be held up by it.
-const slowClient = 10 * time.Second
+// Port is the TCP port of socketcand.
+const Port = 29536
+
+const (
+	// openTime is how long a client may take until it has opened a bus.
+	openTime = 10 * time.Second
+	// lastWords is how long a client whose bus has ended may take to read the rest.
+	lastWords = 10 * time.Second
+	// acceptPause and maxAcceptPause are the shortest and the longest wait after an
+	// Accept that has failed for a reason that passes.
+	acceptPause, maxAcceptPause = 5 * time.Millisecond, time.Second
+)
 
 // A Server lets clients use buses of this computer: raw mode of the protocol, with
 // which Bus, python-can and socketcand's other clients work. The modes of cyclic
 // sending (bcmmode, though its command send works), isotpmode and controlmode are
 // not there.
+//
+// A bus is opened once, for the first client that asks for it, and shared by all: each
+// gets the frames that come from the bus and those that the other clients send, and not
+// its own. It stays open until Close, or until it fails: then its clients' connections
+// end, and the next client has it opened anew. A log, a bus that waits for its reader
+// (see [canbus.Properties]), waits for a client in raw mode, and is closed with its last
+// client.
+//
+// A client that reads too slowly holds up nobody else, unless the bus waits: frames for
+// it are dropped while 1 MiB of text waits to be read, and it is told how many, as soon
+// as it reads on, by < error dropped N frames >. It is told in the same way what the bus
+// itself has dropped (see [canbus.DropCounter]). A frame that could not be sent is
+// answered < error not sent: REASON >. An < echo > is answered when all frames that the
+// client has sent before are on the wire, if the bus echoes, or refused; on other buses
+// when they have been handed over.
+//
+// A client that has not opened a bus within 10 s is sent away.
 type Server struct {
-	// Buses are the names that clients may open, as for [canbus.Open].
+	// Buses are the buses that clients may open. One that is written NAME=BUS is
+	// called NAME by the clients, and BUS by Open: can0=slcan:/dev/ttyACM0@500000. In
+	// NAME are no colon, slash, space, @, < or >. Any other is called the same by both.
 	Buses []string
-	// Open opens a bus for a client; nil means canbus.Open. Each client has one of
-	// its own.
+	// Open opens a bus; nil means canbus.Open.
 	Open func(name string) (canbus.Bus, error)
-	// Logger, if not nil, is told who comes and goes.
+	// Beacon: Serve broadcasts every 3 s where the server is and which buses it has, as
+	// socketcand does, by UDP to port 42000 of each IPv4 network from which it can be
+	// reached.
+	Beacon bool
+	// Logger, if not nil, is told who comes and goes (Info), and what fails or is lost
+	// (Warn).
 	Logger *slog.Logger
 
 	mu      sync.Mutex
 	closed  bool
-	closers map[io.Closer]struct{} // listeners, connections and their buses
+	done    chan struct{}          // closed by Close; nil as long as nobody has asked
+	closers map[io.Closer]struct{} // listeners and connections
+	shared  map[string]*shared     // by the clients' name; Close waits for those being opened
 	clients sync.WaitGroup
+	readers sync.WaitGroup // of shared buses
 }
 
 // Serve accepts clients until Close, and then returns nil, or until the listener
-// fails. It closes the listener.
+// fails. It closes the listener. A lack of file descriptors, or whatever else passes, is
+// logged and waited for.
 func (s *Server) Serve(ln net.Listener) error {
 	if !s.add(ln) {
 		ln.Close()
 		return net.ErrClosed
 	}
 	defer s.remove(ln)
+	if s.Beacon {
+		defer s.announce(ln.Addr())()
+	}
+	pause := time.Duration(0)
 	for {
 		conn, err := ln.Accept()
-		if err != nil {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if s.closed {
-				return nil
-			}
+		switch {
+		case err == nil:
+			pause = 0
+			s.welcome(conn)
+		case s.over():
+			return nil
+		case passes(err):
+			pause = min(max(2*pause, acceptPause), maxAcceptPause)
+			s.warn("no client can come", "error", err, "pause", pause)
+			s.sleep(pause)
+		default:
 			return err
 		}
-		if !s.add(conn) {
-			conn.Close()
-			continue
-		}
-		s.clients.Go(func() {
-			defer s.remove(conn)
-			err := s.serve(conn)
-			s.log("client has gone", "address", conn.RemoteAddr().String(), "error", err)
-		})
 	}
 }
 
-// Close ends Serve and all connections, and waits for them.
+// passes reports whether Accept may succeed later: as package net/http decides it, and
+// where the system has no memory for the moment.
+func passes(err error) bool {
+	if errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM) {
+		return true
+	}
+	t, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	return ok && t.Temporary()
+}
+
+func (s *Server) welcome(conn net.Conn) {
+	if !s.add(conn) {
+		conn.Close()
+		return
+	}
+	s.clients.Go(func() {
+		defer s.remove(conn)
+		c := newClient(s, conn)
+		err := c.serve()
+		s.info("client has gone", "address", c.address(), "error", err, "dropped", c.droppedFrames())
+	})
+}
+
+// OpenBuses opens all Buses, so that what is wrong with one is known before the first
+// client comes. It returns the first error.
+func (s *Server) OpenBuses() error {
+	for _, bus := range s.Buses {
+		if _, err := s.share(ClientName(bus)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends Serve and all connections, waits for them, and closes the buses, those that
+// need time to send what they have taken (see [canbus.Flusher]) after that.
 func (s *Server) Close() error {
 	s.mu.Lock()
+	first := !s.closed
 	s.closed = true
+	if first && s.done != nil {
+		close(s.done)
+	}
 	for c := range s.closers {
 		c.Close()
 	}
+	buses := make([]*shared, 0, len(s.shared))
+	for _, b := range s.shared {
+		buses = append(buses, b)
+	}
 	s.mu.Unlock()
+	var closing sync.WaitGroup
+	for _, b := range buses {
+		closing.Go(b.close)
+	}
+	closing.Wait()
 	s.clients.Wait()
+	s.readers.Wait()
 	return nil
 }
 
@@ -98,222 +187,102 @@ func (s *Server) remove(c io.Closer) {
 	delete(s.closers, c)
 }
 
-func (s *Server) log(message string, args ...any) {
+func (s *Server) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// sleep waits for that long, or until Close.
+func (s *Server) sleep(d time.Duration) {
+	s.mu.Lock()
+	if s.done == nil {
+		s.done = make(chan struct{})
+	}
+	done, closed := s.done, s.closed
+	s.mu.Unlock()
+	if closed {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-done:
+	}
+}
+
+// share returns the bus that clients know by that name, opened.
+func (s *Server) share(name string) (*shared, error) {
+	driversName, ok := s.driversName(name)
+	if !ok {
+		return nil, fmt.Errorf("socketcand: bus %q is not served", name)
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, net.ErrClosed
+	}
+	b := s.shared[name]
+	if b != nil {
+		s.mu.Unlock()
+		<-b.opened
+		return b, b.failed
+	}
+	b = newShared(s, name)
+	if s.shared == nil {
+		s.shared = make(map[string]*shared)
+	}
+	s.shared[name] = b
+	s.mu.Unlock()
+	open := s.Open
+	if open == nil {
+		open = canbus.Open
+	}
+	b.begin(open(driversName))
+	return b, b.failed
+}
+
+// forget has a bus opened anew for the next client.
+func (s *Server) forget(b *shared) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shared[b.name] == b {
+		delete(s.shared, b.name)
+	}
+}
+
+// driversName returns what Open knows a bus by.
+func (s *Server) driversName(name string) (string, bool) {
+	for _, bus := range s.Buses {
+		if ClientName(bus) != name {
+			continue
+		}
+		if bus == name {
+			return bus, true
+		}
+		return bus[len(name)+len("="):], true
+	}
+	return "", false
+}
+
+// ClientName returns what clients know one of a Server's Buses by: NAME for NAME=BUS.
+func ClientName(bus string) string {
+	name, _, found := strings.Cut(bus, "=")
+	if !found || name == "" || strings.ContainsAny(name, ":/ @<>") {
+		return bus
+	}
+	return name
+}
+
+func (s *Server) info(message string, args ...any) {
 	if s.Logger != nil {
 		s.Logger.Info("socketcand: "+message, args...)
 	}
 }
 
-// A client is a connection to one.
-type client struct {
-	conn net.Conn
-	lex  lexer
-	buf  []byte
-	rest []byte
-
-	// mu is held over writing: answers and frames come from two goroutines.
-	mu sync.Mutex
-}
-
-// serve speaks with a client until it goes, and returns why that is; nil if it went
-// as clients do.
-func (s *Server) serve(conn net.Conn) error {
-	c := &client{conn: conn, buf: make([]byte, 16<<10)}
-	if err := c.say("< hi >"); err != nil {
-		return err
-	}
-	bus, err := s.open(c)
-	if err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		return err
-	}
-	defer s.remove(bus)
-	if !s.add(bus) {
-		return net.ErrClosed
-	}
-	var forward sync.WaitGroup
-	defer forward.Wait()
-	defer conn.Close() // ends forward, as
-	defer bus.Close()  // this does
-	raw := false
-	for {
-		words, err := c.element()
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-		switch command(words) {
-		case "rawmode":
-			if err := c.say("< ok >"); err != nil {
-				return err
-			}
-			if !raw {
-				raw = true
-				forward.Go(func() {
-					defer conn.Close()
-					if err := c.forward(bus); !errors.Is(err, net.ErrClosed) {
-						s.log("bus or client fails", "address", conn.RemoteAddr().String(), "error", err)
-					}
-				})
-			}
-		case "echo":
-			if err := c.say("< echo >"); err != nil {
-				return err
-			}
-		case "send", "fdsend":
-			f, err := parseSend(words)
-			if err == nil {
-				err = writeOne(bus, f)
-			}
-			switch {
-			case errors.Is(err, net.ErrClosed):
-				return err
-			case err != nil:
-				// In one word, so that no client takes it for an error frame.
-				if err := c.say("< error " + strings.Map(plainText, err.Error()) + " >"); err != nil {
-					return err
-				}
-			}
-		default:
-			if err := c.say("< error unknown command >"); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// plainText leaves out what would end an element.
-func plainText(r rune) rune {
-	if r == '<' || r == '>' {
-		return '\''
-	}
-	return r
-}
-
-func command(words []string) string {
-	if len(words) == 0 {
-		return ""
-	}
-	return words[0]
-}
-
-// open waits for the command to open a bus, and executes it.
-func (s *Server) open(c *client) (canbus.Bus, error) {
-	for {
-		words, err := c.element()
-		if err != nil {
-			return nil, err
-		}
-		if command(words) != "open" || len(words) != 2 {
-			if err := c.say("< error unknown command >"); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if !slices.Contains(s.Buses, words[1]) {
-			c.say("< error could not open bus >")
-			return nil, errors.New("the client asks for bus " + words[1] + ", which is not served")
-		}
-		open := s.Open
-		if open == nil {
-			open = canbus.Open
-		}
-		bus, err := open(words[1])
-		if err != nil {
-			c.say("< error could not open bus >")
-			return nil, err
-		}
-		if err := c.say("< ok >"); err != nil {
-			bus.Close()
-			return nil, err
-		}
-		s.log("client has come", "address", c.conn.RemoteAddr().String(), "bus", words[1])
-		return bus, nil
-	}
-}
-
-// element returns the words of the next element.
-func (c *client) element() ([]string, error) {
-	for {
-		words, rest, done := c.lex.next(c.rest)
-		c.rest = rest
-		if done {
-			return words, nil
-		}
-		n, err := c.conn.Read(c.buf)
-		if n == 0 && err != nil {
-			return nil, err
-		}
-		c.rest = c.buf[:n]
-	}
-}
-
-func (c *client) say(text string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.conn.SetWriteDeadline(time.Now().Add(slowClient))
-	_, err := io.WriteString(c.conn, text)
-	return err
-}
-
-// forward tells the client of each frame that others send, until the bus or the
-// client ends.
-func (c *client) forward(bus canbus.Bus) error {
-	frames := make([]canbus.Frame, batchLen)
-	var text []byte
-	var last int64
-	for {
-		n, err := bus.ReadFrames(frames)
-		text = text[:0]
-		now := time.Now().UnixNano()
-		for i := range frames[:n] {
-			f := &frames[i]
-			if f.Has(canbus.Echo) || f.Has(canbus.Remote) {
-				continue
-			}
-			if f.Timestamp == 0 {
-				// No two frames are on a wire at once, and there are clients (scapy)
-				// that sort by the time.
-				f.Timestamp = max(now, last+int64(time.Microsecond))
-			}
-			last = f.Timestamp
-			// python-can up to 4.1 loses a character between two elements.
-			text = append(text, '\n')
-			text = appendFrame(text, f)
-		}
-		if len(text) > 0 {
-			if err := c.say(string(text)); err != nil {
-				return err
-			}
-		}
-		switch {
-		case err != nil && errors.Is(err, canbus.ErrTemporary):
-			time.Sleep(busPause)
-		case err != nil:
-			return err
-		}
-	}
-}
-
-// busPause is how long to wait after a temporary error of a bus.
-const busPause = time.Millisecond
-
-// writeOne writes a frame, and waits for room, though not for ever: the client is
-// held up by TCP.
-func writeOne(bus canbus.Bus, f canbus.Frame) error {
-	end := time.Now().Add(slowClient)
-	for {
-		n, err := bus.WriteFrames([]canbus.Frame{f})
-		if n == 1 {
-			return nil
-		}
-		if err != nil && (!errors.Is(err, canbus.ErrTemporary) || time.Now().After(end)) {
-			return err
-		}
-		time.Sleep(busPause)
+func (s *Server) warn(message string, args ...any) {
+	if s.Logger != nil {
+		s.Logger.Warn("socketcand: "+message, args...)
 	}
 }

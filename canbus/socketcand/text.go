@@ -195,6 +195,25 @@ func parseFrame(words []string) (f canbus.Frame, err error) {
 	return f, f.Validate()
 }
 
+// appendDropped appends what a Server says of frames that a client has missed: an error in
+// words, as other clients expect errors.
+func appendDropped(b []byte, frames uint64) []byte {
+	return fmt.Appendf(b, "< error dropped %d frames >", frames)
+}
+
+// parseDropped returns how many frames were dropped, 0 if the words are about something
+// else.
+func parseDropped(words []string) uint64 {
+	if len(words) != 4 || words[1] != "dropped" || words[3] != "frames" {
+		return 0
+	}
+	n, err := strconv.ParseUint(words[2], 10, 63)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 func parseID(f *canbus.Frame, word string) error {
 	id, err := strconv.ParseUint(word, 16, 32)
 	if err != nil {

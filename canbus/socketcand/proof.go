@@ -1,0 +1,296 @@
+package socketcand
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/isotp/canbus"
+)
+
+const (
+	// window is how many frames may be unproven.
+	window = 128
+	// echoTime is how long a server may take for its first < echo >.
+	echoTime = 2 * time.Second
+	// proofTime is how long Flush and Close wait for the next proof.
+	proofTime = time.Second
+)
+
+// sent is what was written and not proven yet. A server does what it is told in order:
+// when it answers an < echo >, all that was before that has been done. There is one
+// behind each batch.
+type sent struct {
+	frames fifo[canbus.Frame]
+	fences fifo[fence]
+	// errors are how many errors in words have come since the last answer: the server
+	// does not say which frames it means.
+	errors int
+	// careful: an < echo > stands behind each frame, so that it is clear which frame
+	// is meant. So it is once a frame has been refused.
+	careful bool
+	proven  uint64 // frames
+	// stuck is proven+1 when a wait was given up.
+	stuck uint64
+
+	fd     trial
+	reason string // why the server has refused a CAN FD frame
+}
+
+// A fence is an < echo >, and what it proves.
+type fence struct {
+	frames int
+	trial  bool      // a CAN FD frame that WriteFrames waits for
+	probe  chan bool // Open's, to be told whether the server knows the command
+}
+
+// A trial is whether the server sends CAN FD frames. The released versions of socketcand
+// do not know the command, so the first such frame goes alone and is waited for: its
+// refusal is an error that says why.
+type trial uint8
+
+const (
+	untried trial = iota
+	trying
+	passed
+	failed // this frame
+	absent // the command is not known
+)
+
+// probe finds out whether the server answers < echo >. One that says nothing for
+// echoTime, or that it does not know the command, is one that does not.
+func (b *Bus) probe() error {
+	answer := make(chan bool, 1)
+	b.mu.Lock()
+	b.sent.fences.push(fence{probe: answer})
+	b.mu.Unlock()
+	b.conn.SetWriteDeadline(time.Now().Add(echoTime))
+	if _, err := io.WriteString(b.conn, "< echo >"); err != nil {
+		return fmt.Errorf("socketcand: %s: %w", b.name, err)
+	}
+	b.conn.SetWriteDeadline(time.Time{})
+	timer := time.NewTimer(echoTime)
+	defer timer.Stop()
+	select {
+	case b.proves = <-answer:
+	case <-timer.C:
+	case <-b.life.Over():
+		return b.life.Err()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.proves {
+		b.sent = sent{} // an answer that is late means nothing
+	}
+	return nil
+}
+
+// room waits until frames may be written, and returns how many of these.
+func (b *Bus) room(frames []canbus.Frame) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.life.Err() == nil && !b.closing {
+		if n := min(b.untangled(frames), window-b.sent.frames.len()); n > 0 {
+			return n, nil
+		}
+		if b.sent.fd == absent && frames[0].Has(canbus.FD) {
+			return 0, b.noFD(&frames[0])
+		}
+		b.changed.Wait()
+	}
+	return 0, b.closed()
+}
+
+// untangled returns how many of the frames may go together, as CAN FD frames are tried
+// alone, and not at all where they are not known. Under mu.
+func (b *Bus) untangled(frames []canbus.Frame) int {
+	if b.sent.fd == passed {
+		return len(frames)
+	}
+	i := slices.IndexFunc(frames, func(f canbus.Frame) bool { return f.Has(canbus.FD) })
+	switch {
+	case i < 0:
+		return len(frames)
+	case i == 0 && b.sent.fd != absent:
+		return 1
+	}
+	return i
+}
+
+// closed is the error of calls that Close or the connection's loss has ended.
+func (b *Bus) closed() error {
+	if err := b.life.Err(); err != nil {
+		return err
+	}
+	return net.ErrClosed
+}
+
+func (b *Bus) noFD(f *canbus.Frame) error {
+	return fmt.Errorf("socketcand: %s does not send CAN FD frame %X: it says %q", b.name, f.ID, b.sent.reason)
+}
+
+// expect makes the text of a batch and notes what its answers will prove: they may be
+// quicker than the return from the call that writes. It reports whether the batch is a
+// trial.
+func (b *Bus) expect(frames []canbus.Frame) (trial bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return false, b.closed()
+	}
+	s := &b.sent
+	if trial = s.fd != passed && frames[0].Has(canbus.FD); trial {
+		s.fd = trying
+	}
+	unfenced := 0
+	for i := range frames {
+		f := &frames[i]
+		b.out = appendSend(b.out, f)
+		copied := *f
+		copied.Flags = copied.Flags&^canbus.Refused | canbus.Echo
+		copied.Timestamp = 0
+		s.frames.push(copied)
+		if unfenced++; !s.careful && i < len(frames)-1 {
+			continue
+		}
+		b.out = append(b.out, "< echo >"...)
+		s.fences.push(fence{frames: unfenced, trial: trial})
+		unfenced = 0
+	}
+	return trial, nil
+}
+
+// answered follows the answer to an < echo >. Under mu.
+func (b *Bus) answered() {
+	s := &b.sent
+	if s.fences.len() == 0 {
+		return
+	}
+	fence := s.fences.pop()
+	refused := s.errors > 0
+	s.errors = 0
+	if refused {
+		s.careful = true
+	}
+	if fence.probe != nil {
+		fence.probe <- true
+	}
+	for range fence.frames {
+		f := s.frames.pop()
+		if refused {
+			f.Flags |= canbus.Refused
+		}
+		if fence.trial && refused {
+			continue // WriteFrames says so
+		}
+		// Received frames leave room for them.
+		b.queue(f, queueLen+window)
+	}
+	switch {
+	case !fence.trial:
+	case !refused:
+		s.fd = passed
+	case s.reason == unknownCommand:
+		s.fd = absent
+	default:
+		s.fd = failed
+	}
+	s.proven += uint64(fence.frames)
+	b.changed.Broadcast()
+}
+
+// denied follows an error in words: of a frame before the next fence, if there is any.
+// Which of several is not said, so that none of them counts as sent. Under mu.
+func (b *Bus) denied(words []string) {
+	s := &b.sent
+	if s.fences.len() == 0 {
+		return
+	}
+	switch next := s.fences.waiting()[0]; {
+	case next.probe != nil:
+		s.fences.pop()
+		next.probe <- false
+		return
+	case next.trial:
+		s.reason = strings.Join(words[1:], " ")
+	}
+	s.errors++
+}
+
+// tried waits until it is known whether the server has sent a CAN FD frame.
+func (b *Bus) tried(f *canbus.Frame) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.sent.fd == trying && b.life.Err() == nil {
+		b.changed.Wait()
+	}
+	switch b.sent.fd {
+	case trying:
+		return b.life.Err()
+	case failed, absent:
+		return b.noFD(f)
+	}
+	return nil
+}
+
+// settle waits until all that was written is proven.
+func (b *Bus) settle(ctx context.Context) error {
+	late := false
+	wake := func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.changed.Broadcast()
+	}
+	defer context.AfterFunc(ctx, wake)()
+	timer := time.AfterFunc(proofTime, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		late = true
+		b.changed.Broadcast()
+	})
+	defer timer.Stop()
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.life.Err(); err != nil {
+		return err
+	}
+	s := &b.sent
+	proven := s.proven
+	for want := proven + uint64(s.frames.len()); s.proven < want; b.changed.Wait() {
+		if s.proven != proven {
+			proven, late = s.proven, false
+			timer.Reset(proofTime)
+		}
+		switch {
+		case b.life.Err() != nil:
+			return b.life.Err()
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case late || s.stuck == s.proven+1:
+			s.stuck = s.proven + 1
+			return fmt.Errorf("socketcand: %s has not answered for %v: the last %d frames may not have been sent",
+				b.name, proofTime, s.frames.len())
+		}
+	}
+	return nil
+}
+
+// hangUp closes a connection to a server that proves nothing: it ends only our
+// direction, so that the server reads all of it, and waits for it to end the other.
+func (b *Bus) hangUp() {
+	c, ok := b.conn.(interface{ CloseWrite() error })
+	if !ok || c.CloseWrite() != nil {
+		return
+	}
+	timer := time.NewTimer(proofTime)
+	defer timer.Stop()
+	select {
+	case <-b.ended:
+	case <-timer.C:
+	}
+}
