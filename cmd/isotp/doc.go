@@ -20,7 +20,7 @@
 // the demo, and obd --simulate, can use it. udp:239.74.163.2:43113 is a bus of UDP
 // multicast, for processes on any system (see package canbus/udpmulticast);
 // slcan:/dev/ttyACM0@500000 is that of a serial adapter (canbus/slcan);
-// socketcand:HOST:28600/can0 is one of another computer (canbus/socketcand);
+// socketcand:HOST:29536/can0 is one of another computer (canbus/socketcand);
 // candump:FILE is a recorded one (canbus/candump), and candump:- one on standard input: a
 // recv without --count ends with the log.
 //

@@ -3,64 +3,76 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
 
-	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/socketcand"
 )
 
 type serveBusCmd struct {
-	Buses  []string `arg:"" name:"bus" help:"Names of the buses, as can0 or udp:239.74.163.2:43113."`
-	Listen string   `default:"localhost:28600" placeholder:"HOST:PORT" help:"Where to listen (${default}); :28600 is all of this computer's addresses."`
-	Logger bool     `name:"log" help:"Log on standard error who comes and goes."`
+	Buses    []string `arg:"" name:"bus" help:"Names of the buses, as can0 or udp:239.74.163.2:43113; NAME=BUS gives one a name of its own, as adapter=slcan:/dev/ttyACM0@500000."`
+	Listen   string   `default:"localhost:29536" placeholder:"HOST:PORT" help:"Where to listen (${default}); :29536 is all of this computer's addresses."`
+	NoBeacon bool     `name:"no-beacon" help:"Do not broadcast every 3 s where the server is and what buses it has."`
+	Logger   bool     `name:"log" help:"Log on standard error who comes and goes, beside what fails or is lost."`
 }
 
 func (*serveBusCmd) Help() string {
 	return `
-The protocol is socketcand's; clients name a bus socketcand:HOST:28600/can0. Nobody
+The protocol is socketcand's; clients name a bus socketcand:HOST:29536/can0. Nobody
 is asked who he is: whoever can connect is on the bus. It goes on until interrupted.
 
-	isotp serve-bus --listen :28600 can0
+	isotp serve-bus --listen :29536 can0
+	isotp serve-bus --listen :29536 can0=slcan:/dev/ttyACM0@500000
+
+Each bus is opened once, and all clients share it: a serial adapter can be used by
+several programs at a time, also by those on this computer.
 `
 }
 
 // Validate is called by the parser.
 func (c *serveBusCmd) Validate() error {
+	buses := make(map[string]string)
 	for _, bus := range c.Buses {
-		if bus == "" || strings.ContainsAny(bus, " <>/@") {
-			return fmt.Errorf("bus %q: a client cannot name it", bus)
+		name := socketcand.ClientName(bus)
+		other, taken := buses[name]
+		switch {
+		case name == "" || name+"=" == bus || bus[0] == '=':
+			return fmt.Errorf("bus %q: want BUS or NAME=BUS, as can0 or adapter=slcan:/dev/ttyACM0@500000", bus)
+		case strings.ContainsAny(name, " <>/@\t\r\n"):
+			return fmt.Errorf("bus %q: a client cannot name it; give it a name of its own, as can0=%s", bus, bus)
+		case taken:
+			return fmt.Errorf("buses %q and %q have the same name", other, bus)
 		}
+		buses[name] = bus
 	}
 	return nil
 }
 
 // Run serves until ctx is done.
 func (c *serveBusCmd) Run(ctx context.Context, s *streams) error {
-	for _, bus := range c.Buses {
-		// Each client opens it anew: what is wrong should be told now.
-		b, err := canbus.Open(bus)
-		if err != nil {
-			return err
-		}
-		b.Close()
+	level := slog.LevelWarn
+	if c.Logger {
+		level = slog.LevelInfo
+	}
+	server := &socketcand.Server{
+		Buses:  c.Buses,
+		Beacon: !c.NoBeacon,
+		Logger: slog.New(slog.NewTextHandler(s.stderr, &slog.HandlerOptions{Level: level})),
+	}
+	defer server.Close() // waits for the clients, and for the buses
+	// What is wrong should be told now, and not to the first client.
+	if err := server.OpenBuses(); err != nil {
+		return err
 	}
 	ln, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return err
 	}
-	logTo := io.Discard
-	if c.Logger {
-		logTo = s.stderr
-	}
-	server := &socketcand.Server{Buses: c.Buses, Logger: slog.New(slog.NewTextHandler(logTo, nil))}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	fmt.Fprintf(s.stdout, "serving %s on %s\n", strings.Join(c.Buses, ", "), ln.Addr())
 	err = server.Serve(ln)
-	server.Close() // waits for the clients
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -10,33 +13,35 @@ import (
 	"example.com/isotp/canbus/virtual"
 )
 
-func TestServeBusServesUntilInterrupted(t *testing.T) {
-	// A network that the test holds: those who open the name meet on it.
-	n, err := virtual.Create("servebus", virtual.Options{})
-	if err != nil {
-		t.Fatal(err)
+// serveBus runs the command until the function returned is called, which returns its exit
+// status. served is what it says that it serves.
+func serveBus(t *testing.T, served string, args ...string) (address string, interrupt func() int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, append([]string{"serve-bus", "--listen", "127.0.0.1:0", "--no-beacon"}, args...), nil, w, io.Discard)
+		w.Close()
+	}()
+	line, err := bufio.NewReader(r).ReadString('\n')
+	address, found := strings.CutPrefix(line, "serving "+served+" on ")
+	if err != nil || !found {
+		cancel()
+		t.Fatalf("it says %q, %v", line, err)
 	}
-	defer n.Close()
+	return strings.TrimSpace(address), func() int { cancel(); return <-done }
+}
+
+func TestServeBusServesUntilInterrupted(t *testing.T) {
+	address, interrupt := serveBus(t, "virtual:servebus", "virtual:servebus")
+	// The name is that of the network that the server is on.
 	tap, err := virtual.Open("servebus")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tap.Close()
-
-	ctx, interrupt := context.WithCancel(t.Context())
-	defer interrupt()
-	r, w := io.Pipe()
-	done := make(chan int, 1)
-	go func() {
-		done <- run(ctx, words("serve-bus --listen 127.0.0.1:0 virtual:servebus"), nil, w, io.Discard)
-	}()
-	line := make([]byte, 200)
-	k, err := r.Read(line)
-	address, found := strings.CutPrefix(string(line[:k]), "serving virtual:servebus on ")
-	if err != nil || !found {
-		t.Fatalf("it says %q, %v", line[:k], err)
-	}
-	b, err := canbus.Open("socketcand:" + strings.TrimSpace(address) + "/virtual:servebus")
+	b, err := canbus.Open("socketcand:" + address + "/virtual:servebus")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,14 +53,75 @@ func TestServeBusServesUntilInterrupted(t *testing.T) {
 	if _, err := tap.ReadFrames(got[:]); err != nil || got[0].ID != 0x7E0 {
 		t.Errorf("read %v, %v", got[0], err)
 	}
-	interrupt()
-	if status := <-done; status != exitOK {
+	if status := interrupt(); status != exitOK {
 		t.Errorf("exit status %d", status)
 	}
 }
 
+// Two programs use one bus, under a name that a bus with slashes needs.
+func TestServeBusSharesABusUnderAName(t *testing.T) {
+	bus := "virtual:/dev/ttyACM0@500000"
+	address, interrupt := serveBus(t, "adapter="+bus, "adapter="+bus)
+	defer interrupt()
+	// In one process the same name is the same connection to the server.
+	_, port, _ := net.SplitHostPort(address)
+	other := "localhost:" + port
+	recv := make(chan result, 1)
+	go func() {
+		recv <- isotp(t.Context(), nil, "recv", "--count", "1", "--timeout", "60s", "socketcand:"+address+"/adapter/7E8:7E0")
+	}()
+	// The First Frame waits for a receiver: it is sent until somebody answers.
+	for {
+		r := isotp(t.Context(), strings.NewReader("twenty bytes of data"), "send", "--flow-control-timeout", "100ms", "socketcand:"+other+"/adapter/7E0:7E8")
+		if r.status == exitOK {
+			break
+		}
+	}
+	if r := <-recv; r.status != exitOK || r.stdout != "twenty bytes of data" {
+		t.Errorf("recv: %+v", r)
+	}
+}
+
+// The server ends the connection after three of a message's frames.
+func TestSendFailsWhenTheServerEndsTheConnection(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		r := bufio.NewReader(conn)
+		io.WriteString(conn, "< hi >")
+		for frames := 0; ; {
+			say := "< ok >"
+			element, err := r.ReadString('>')
+			switch {
+			case err != nil || frames == 3:
+				return
+			case element == "< echo >":
+				say = element
+			case strings.HasPrefix(element, "< send "):
+				if say = ""; frames == 0 {
+					say = "< frame 7E8 1.000000 300000 >"
+				}
+				frames++
+			}
+			io.WriteString(conn, say)
+		}
+	}()
+	isotp(t.Context(), strings.NewReader(strings.Repeat("x", 200)), "send", fmt.Sprintf("socketcand:%s/can0/7E0:7E8", ln.Addr())).
+		want(t, exitFailure, "may not have been sent")
+}
+
 func TestServeBusThatCannotBeOpened(t *testing.T) {
 	isotp(t.Context(), nil, "serve-bus", "nosuchscheme:x").want(t, exitUsage, "nosuchscheme")
-	isotp(t.Context(), nil, "serve-bus", "a@b").want(t, exitUsage, `"a@b"`)
-	isotp(t.Context(), nil, "serve-bus", "--listen", "nowhere", "virtual:x").want(t, exitUsage, "nowhere")
+	isotp(t.Context(), nil, "serve-bus", "a@b").want(t, exitUsage, `"a@b": a client cannot name it; give it a name of its own, as can0=a@b`)
+	isotp(t.Context(), nil, "serve-bus", "can0=").want(t, exitUsage, "NAME=BUS")
+	isotp(t.Context(), nil, "serve-bus", "x=virtual:a", "x=virtual:b").want(t, exitUsage, "same name")
+	isotp(t.Context(), nil, "serve-bus", "--no-beacon", "--listen", "nowhere", "virtual:x").want(t, exitUsage, "nowhere")
 }
