@@ -17,8 +17,11 @@ import (
 // lock is held, so they may call the connection's methods. But they must not
 // block: the bus's frames may have to wait until they return.
 type Trace struct {
-	// FrameSent: the bus has taken a frame. FrameReceived: a frame for this
-	// connection has come, valid or not. The frame is the function's to keep.
+	// FrameSent: a frame is on the wire, where the bus tells (canbus.Properties.Echo);
+	// elsewhere the bus has taken it. FrameReceived: a frame for this connection has
+	// come, valid or not. A request stands before its answer. The frame is the
+	// function's to keep; its Timestamp, unless it is 0, is the bus's own, and may be
+	// more exact than Time.
 	FrameSent, FrameReceived func(TraceEvent)
 	// FrameIgnored: a frame changed nothing. Code says why.
 	FrameIgnored func(TraceEvent)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -163,6 +164,25 @@ func TestRecvTellsMessagesGivenUp(t *testing.T) {
 				t.Errorf("with --log it says %s", r.stderr)
 			}
 		})
+	}
+}
+
+// It has the log's times, and what reads logs reads it whatever the file is called.
+func TestTraceOfALogIsALog(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "my drive.log")
+	log := strings.ReplaceAll(strings.ReplaceAll(conversation, "(1700000000.001500) can1 123#AA\n", ""), " T\n", "\n")
+	if err := os.WriteFile(file, []byte(log), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	r := isotp(t.Context(), nil, "recv", "--hex", "--trace", "--listen-only", "candump:"+filepath.ToSlash(file)+",fast/7E0:7E8")
+	r.want(t, exitOK, "")
+	trace := writeLog(t, r.stderr)
+	r = isotp(t.Context(), nil, "record", "candump:"+filepath.ToSlash(trace)+",fast", "-")
+	r.want(t, exitOK, "")
+	want, _, _ := strings.Cut(log, "(1700000000.004000) can0 20000080#") // of error frames it does not tell
+	if r.stdout != want {
+		t.Errorf("recorded from the trace\n%swant\n%s", r.stdout, want)
 	}
 }
 

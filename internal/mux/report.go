@@ -1,7 +1,9 @@
 package mux
 
 import (
+	"slices"
 	"sync"
+	"time"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/internal/engine"
@@ -19,13 +21,26 @@ type FrameEvent uint8
 
 const (
 	FrameReceived FrameEvent = iota
-	FrameSent                // the bus has taken it
+	FrameSent                // it is on the wire, where the bus echoes; else the bus has taken it
 )
+
+// reportHold is how long reports wait for a call that writes to return: its frames may
+// be on the wire, and be answered, before it does.
+const reportHold = 10 * time.Millisecond
 
 // reports are what observers have not been told yet.
 type reports struct {
 	waiting []report
 	running bool
+
+	// What a call that writes has caused stands before all that was reported since it
+	// began: an answer that came meanwhile, perhaps to a frame that it has written.
+	writing bool
+	ended   bool // it has returned: what is reported now was caused by it
+	place   int  // where in waiting that goes
+	writes  int  // the number of the call
+	begun   engine.Time
+	timer   *time.Timer // ends the wait
 }
 
 type report struct {
@@ -37,23 +52,72 @@ type report struct {
 }
 
 // reportFrame tells an endpoint's observer of a frame. Under mu.
-func (ep *Endpoint) reportFrame(now engine.Time, f *canbus.Frame, what FrameEvent) {
+func (ep *Endpoint) reportFrame(at engine.Time, f *canbus.Frame, what FrameEvent) {
 	if ep.Observer == nil {
 		return
 	}
 	copied := *f
-	r := &ep.m.reports
-	r.waiting = append(r.waiting, report{to: ep.Observer, at: now, what: what, frame: &copied})
+	ep.m.report(report{to: ep.Observer, at: at, what: what, frame: &copied})
 }
 
 // reportStep is the engine's Observe of an endpoint with an observer. Under mu.
 func (ep *Endpoint) reportStep(o engine.Observation) {
-	r := &ep.m.reports
-	r.waiting = append(r.waiting, report{to: ep.Observer, step: o})
+	ep.m.report(report{to: ep.Observer, step: o})
+}
+
+func (m *Mux) report(one report) {
+	r := &m.reports
+	switch {
+	case r.writing && r.ended:
+		r.waiting = slices.Insert(r.waiting, r.place, one)
+		r.place++
+		return
+	case r.writing && r.timer == nil:
+		call := r.writes
+		r.timer = time.AfterFunc(reportHold, func() { m.holdNoLonger(call) })
+	}
+	r.waiting = append(r.waiting, one)
+}
+
+// holdNoLonger has the observers told although the call that writes has not returned.
+func (m *Mux) holdNoLonger(call int) {
+	m.mu.Lock()
+	if m.reports.writes == call {
+		m.reports.endWrite()
+	}
+	report := m.reportsWanted()
+	m.mu.Unlock()
+	if report {
+		m.reports.run(&m.mu)
+	}
+}
+
+// beginWrite precedes a call that writes. Under mu.
+func (r *reports) beginWrite(now engine.Time) {
+	r.writing, r.ended = true, false
+	r.place, r.begun = len(r.waiting), now
+	r.writes++
+}
+
+// endWrite follows what the call has caused. Under mu.
+func (r *reports) endWrite() {
+	r.writing = false
+	if r.timer != nil {
+		r.timer.Stop()
+		r.timer = nil
+	}
+}
+
+// ready returns how many reports need not wait. Under mu.
+func (r *reports) ready() int {
+	if r.writing {
+		return r.place
+	}
+	return len(r.waiting)
 }
 
 // wanted reports whether run has something to do. Under mu.
-func (r *reports) wanted() bool { return len(r.waiting) > 0 && !r.running }
+func (r *reports) wanted() bool { return r.ready() > 0 && !r.running }
 
 // run tells the observers. Only one goroutine does at a time, so that the order
 // is kept. It is called without mu.
@@ -64,9 +128,10 @@ func (r *reports) run(mu *sync.Mutex) {
 		return
 	}
 	r.running = true
-	for len(r.waiting) > 0 {
-		rs := r.waiting
-		r.waiting = nil
+	for n := r.ready(); n > 0; n = r.ready() {
+		rs := r.waiting[:n:n]
+		r.waiting = slices.Clone(r.waiting[n:])
+		r.place = 0
 		mu.Unlock()
 		for _, one := range rs {
 			if one.frame != nil {

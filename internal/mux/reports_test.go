@@ -164,3 +164,96 @@ func TestObserversFrameIsACopy(t *testing.T) {
 		}
 	})
 }
+
+// The answer is read before the call that writes the request returns.
+func TestRequestIsToldBeforeItsAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		var told []string
+		ep := attachObserved(t, own(t, bus), pair(0x7E0, 0x7E8), &observer{
+			frame: func(f *canbus.Frame, what FrameEvent) { told = append(told, fmt.Sprint(what, " ", f)) },
+			step:  func(o engine.Observation) { told = append(told, fmt.Sprint("step ", o.Kind)) },
+		})
+		bus.put(t, "7E8#0155")
+		bus.setWrite(func(frames []canbus.Frame) (int, error) {
+			bus.put(t, "7E8#0141")
+			bus.put(t, "7E8#0142")
+			return len(frames), nil
+		})
+		if err := send(ep, []byte{1}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		want := []string{
+			"0 7E8#0155", fmt.Sprint("step ", engine.MessageReceived),
+			"1 7E0#0101", fmt.Sprint("step ", engine.MessageSent),
+			"0 7E8#0141", fmt.Sprint("step ", engine.MessageReceived),
+			"0 7E8#0142", fmt.Sprint("step ", engine.MessageReceived),
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}
+
+// A call that hangs keeps from nobody what comes meanwhile.
+func TestObserverDoesNotWaitLongForAWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		start := time.Now()
+		told := make(chan string, 10)
+		ep := attachObserved(t, own(t, bus), pair(0x7E0, 0x7E8), &observer{
+			frame: func(f *canbus.Frame, what FrameEvent) {
+				told <- fmt.Sprint(what, " ", f, " ", time.Since(start))
+			},
+			step: func(engine.Observation) {},
+		})
+		returns := make(chan struct{})
+		bus.setWrite(func(frames []canbus.Frame) (int, error) {
+			<-returns
+			return len(frames), nil
+		})
+		result := startSend(ep, []byte{1})
+		bus.put(t, "7E8#0141")
+		time.Sleep(20 * time.Millisecond)
+		bus.put(t, "7E8#0142")
+		close(returns)
+		wantResult(t, result, nil)
+		synctest.Wait()
+		for _, want := range []string{"0 7E8#0141 10ms", "0 7E8#0142 20ms", "1 7E0#0101 20ms"} {
+			select {
+			case got := <-told:
+				if got != want {
+					t.Errorf("told %q, want %q", got, want)
+				}
+			default:
+				t.Errorf("not told %q", want)
+			}
+		}
+	})
+}
+
+// Where the bus echoes, that is the order of the wire, with the bus's own times.
+func TestFrameIsToldWithItsEcho(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newEchoBus(8)
+		var told []string
+		ep := attachObserved(t, own(t, bus), pair(0x7E0, 0x7E8), &observer{
+			frame: func(f *canbus.Frame, what FrameEvent) {
+				told = append(told, fmt.Sprint(what, " ", f, " ", f.Timestamp))
+			},
+			step: func(engine.Observation) {},
+		})
+		result := startSend(ep, []byte{1})
+		synctest.Wait()
+		other, echo := parse(t, "7E8#0141"), parse(t, "7E0#0101")
+		other.Timestamp = 5
+		echo.Flags, echo.Timestamp = canbus.Echo, 7
+		bus.in <- input{frames: []canbus.Frame{other, echo}}
+		wantResult(t, result, nil)
+		synctest.Wait()
+		if want := []string{"0 7E8#0141 5", "1 7E0#0101 7"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}

@@ -223,11 +223,14 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 		}
 		w.watchLine()
 		frames := w.out[w.head:w.end]
+		m.reports.beginWrite(now)
 		m.mu.Unlock()
 		n, err := write(frames)
 		now = m.now()
 		m.mu.Lock()
+		m.reports.ended = true
 		w.written(now, n, err)
+		m.reports.endWrite()
 		m.serve(now)
 		if n < len(frames) && (err == nil && rounds > 0 || err != nil && errors.Is(err, canbus.ErrTemporary)) || round == rounds {
 			break
@@ -350,11 +353,11 @@ func (w *writer) written(now engine.Time, n int, err error) {
 	for range min(n, w.end-w.head) {
 		f, o := &w.out[w.head], w.owners[w.head]
 		w.head++
-		if o.endpoint.Observer != nil {
-			o.endpoint.reportFrame(now, f, FrameSent)
-		}
 		if w.maxOnWay > 0 {
 			continue // echoed does the rest
+		}
+		if o.endpoint.Observer != nil {
+			o.endpoint.reportFrame(m.reports.begun, f, FrameSent)
 		}
 		o.endpoint.engine.HandleTransmitted(w.leaves(now, f), o.number)
 		m.touch(o.endpoint)
@@ -395,6 +398,12 @@ func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
 		if i > found || !sameIdentifier(&x.frame, f) {
 			left = append(left, *x)
 			continue
+		}
+		if i == found {
+			x.frame.Timestamp = f.Timestamp
+		}
+		if x.endpoint.Observer != nil {
+			x.endpoint.reportFrame(now, &x.frame, FrameSent)
 		}
 		x.endpoint.engine.HandleTransmitted(at, x.number)
 		w.m.touch(x.endpoint)
