@@ -83,8 +83,8 @@ type MessageInfo struct {
 // Read reads bytes of at most one message. What of it does not fit in p stays for
 // the next Read. With an empty p it returns 0, nil at once.
 //
-// Errors: os.ErrDeadlineExceeded, net.ErrClosed, ErrOverrun, ErrSendOnly, what the
-// bus failed with, and with Config.ReportAborted a *ProtocolError. [Final] tells
+// Errors: os.ErrDeadlineExceeded, net.ErrClosed, an *OverrunError (messages were lost, or
+// the bus has dropped frames), ErrSendOnly, what the bus failed with, and with Config.ReportAborted a *ProtocolError. [Final] tells
 // those after which reading can go on from the others. Only the Conns of [Pipe] return
 // io.EOF.
 func (c *Conn) Read(p []byte) (int, error) {

@@ -116,7 +116,9 @@ func (u *userConn) stats() Stats {
 		f := u.functional.Stats()
 		s.Add(&f)
 	}
-	return newStats(s)
+	stats := newStats(s)
+	stats.BusDropped = u.endpoint.Dropped()
+	return stats
 }
 
 func (u *userConn) close() error {

@@ -105,7 +105,8 @@
 //
 // A reader that is slow loses nothing silently: the peer is held up by flow
 // control, and Single Frames, which have none, are kept up to a limit and lost
-// with an [ErrOverrun] then.
+// with an [ErrOverrun] then. Neither does a bus: frames that it has dropped, as nobody
+// took them from it in time, are an ErrOverrun of every connection that reads it.
 //
 // ISO-TP does not acknowledge the end of a message and has no close. Hence a Write
 // can succeed although nobody has heard it (see [Conn]), Dial succeeds although

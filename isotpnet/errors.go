@@ -23,12 +23,9 @@ var (
 	// Nothing was sent. It is also syscall.EMSGSIZE.
 	ErrMessageTooLong error = &MessageTooLongError{}
 
-	// ErrOverrun is the error of a Read where messages have been lost because
-	// earlier ones had not been read: Single Frames, which have no flow
-	// control, and on the kernel's backend any. Which ones, Config.ReadBuffer says. It
-	// comes where they are missing.
-	// Reading can go on.
-	ErrOverrun = errors.New("messages were lost because earlier ones had not been read")
+	// ErrOverrun is what an [OverrunError] is to errors.Is: messages have been lost, or
+	// frames that may have been theirs. Reading can go on.
+	ErrOverrun error = &OverrunError{}
 
 	// ErrSendOnly is the error of reading from a functional address.
 	ErrSendOnly = errors.New("a functional address only sends; answers come on the physical addresses of those who answer")
@@ -43,6 +40,36 @@ var (
 	// ErrListenOnly is the error of writing with Config.ListenOnly.
 	ErrListenOnly = errors.New("Config.ListenOnly: nothing can be sent")
 )
+
+// An OverrunError is the [ErrOverrun] of a Read: something has been lost before it could
+// be read. Reading can go on. There are two kinds.
+//
+// Messages have been lost because earlier ones had not been read: Single Frames, which
+// have no flow control, and on the kernel's backend any. Which ones, Config.ReadBuffer
+// says. The error comes where they are missing.
+//
+// Or the bus has dropped frames, because this process did not read them in time, or
+// something on the way was too slow: an adapter, a server. They may have been anybody's,
+// so every connection on that bus that reads gets one such error, in front of its next
+// message or, where a Read is waiting, within a second; a PacketConn gets one for all its
+// peers. Streams get none: they notice themselves what they have lost.
+type OverrunError struct {
+	// Bus: it was the bus that dropped frames.
+	Bus bool
+	// Frames is how many it has dropped since the last error of this kind on this
+	// connection; 0 where Bus is false.
+	Frames uint64
+}
+
+func (e *OverrunError) Error() string {
+	if e.Bus {
+		return fmt.Sprintf("the bus has dropped %d received frames, which were not read in time: messages may be missing", e.Frames)
+	}
+	return "messages were lost because earlier ones had not been read"
+}
+
+// Is makes it equal to ErrOverrun.
+func (e *OverrunError) Is(target error) bool { return target == ErrOverrun }
 
 // A MessageTooLongError is an [ErrMessageTooLong] that says how long.
 type MessageTooLongError struct {
@@ -238,9 +265,19 @@ type ProtocolError struct {
 	// Size is how many bytes the message had that the peer has refused, for
 	// BufferOverflow; 0 where that is not known.
 	Size int64
+	// BusDropped is how many received frames the bus has dropped while the message was
+	// under way (see OverrunError): what did not come may have been among them.
+	BusDropped uint64
 }
 
 func (e *ProtocolError) Error() string {
+	if e.BusDropped > 0 {
+		return fmt.Sprintf("%s; meanwhile the bus has dropped %d received frames", e.text(), e.BusDropped)
+	}
+	return e.text()
+}
+
+func (e *ProtocolError) text() string {
 	switch {
 	case e.Err != nil:
 		return e.Code.String() + ": " + e.Err.Error()
@@ -312,6 +349,10 @@ func protocolError(err error) error {
 			return ErrOverrun
 		}
 		return &ProtocolError{Code: Code(e)}
+	case *mux.DroppedResult:
+		return &ProtocolError{Code: Code(e.ResultError), BusDropped: uint64(e.Frames)}
+	case *mux.DroppedError:
+		return &OverrunError{Bus: true, Frames: uint64(e.Frames)}
 	case *mux.OwedError:
 		return &OwedError{Until: e.Until}
 	case *mux.FailedError:

@@ -186,8 +186,9 @@ func (e *ShortBufferError) Is(target error) bool { return target == io.ErrShortB
 // WriteTo takes, and Dial once the PacketConn is closed. If p is too short, it is
 // filled, n is len(p), and the error a *ShortBufferError.
 //
-// Other errors: os.ErrDeadlineExceeded, net.ErrClosed, what the bus failed with; and
-// with the address of the peer whose messages it concerns ErrOverrun, and with
+// Other errors: os.ErrDeadlineExceeded, net.ErrClosed, what the bus failed with, an
+// *OverrunError for frames that the bus has dropped; and with the address of the peer
+// whose messages it concerns an *OverrunError for those lost, and with
 // Config.ReportAborted a *ProtocolError. [Final] tells after which reading can go on.
 func (c *PacketConn) ReadFrom(p []byte) (n int, addr net.Addr, err error) {
 	r, err := c.peers.Receive(p, false)
@@ -326,8 +327,10 @@ func (c *PacketConn) SetWriteDeadline(t time.Time) error {
 // Stats returns what has been counted so far.
 func (c *PacketConn) Stats() PacketStats {
 	s := c.peers.Stats()
+	stats := newStats(s.Engines)
+	stats.BusDropped = s.Dropped
 	return PacketStats{
-		Stats:        newStats(s.Engines),
+		Stats:        stats,
 		Peers:        s.Open,
 		PeersMade:    s.Made,
 		PeersReaped:  s.Reaped,

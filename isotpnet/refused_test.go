@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,19 +138,19 @@ func TestRefusedFramesFailPacketsAndStreams(t *testing.T) {
 
 func TestStreamEndsWithTheRefusalOfItsData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refuse := false
-		a, b := newAdapters(t, wiretest.Options{Echo: wiretest.EchoAtHandover, Refuse: func(*canbus.Frame) bool { return refuse }}, wiretest.Options{})
+		var refuse atomic.Bool
+		a, b := newAdapters(t, wiretest.Options{Echo: wiretest.EchoAtHandover, Refuse: func(*canbus.Frame) bool { return refuse.Load() }}, wiretest.Options{})
 		dialled, accepted := newStream(t, tapEnd(a, testerAddr, isotpnet.Config{}), tapEnd(b, ecuAddr, isotpnet.Config{}))
 		wantWrite(t, dialled, "hello")
 		buf := make([]byte, 5)
 		if _, err := io.ReadFull(accepted, buf); err != nil {
 			t.Fatal(err)
 		}
-		refuse = true
+		refuse.Store(true)
 		_, err := dialled.Write(make([]byte, 1000))
 		if _, ok := errors.AsType[*canbus.RefusedError](err); !ok || !isotpnet.Final(err) {
 			t.Errorf("Write: %v", err)
 		}
-		refuse = false
+		refuse.Store(false)
 	})
 }

@@ -18,6 +18,11 @@ type Stats struct {
 	// SendsAborted and ReceptionsAborted are messages begun and given up.
 	SendsAborted, ReceptionsAborted uint64
 
+	// BusDropped is how many received frames the bus has dropped since the connection
+	// was made, whosever they were: see OverrunError. 0 on a bus that does not count them,
+	// and on the kernel's backend.
+	BusDropped uint64
+
 	// Errors say how often each Code has occurred, those of ignored frames
 	// too. Codes that have not are missing.
 	Errors map[Code]uint64

@@ -38,6 +38,7 @@ type Trace struct {
 	// ReceptionAborted and SendAborted: a message was given up. Code says why,
 	// Size how much of it was received or handed to the bus; of a message that
 	// was refused (MessageTooLong, ReceiverFull) how long it would have been.
+	// BusDropped is how many received frames the bus has dropped meanwhile.
 	ReceptionAborted, SendAborted func(TraceEvent)
 }
 
@@ -55,6 +56,7 @@ type TraceEvent struct {
 	Status     FlowStatus
 	BlockSize  int
 	STmin      time.Duration
+	BusDropped uint64
 }
 
 // FlowStatus is the FS parameter of a flow control.
@@ -131,6 +133,7 @@ func (o *observer) Step(s engine.Observation) {
 		Conn: o.conn, PacketConn: o.packetConn, Peer: o.peer, Time: o.time(s.At),
 		Code: Code(s.Code), Size: int64(s.Size), Done: int64(s.Done), Functional: s.Functional,
 		Status: FlowStatus(s.Status), BlockSize: int(s.BlockSize), STmin: wire.DecodeSTmin(s.STmin),
+		BusDropped: uint64(s.Dropped),
 	}
 	size, why := slog.Int64("size", ev.Size), slog.String("why", ev.Code.String())
 	flow := []slog.Attr{slog.String("status", ev.Status.String()), slog.Int("bs", ev.BlockSize), slog.Duration("stmin", ev.STmin)}
@@ -159,6 +162,9 @@ func (o *observer) Step(s engine.Observation) {
 		hook, name, attrs = o.trace.FlowControlSent, "flow control sent", flow
 	case engine.FlowControlReceived:
 		hook, name, attrs = o.trace.FlowControlReceived, "flow control received", flow
+	}
+	if s.Dropped > 0 {
+		attrs = append(attrs, slog.Uint64("busDropped", ev.BusDropped))
 	}
 	if hook != nil {
 		hook(ev)

@@ -17,6 +17,9 @@ type Config struct {
 	// taken by the bus; echoes and what is received come in the order of the wire.
 	Echoes bool
 
+	// Drops are those of the bus.
+	Drops *Drops
+
 	// How frames are written: see wire.Format.
 	FrameSize, MinFrameSize int
 	Fill                    byte

@@ -27,6 +27,7 @@ func (t *tape) config() (cfg Config, hasByte bool) {
 	sizes := []int{8, 12, 16, 20, 24, 32, 48, 64}
 	b := t.byte()
 	cfg = Config{
+		Drops:            new(Drops),
 		FrameSize:        sizes[b&7],
 		FD:               b&7 > 0,
 		BRS:              b&7 > 1,

@@ -33,9 +33,9 @@ func (e *Engine) Begun() (info Info, why Code, ok bool) {
 	case m == nil:
 		return Info{}, OK, false
 	case m.fail != OK && m.unread() == 0:
-		why = m.fail
+		info, why = failed(m)
 		e.pop()
-		return Info{}, why, true
+		return info, why, true
 	}
 	info = m.info
 	info.Rest = m.unread()

@@ -28,6 +28,9 @@ type Info struct {
 	// Rest is how many bytes of the message are there to be read after this
 	// call; of a streamed message more may follow.
 	Rest int
+	// Dropped, of a message that was given up: how many frames the bus has dropped
+	// since it began.
+	Dropped uint32
 }
 
 // overhead is what a message counts in the queue beyond its bytes, so that very
@@ -166,14 +169,14 @@ func (q *queue) remove(m *message) {
 
 // pushLoss puts a report at the end, where what is lost would have been. Reports
 // in a row are one. What is lost began at that time.
-func (q *queue) pushLoss(first Time, why Code) {
+func (q *queue) pushLoss(first Time, why Code, dropped uint32) {
 	if q.head < len(q.items) {
 		if last := q.items[len(q.items)-1]; last.info.Size == 0 && last.fail == why {
 			return
 		}
 	}
 	m := newMessage(0)
-	m.info.First = first
+	m.info.First, m.info.Dropped = first, dropped
 	m.fail = why
 	q.push(m)
 }

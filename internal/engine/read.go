@@ -53,9 +53,9 @@ func (e *Engine) Read(p []byte) (n int, info Info, end bool, why Code, ok bool) 
 		return 0, Info{}, false, OK, false
 	}
 	if m.unread() == 0 {
-		why = m.fail
+		info, why = failed(m)
 		e.pop()
-		return 0, Info{}, true, why, true
+		return 0, info, true, why, true
 	}
 	if len(p) == 0 {
 		return 0, Info{}, false, OK, false
@@ -74,6 +74,16 @@ func (e *Engine) Read(p []byte) (n int, info Info, end bool, why Code, ok bool) 
 	}
 	e.roomMade()
 	return n, info, end, OK, true
+}
+
+// failed is what reads return of a message that was given up, or of a loss.
+func failed(m *message) (Info, Code) { return Info{Dropped: m.info.Dropped}, m.fail }
+
+// InMidMessage reports whether a part of a message has been read, or it was opened, and
+// not all of it was.
+func (e *Engine) InMidMessage() bool {
+	m := e.queue.first()
+	return m != nil && m.begun
 }
 
 // pop takes the first message out.
@@ -102,7 +112,8 @@ func (e *Engine) First() (p []byte, info Info, why Code, ok bool) {
 		return nil, Info{}, OK, false
 	}
 	if m.unread() == 0 {
-		return nil, Info{}, m.fail, true
+		info, why = failed(m)
+		return nil, info, why, true
 	}
 	return m.buf[m.read:], m.info, OK, true
 }
@@ -147,9 +158,9 @@ func (e *Engine) Open() (info Info, why Code, ok bool) {
 	case m == nil:
 		return Info{}, OK, false
 	case m.info.Size == 0:
-		why = m.fail
+		info, why = failed(m)
 		e.pop()
-		return Info{}, why, true
+		return info, why, true
 	}
 	m.begun, m.opened = true, true
 	info = m.info

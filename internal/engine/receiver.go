@@ -46,6 +46,7 @@ const (
 type receiver struct {
 	state   receiveState
 	reading Reading
+	drops   uint32 // of the bus before the message began
 
 	msg       *message
 	got       uint32 // how much of it has arrived
@@ -90,7 +91,7 @@ func (e *Engine) handleSingle(now Time, p *wire.PDU, functional bool) {
 // lost reports a message that there is no room for and no way to refuse.
 func (e *Engine) lost(now Time, size uint32, functional bool) {
 	e.stats.Errors[ReceiverFull]++
-	e.queue.pushLoss(now, ReceiverFull)
+	e.queue.pushLoss(now, ReceiverFull, 0)
 	e.events |= Readable
 	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: ReceiverFull, Size: size, Functional: functional})
 }
@@ -136,6 +137,7 @@ func (e *Engine) handleFirst(now Time, p *wire.PDU, frameSize uint8) {
 	m.add(p.Data)
 	rx.msg = m
 	rx.got = uint32(len(p.Data))
+	rx.drops = uint32(e.cfg.Drops.Before)
 	rx.undecided = undecided
 	rx.frameSize = frameSize
 	rx.sn = 1
@@ -180,7 +182,7 @@ func (e *Engine) consecutiveData() int { return int(e.rx.frameSize) - 1 - e.list
 func (e *Engine) refuse(now Time, why Code, size uint32) {
 	e.stats.Errors[why]++
 	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: why, Size: size})
-	e.reportAborted(now, why)
+	e.reportAborted(now, why, 0)
 	e.queueFlowControl(wire.Overflow)
 }
 
@@ -270,7 +272,7 @@ func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frameSize uint8) {
 		begun, first := rx.msg.begun, rx.msg.info.First
 		e.abortReceive(now, ReceiverFull)
 		if !begun {
-			e.queue.pushLoss(first, ReceiverFull)
+			e.queue.pushLoss(first, ReceiverFull, 0)
 			e.events |= Readable
 		}
 		return
@@ -352,12 +354,13 @@ func (e *Engine) abortReceive(now Time, why Code) {
 	e.unclaim(m)
 	e.stats.ReceivesAborted++
 	e.stats.Errors[why]++
-	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: why, Size: rx.got})
+	dropped := e.cfg.Drops.Since(rx.drops)
+	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: why, Size: rx.got, Dropped: dropped})
 	if e.Watched || e.cfg.DeadlineAtFirstFrame {
 		e.events |= Readable // it is over
 	}
 	if m.begun {
-		m.fail = why
+		m.fail, m.info.Dropped = why, dropped
 		e.events |= Readable
 		return
 	}
@@ -366,15 +369,15 @@ func (e *Engine) abortReceive(now Time, why Code) {
 	}
 	first := m.info.First
 	m.free()
-	e.reportAborted(first, why)
+	e.reportAborted(first, why, dropped)
 }
 
 // reportAborted tells who is waiting for a message and wants to know that it will
 // not come. It began at that time.
-func (e *Engine) reportAborted(first Time, why Code) {
+func (e *Engine) reportAborted(first Time, why Code, dropped uint32) {
 	if e.cfg.ReportAborted && e.ReadWaiting {
 		e.ReadWaiting = false // it has its answer
-		e.queue.pushLoss(first, why)
+		e.queue.pushLoss(first, why, dropped)
 		e.events |= Readable
 	}
 }

@@ -40,6 +40,7 @@ type script struct {
 // testConfig is what scripts begin with.
 func testConfig() Config {
 	return Config{
+		Drops:     new(Drops),
 		FrameSize: 8, MinFrameSize: 8, Fill: 0xCC,
 		OverrideSTmin: -1,
 		NAs:           1000 * ms, NBs: 1000 * ms, NCr: 1000 * ms, NCs: 900 * ms, NBr: 800 * ms,

@@ -38,6 +38,7 @@ type sender struct {
 	state sendState
 	size  uint32 // of the message
 	taken uint32 // how much of it is in frames
+	drops uint32 // of the bus before this transmission; during the last one
 
 	// chunk is what of the message is at hand, next what comes after it. Both
 	// belong to the caller, except that they are copied to joined (chunk lies
@@ -51,6 +52,7 @@ type sender struct {
 	blockSize  int
 	left       int  // Consecutive Frames left in the block; negative: no end
 	blockBegin bool // none of the block's frames is handed over yet
+	held       bool // the First Frame waits for the end of a debt
 	stmin      time.Duration
 	waits      int // in a row
 
@@ -59,7 +61,6 @@ type sender struct {
 	// the newest one on the wire.
 	base, last, previous, done uint32
 	leaves                     Time // before this the newest cannot be on the wire
-	held                       bool // the First Frame waits for the end of a debt
 
 	replyBy    Time // N_Bs
 	onWireBy   Time // N_As
@@ -108,6 +109,7 @@ func (e *Engine) Send(now Time, size uint32, p []byte) {
 	tx.waits = 0
 	tx.base, tx.last, tx.previous, tx.done = e.handed, e.handed, e.handed, e.handed
 	tx.leaves = 0
+	tx.drops = uint32(e.cfg.Drops.Total)
 	tx.state = sendFirst
 	if int64(size) <= int64(e.format.MaxSingle()) {
 		tx.state = sendSingle
@@ -203,6 +205,7 @@ func (e *Engine) endSend(now Time, result Code) {
 		e.owe(now)
 	}
 	tx.result = result
+	tx.drops = e.cfg.Drops.Since(tx.drops)
 	if result == OK {
 		e.stats.MessagesSent++
 		e.stats.BytesSent += uint64(tx.size)
@@ -210,7 +213,7 @@ func (e *Engine) endSend(now Time, result Code) {
 	} else {
 		e.stats.SendsAborted++
 		e.stats.Errors[result]++
-		e.observe(Observation{Kind: SendAborted, At: now, Code: result, Size: tx.taken})
+		e.observe(Observation{Kind: SendAborted, At: now, Code: result, Size: tx.taken, Dropped: tx.drops})
 	}
 	tx.base = e.handed // what is still on its way concerns nobody
 	tx.reset()

@@ -83,4 +83,7 @@ type Observation struct {
 	Status     uint8
 	BlockSize  uint8
 	STmin      uint8 // coded
+	// Dropped, where a message was given up: how many frames the bus has dropped
+	// since it began.
+	Dropped uint32
 }

@@ -62,6 +62,7 @@ type Endpoint struct {
 
 	next, previous *Endpoint // in Mux.endpoints
 
+	drops   dropsTold
 	err     error // of the bus
 	sendErr error // why the bus did not take a frame
 
@@ -163,6 +164,7 @@ func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
 		m.config = &config
 	}
 	ep.engine.Init(m.config, send, listen)
+	ep.drops.begin(m)
 	ep.engine.Overhears = s.Send != nil && !s.AnyPeer // see routes
 	if s.Send != nil && s.Listen != nil && !s.Config.ListenOnly {
 		ep.engine.SetDebt(m.takeDebt(send, listen, s.Config.NBs))
@@ -183,6 +185,7 @@ func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
 
 // describe tells the engines how the bus says that a frame is on the wire.
 func (m *Mux) describe(c *engine.Config) {
+	c.Drops = &m.drops.count
 	c.Echoes = m.props.Echo && !m.props.EchoesLag
 	if m.props.WireRate {
 		c.Bitrate, c.DataBitrate = m.props.Bitrate, m.props.DataBitrate
@@ -504,7 +507,7 @@ func (ep *Endpoint) result() (done bool, err error) {
 	case ep.broken() != nil:
 		return true, sendError(ep.broken())
 	}
-	return true, ResultError(ep.engine.SendResult())
+	return true, resultError(ep.engine.SendResult(), ep.engine.SendDropped())
 }
 
 // sendError is what sending fails with where reading fails with err.

@@ -232,7 +232,7 @@ func (ep *Endpoint) handleMessages() {
 			h.failed = true
 			p, err = nil, net.ErrClosed
 		case why != engine.OK:
-			err = ResultError(why)
+			err = resultError(why, info.Dropped)
 		case !ok && ep.err == nil:
 			return
 		case !ok:

@@ -58,6 +58,7 @@ type Mux struct {
 	timers    timers
 	writer    writer
 	reports   reports
+	drops     drops
 	handlers  handlers
 
 	filterMu   sync.Mutex // held over computing and setting the bus's filters
@@ -73,6 +74,7 @@ func newMux(bus canbus.Bus, hangsUp bool, onEnd func()) *Mux {
 		hangsUp: hangsUp,
 		begun:   make(chan struct{}),
 	}
+	m.drops.counter, _ = canbus.As[canbus.DropCounter](bus)
 	m.pacer = pacer.New(m.tick)
 	m.routes.init()
 	m.writer.init(m)
@@ -160,6 +162,10 @@ func (m *Mux) read() {
 	frames := make([]canbus.Frame, batch)
 	for {
 		n, err := m.bus.ReadFrames(frames)
+		var dropped uint64
+		if c := m.drops.counter; c != nil {
+			dropped = c.Dropped()
+		}
 		if n > 0 {
 			<-m.begun
 		}
@@ -169,6 +175,7 @@ func (m *Mux) read() {
 			m.onEnd() // first: whoever is told of the error may open the bus anew
 		}
 		m.mu.Lock()
+		m.countDrops(now, dropped)
 		for i := range frames[:n] {
 			m.received(now, &frames[i])
 		}
@@ -180,6 +187,7 @@ func (m *Mux) read() {
 		switch {
 		case over:
 			m.onEnd()
+			m.stopDrops()
 			m.writer.finish()
 			m.pacer.Close()
 			m.writer.stop()
@@ -216,7 +224,7 @@ func (m *Mux) fail(err error) {
 	for ep := m.endpoints; ep != nil; ep = ep.next {
 		ep.fail(err)
 	}
-	m.routes.failHosts(err)
+	m.routes.eachHost(func(h *host) { h.keeper.fail(err) })
 	// Frames in a call that writes may be on the wire already, and the message
 	// sent: Pipe's other end may have read it before it was closed.
 	if !m.writer.busy {

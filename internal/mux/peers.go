@@ -35,6 +35,7 @@ type Peers struct {
 
 	closed bool
 	err    error
+	drops  dropsTold
 	stats  PeersStats // of those that are gone
 }
 
@@ -57,6 +58,7 @@ type PeersStats struct {
 	Evicted uint64 // of them, with nothing but a First Frame, to make room
 	Refused uint64 // frames that began a message when no place could be made
 	Stray   uint64 // frames of peers without an endpoint that began none
+	Dropped uint64 // frames, by the bus, since the Peers were made
 	Engines engine.Stats
 }
 
@@ -89,6 +91,7 @@ func (m *Mux) Peers(ss []*Spec, max int, made func(*Endpoint)) (*Peers, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p.hosts = hosts
+	p.drops.begin(m)
 	for _, h := range hosts {
 		p.byPair[[2]wire.Address{*h.spec.Send, *h.spec.Listen}] = h
 	}
@@ -236,7 +239,7 @@ type Received struct {
 
 // Receive waits for a message of any peer, each with one having its turn, and
 // copies it to buf; with grow, if that is too short, to a longer one. Errors: a
-// ResultError (then From says whose), os.ErrDeadlineExceeded, net.ErrClosed, and
+// ResultError or a *DroppedResult (then From says whose), a *DroppedError, os.ErrDeadlineExceeded, net.ErrClosed, and
 // when all is read the bus's error.
 func (p *Peers) Receive(buf []byte, grow bool) (Received, error) {
 	for {
@@ -260,6 +263,8 @@ func (p *Peers) receive(buf []byte, grow bool) (r Received, until *deadline.Dead
 		err = net.ErrClosed
 	case exceeded && !p.extended():
 		err = os.ErrDeadlineExceeded
+	case p.drops.news(m):
+		err = p.drops.tell(m)
 	}
 	if err != nil {
 		p.ready.Set() // for the others
@@ -285,7 +290,7 @@ func (p *Peers) receive(buf []byte, grow bool) (r Received, until *deadline.Dead
 		}
 		r = Received{data, info, ep}
 		if why != engine.OK {
-			err = ResultError(why)
+			err = resultError(why, info.Dropped)
 		}
 		ep.unlockAfterRead()
 		return r, nil, err
@@ -416,6 +421,7 @@ func (p *Peers) Stats() PeersStats {
 	defer p.m.mu.Unlock()
 	s := p.stats
 	s.Open = len(p.members)
+	s.Dropped = p.drops.count(p.m)
 	for _, ep := range p.members {
 		one := ep.engine.Stats()
 		s.Engines.Add(&one)

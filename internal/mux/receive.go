@@ -9,12 +9,12 @@ import (
 
 // Receive copies the next bytes of a message to p, which must not be empty, and
 // waits for them if there are none. end reports that the message ends with them.
-// Errors: a ResultError, os.ErrDeadlineExceeded, net.ErrClosed, and when all is
+// Errors: a ResultError or a *DroppedResult, a *DroppedError, os.ErrDeadlineExceeded, net.ErrClosed, and when all is
 // read io.EOF (the other end has gone) or the bus's error.
 func (ep *Endpoint) Receive(p []byte, how engine.Reading) (n int, info engine.Info, end bool, err error) {
-	err = ep.read(how, func() (why engine.Code, ok bool) {
+	err = ep.read(how, func() (why engine.Code, dropped uint32, ok bool) {
 		n, info, end, why, ok = ep.engine.Read(p)
-		return why, ok
+		return why, info.Dropped, ok
 	})
 	return n, info, end, err
 }
@@ -22,9 +22,9 @@ func (ep *Endpoint) Receive(p []byte, how engine.Reading) (n int, info engine.In
 // Open waits for the next message to begin; Receive then gives its bytes as they
 // come. See engine.Open.
 func (ep *Endpoint) Open() (info engine.Info, err error) {
-	err = ep.read(engine.ReadStreams, func() (why engine.Code, ok bool) {
+	err = ep.read(engine.ReadStreams, func() (why engine.Code, dropped uint32, ok bool) {
 		info, why, ok = ep.engine.Open()
-		return why, ok
+		return why, info.Dropped, ok
 	})
 	return info, err
 }
@@ -32,10 +32,10 @@ func (ep *Endpoint) Open() (info engine.Info, err error) {
 // Await waits for the next message to begin, or returns it at once if there is one.
 // It reads nothing.
 func (ep *Endpoint) Await() (info engine.Info, err error) {
-	err = ep.read(engine.ReadUndecided, func() (why engine.Code, ok bool) {
+	err = ep.read(engine.ReadUndecided, func() (why engine.Code, dropped uint32, ok bool) {
 		info, why, ok = ep.engine.Begun()
 		ep.engine.Watched = !ok
-		return why, ok
+		return why, info.Dropped, ok
 	})
 	return info, err
 }
@@ -61,9 +61,12 @@ func (ep *Endpoint) Progress() (received, sent engine.Progress) {
 	return ep.engine.Receiving(), ep.engine.SendingProgress()
 }
 
+// A taker takes what there is to be read: as engine.Read, with Info.Dropped.
+type taker func() (why engine.Code, dropped uint32, ok bool)
+
 // read calls take, under mu, until there is something. How says how messages are
 // read from now on; ReadUndecided: as before.
-func (ep *Endpoint) read(how engine.Reading, take func() (why engine.Code, ok bool)) error {
+func (ep *Endpoint) read(how engine.Reading, take taker) error {
 	m := ep.m
 	if err := ep.enter(&ep.readTurn, &ep.readDeadline); err != nil {
 		return err
@@ -109,7 +112,7 @@ func (ep *Endpoint) beyondDeadline() (goesOn, late bool) {
 
 // tryRead calls take, and reports whether there was something, or is an error
 // instead. Under mu.
-func (ep *Endpoint) tryRead(how engine.Reading, take func() (why engine.Code, ok bool)) (done bool, err error) {
+func (ep *Endpoint) tryRead(how engine.Reading, take taker) (done bool, err error) {
 	if ep.closed {
 		return true, net.ErrClosed
 	}
@@ -117,11 +120,15 @@ func (ep *Endpoint) tryRead(how engine.Reading, take func() (why engine.Code, ok
 		ep.reading = how
 		ep.engine.SetReading(ep.m.now(), how)
 	}
-	why, ok := take()
+	if ep.drops.news(ep.m) && !ep.engine.InMidMessage() {
+		ep.engine.ReadWaiting = false
+		return true, ep.drops.tell(ep.m)
+	}
+	why, dropped, ok := take()
 	ep.engine.ReadWaiting = !ok
 	switch {
 	case why != engine.OK:
-		return true, ResultError(why)
+		return true, resultError(why, dropped)
 	case !ok:
 		return ep.err != nil, ep.err
 	}

@@ -205,13 +205,14 @@ func (r *routes) filters() ([]canbus.Filter, bool) {
 // maxFilters is what Linux takes; beyond it every frame is received.
 const maxFilters = 512
 
-// failHosts ends what has an endpoint for each peer. Under mu.
-func (r *routes) failHosts(err error) {
+// eachHost calls f with what has an endpoint for each peer, perhaps more than once. Under
+// mu.
+func (r *routes) eachHost(f func(*host)) {
 	for _, t := range r.tables() {
 		for _, found := range t {
 			for _, rt := range found {
 				if rt.host != nil {
-					rt.host.keeper.fail(err)
+					f(rt.host)
 				}
 			}
 		}
