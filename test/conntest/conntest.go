@@ -4,6 +4,7 @@ package conntest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -19,17 +20,20 @@ import (
 	"golang.org/x/net/nettest"
 )
 
+// flowControlTimeout is how long a flow control may be owed. Those of messages that
+// nettest gives up may never come: a Single Frame behind one ends its reception. Then the
+// next message waits for that long, and nettest for a minute at most.
+const flowControlTimeout = 10 * time.Second
+
 // Run runs nettest.TestConn on connections over the engine, on pairs of buses. On a
 // machine with too much to do a second can pass between two frames: time-outs of
-// the protocol in c that are 0 are a minute here.
+// the protocol in c that are 0 are longer here.
 func Run(t *testing.T, newPair bustest.MakePair, c isotpnet.Config) {
 	there := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, there) })
-	for _, d := range []*time.Duration{&c.TransmitTimeout, &c.FlowControlTimeout, &c.ConsecutiveFrameTimeout} {
-		if *d == 0 {
-			*d = time.Minute
-		}
-	}
+	c.TransmitTimeout = cmp.Or(c.TransmitTimeout, time.Minute)
+	c.FlowControlTimeout = cmp.Or(c.FlowControlTimeout, flowControlTimeout)
+	c.ConsecutiveFrameTimeout = cmp.Or(c.ConsecutiveFrameTimeout, time.Minute)
 	made := 0
 	nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
 		c1, c2, stop, err := Dial(newPair, c)
