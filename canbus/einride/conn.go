@@ -1,6 +1,7 @@
 package einride
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,8 +34,10 @@ type Conn struct {
 	mu    sync.Mutex
 	queue []byte        // frames to be read
 	news  chan struct{} // holds a token when there may be some
+	room  chan struct{} // holds a token when there may be some again; nil where none is waited for
 
 	jobs chan *job
+	sent chan struct{} // closed when nothing is written any more
 
 	leftOut, dropped atomic.Uint64
 }
@@ -64,8 +67,12 @@ func NewConn(bus canbus.Bus, name string) *Conn {
 		addr: addr(name),
 		news: make(chan struct{}, 1),
 		jobs: make(chan *job),
+		sent: make(chan struct{}),
 	}
-	c.life = lifetime.New(func() { c.closeErr = bus.Close() })
+	if canbus.PropertiesOf(bus).Waits {
+		c.room = make(chan struct{}, 1)
+	}
+	c.life = lifetime.New(func() { c.closeErr = c.closeBus() })
 	go c.receive()
 	go c.send()
 	return c
@@ -75,14 +82,21 @@ func NewConn(bus canbus.Bus, name string) *Conn {
 // form for them.
 func (c *Conn) LeftOut() uint64 { return c.leftOut.Load() }
 
-// Dropped returns how many frames were lost because 8192 others waited to be read: a
-// Conn that is not read holds nobody up, as a socket does not.
-func (c *Conn) Dropped() uint64 { return c.dropped.Load() }
+// Dropped returns how many frames were lost because 8192 others waited to be read, or
+// by the bus itself: a Conn that is not read holds nobody up, as a socket does not. Only a
+// bus that waits for its reader, as a log does, loses nothing (canbus.Properties.Waits).
+func (c *Conn) Dropped() uint64 {
+	n := c.dropped.Load()
+	if bus, ok := canbus.As[canbus.DropCounter](c.bus); ok {
+		n += bus.Dropped()
+	}
+	return n
+}
 
 // receive reads the bus until it ends.
 func (c *Conn) receive() {
 	frames := make([]canbus.Frame, batchLen)
-	for {
+	for c.awaitRoom() {
 		n, err := c.bus.ReadFrames(frames)
 		c.queueFrames(frames[:n])
 		switch {
@@ -92,6 +106,27 @@ func (c *Conn) receive() {
 		default:
 			c.life.Fail(err)
 			return
+		}
+	}
+}
+
+// awaitRoom has a bus that can wait do so while many frames are to be read. It reports
+// false after Close.
+func (c *Conn) awaitRoom() bool {
+	if c.room == nil {
+		return true
+	}
+	for {
+		c.mu.Lock()
+		full := len(c.queue) > (receiveFrames-batchLen)*frameLen
+		c.mu.Unlock()
+		if !full {
+			return true
+		}
+		select {
+		case <-c.room:
+		case <-c.life.Over():
+			return false
 		}
 	}
 }
@@ -165,6 +200,10 @@ func (c *Conn) takeBytes(p []byte) int {
 		c.queue = nil
 	}
 	c.tell() // another Read
+	select {
+	case c.room <- struct{}{}:
+	default:
+	}
 	return n
 }
 
@@ -234,6 +273,7 @@ func parseFrames(p []byte) ([]canbus.Frame, error) {
 
 // send writes to the bus, whose WriteFrames may wait longer than a Write does.
 func (c *Conn) send() {
+	defer close(c.sent)
 	for {
 		select {
 		case j := <-c.jobs:
@@ -246,6 +286,9 @@ func (c *Conn) send() {
 
 func (c *Conn) do(j *job) error {
 	for rest := j.frames; len(rest) > 0 && !j.abandoned.Load(); {
+		if err := c.life.Err(); err != nil {
+			return err
+		}
 		n, err := c.bus.WriteFrames(rest)
 		j.taken.Add(int64(n))
 		rest = rest[n:]
@@ -261,8 +304,25 @@ func (c *Conn) do(j *job) error {
 	return nil
 }
 
-// Close closes the bus, and returns its error. Calls under way fail with
-// net.ErrClosed. A second Close does nothing.
+// stuck is after what time a call of WriteFrames that has not returned at Close is not
+// waited for.
+const stuck = time.Second
+
+// closeBus lets frames that the bus has taken get out, and closes it.
+func (c *Conn) closeBus() (err error) {
+	if bus, ok := canbus.As[canbus.Flusher](c.bus); ok && c.life.Err() == net.ErrClosed {
+		select {
+		case <-c.sent:
+			err = bus.Flush(context.Background())
+		case <-time.After(stuck):
+		}
+	}
+	return errors.Join(err, c.bus.Close())
+}
+
+// Close waits until a bus that is a [canbus.Flusher] has sent what it was given, closes
+// it, and returns its error. Calls under way fail with net.ErrClosed. A second Close does
+// nothing.
 func (c *Conn) Close() error {
 	c.life.Close()
 	c.readDeadline.Set(time.Time{})

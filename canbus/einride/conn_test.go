@@ -440,3 +440,117 @@ func TestAddressesAndDial(t *testing.T) {
 		t.Errorf("Dial: %v", err)
 	}
 }
+
+// A waiting bus can wait for its reader, as a log can.
+type waiting struct{ *scripted }
+
+func (waiting) Properties() canbus.Properties { return canbus.Properties{Waits: true} }
+
+func TestABusThatCanWaitIsHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const count = 3 * receiveFrames
+		frames := make([]canbus.Frame, count)
+		for i := range frames {
+			frames[i] = ownFrame(i)
+		}
+		s := newScripted()
+		s.reads(io.EOF, frames...)
+		c := NewConn(waiting{s}, "scripted")
+		defer c.Close()
+		synctest.Wait() // all that can come without a Read has come
+		rx := socketcan.NewReceiver(c)
+		for i := range count {
+			if !rx.Receive() || rx.Frame().Data != (can.Data{byte(i), byte(i >> 8)}) {
+				t.Fatalf("received %v after %d, %v", rx.Frame(), i, rx.Err())
+			}
+		}
+		if rx.Receive() || rx.Err() != nil || c.Dropped() != 0 {
+			t.Errorf("after the last frame: %v, %v, %d dropped", rx.Frame(), rx.Err(), c.Dropped())
+		}
+	})
+}
+
+func TestCloseEndsTheWaitForAReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScripted()
+		s.reads(io.EOF, make([]canbus.Frame, 2*receiveFrames)...)
+		c := NewConn(waiting{s}, "scripted")
+		synctest.Wait()
+		c.Close() // or a goroutine is left
+	})
+}
+
+// A dropping bus loses frames.
+type dropping struct {
+	*scripted
+	dropped uint64
+}
+
+func (d dropping) Dropped() uint64 { return d.dropped }
+
+func TestWhatTheBusHasDroppedIsCounted(t *testing.T) {
+	c := NewConn(dropping{newScripted(), 7}, "scripted")
+	defer c.Close()
+	if n := c.Dropped(); n != 7 {
+		t.Errorf("Dropped is %d, want 7", n)
+	}
+}
+
+// A flushing bus takes a while to send.
+type flushing struct {
+	*scripted
+	calls *[]string
+	err   error
+}
+
+func (f flushing) Flush(context.Context) error {
+	*f.calls = append(*f.calls, "Flush")
+	return f.err
+}
+
+func (f flushing) Close() error {
+	*f.calls = append(*f.calls, "Close")
+	return f.scripted.Close()
+}
+
+func TestCloseWaitsUntilAllIsSent(t *testing.T) {
+	var calls []string
+	s := newScripted()
+	s.write = func(b []canbus.Frame) (int, error) { return len(b), nil }
+	inDoubt := errors.New("1 frame is in doubt")
+	c := NewConn(flushing{s, &calls, inDoubt}, "scripted")
+	if _, err := c.Write(appendFrame(nil, &canbus.Frame{ID: 1})); err != nil {
+		t.Fatal(err)
+	}
+	err := c.Close()
+	if got := strings.Join(calls, " "); got != "Flush Close" || !errors.Is(err, inDoubt) {
+		t.Errorf("Close calls %q of the bus and returns %v", got, err)
+	}
+}
+
+func TestCloseDoesNotWaitForABusThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls []string
+		s := newScripted()
+		s.write = s.wait
+		c := NewConn(flushing{s, &calls, nil}, "scripted")
+		wrote := make(chan error)
+		go func() {
+			_, err := c.Write(appendFrame(nil, &canbus.Frame{ID: 1}))
+			wrote <- err
+		}()
+		synctest.Wait()
+		start := time.Now()
+		closed := make(chan error)
+		go func() { closed <- c.Close() }()
+		if err := <-wrote; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Write: %v", err)
+		}
+		if err := <-closed; !errors.Is(err, errScripted) || time.Since(start) > stuck {
+			t.Errorf("Close: %v after %v", err, time.Since(start))
+		}
+		if got := strings.Join(calls, " "); got != "Close" {
+			t.Errorf("Close calls %q of the bus", got)
+		}
+	})
+}

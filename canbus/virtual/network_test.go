@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"example.com/isotp/canbus"
 )
@@ -282,6 +283,51 @@ func TestObserverDropsAndCounts(t *testing.T) {
 	wantFrames(t, read(t, o, 4), numbered(4)...)
 	if o.Dropped() != 6 {
 		t.Errorf("Dropped() = %d, want 6", o.Dropped())
+	}
+}
+
+// What an observer is to receive it reads, or it is counted, on every network; what its
+// filters leave out is neither.
+func TestObserverMissesNothingUncounted(t *testing.T) {
+	for name, o := range map[string]Options{
+		"Ideal": {BufferLen: 16},
+		"Wire":  {BufferLen: 16, Bitrate: 1_000_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, err := New(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w, _ := n.Tap()
+				defer w.Close()
+				go func() { // the echoes
+					buf := make([]canbus.Frame, 10)
+					for {
+						if _, err := w.ReadFrames(buf); err != nil {
+							return
+						}
+					}
+				}()
+				slow, _ := n.Observe()
+				defer slow.Close()
+				if err := slow.SetFilters([]canbus.Filter{{ID: 1, Mask: canbus.MaxStandardID}}); err != nil {
+					t.Fatal(err)
+				}
+				const count = 1000
+				frames := make([]canbus.Frame, 2*count)
+				for i := range frames {
+					frames[i].ID = uint32(i % 2)
+				}
+				write(t, w, frames...)
+				time.Sleep(time.Second) // the bubble's: all has left the wire
+				dropped := slow.Dropped()
+				got := read(t, slow, count-int(dropped))
+				if dropped == 0 || len(got)+int(slow.Dropped()) != count {
+					t.Errorf("%d frames, %d read, %d dropped and then %d", count, len(got), dropped, slow.Dropped())
+				}
+			})
+		})
 	}
 }
 

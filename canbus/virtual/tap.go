@@ -17,6 +17,7 @@ var (
 	_ canbus.Describer    = (*Tap)(nil)
 	_ canbus.TryWriter    = (*Tap)(nil)
 	_ canbus.FilterSetter = (*Tap)(nil)
+	_ canbus.DropCounter  = (*Tap)(nil)
 )
 
 // A Tap is one user's connection to a [Network], a [canbus.Bus].
@@ -274,8 +275,9 @@ func (t *Tap) BusOff(d time.Duration) error {
 	return nil
 }
 
-// Dropped returns how many frames were lost because the tap's buffer was full:
-// an observer's, see [Network.Observe].
+// Dropped implements [canbus.DropCounter]: it returns how many frames were lost because
+// the tap's buffer was full. Those are an observer's (see [Network.Observe]): any other
+// tap that does not read holds up all others, and loses nothing.
 func (t *Tap) Dropped() uint64 { return t.dropped.Load() }
 
 // Close implements [canbus.Bus]. Frames that it has not yet sent are gone.
