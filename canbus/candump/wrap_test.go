@@ -15,6 +15,7 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/bustest"
+	"example.com/isotp/canbus/bustest/wiretest"
 	"example.com/isotp/canbus/virtual"
 )
 
@@ -154,6 +155,38 @@ func TestWrappedBusConforms(t *testing.T) {
 				}
 				b, a = wrap(), wrap()
 				return a, b, func() { n.Close() }, err
+			}, options)
+		})
+	}
+}
+
+// What a bus behind an adapter can do, flush and tell of drops and refusals, it can when
+// it is wrapped.
+func TestWrappedAdapterConforms(t *testing.T) {
+	for name, o := range map[string]wiretest.Options{
+		"NoEcho":         {},
+		"EchoAtHandover": {Echo: wiretest.EchoAtHandover},
+		"Lossy":          {Echo: wiretest.EchoOnWire, ReceiveLen: 300},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options := bustest.Options{Lossy: o.ReceiveLen > 0}
+			bustest.TestBus(t, func() (a, b canbus.Bus, stop func(), err error) {
+				wire, err := wiretest.New(virtual.Options{Bitrate: 10_000_000, QueueLen: 16})
+				if err != nil {
+					return nil, nil, nil, err
+				}
+				r, err := NewRecorder(io.Discard, RecorderOptions{})
+				if err != nil {
+					return nil, nil, nil, err
+				}
+				t.Cleanup(func() { r.Close() })
+				wrap := func() canbus.Bus {
+					var bus canbus.Bus
+					bus, err = wire.Adapter(o)
+					return r.Wrap(bus, "can0")
+				}
+				b, a = wrap(), wrap()
+				return a, b, nil, err
 			}, options)
 		})
 	}

@@ -11,8 +11,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/bustest/wiretest"
 	"example.com/isotp/canbus/virtual"
 )
 
@@ -242,15 +244,17 @@ func init() {
 		if !ok {
 			return nil, fmt.Errorf("fake: no bus %q", name)
 		}
-		return b.(*fakeBus), nil
+		return b.(canbus.Bus), nil
 	})
 }
 
-// named makes the bus fake:NAME of the test's name, for one Open.
-func (b *fakeBus) named(t *testing.T) string {
+// name makes the bus fake:NAME of the test's name, for one Open.
+func name(t *testing.T, b canbus.Bus) string {
 	fakeBuses.Store(t.Name(), b)
 	return "fake:" + t.Name()
 }
+
+func (b *fakeBus) named(t *testing.T) string { return name(t, b) }
 
 func TestRecordFailsIfFramesWereDropped(t *testing.T) {
 	bus := newFakeBus()
@@ -359,6 +363,75 @@ func TestReplayWaitsUntilAllIsOnTheWire(t *testing.T) {
 			if flushed != 2 {
 				t.Errorf("flushed behind %d frames", flushed)
 			}
+		})
+	}
+}
+
+// All that is replayed is on the wire, whatever the adapter holds when it is closed, but
+// for what it refuses.
+func TestReplayBehindAnAdapter(t *testing.T) {
+	const count = 300
+	var log strings.Builder
+	for i := range count {
+		fmt.Fprintf(&log, "(1.0) can0 %03X#0102030405060708\n", i)
+	}
+	path := writeLog(t, log.String())
+	for _, c := range []struct {
+		name  string
+		echo  wiretest.Echo
+		every int // this one of so many is refused; 0: none
+	}{
+		{"no echoes", wiretest.NoEcho, 0},
+		{"echoes at hand-over", wiretest.EchoAtHandover, 0},
+		{"echoes", wiretest.EchoOnWire, 0},
+		{"one refused", wiretest.EchoAtHandover, count},
+		{"every tenth refused", wiretest.EchoOnWire, 10},
+		{"all refused", wiretest.EchoAtHandover, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				wire, err := wiretest.New(virtual.Options{Bitrate: 500_000, QueueLen: 16})
+				if err != nil {
+					t.Fatal(err)
+				}
+				o := wiretest.Options{Echo: c.echo}
+				if c.every > 0 {
+					o.Refuse = func(f *canbus.Frame) bool { return f.ID%uint32(c.every) == 0 }
+				}
+				adapter, err := wire.Adapter(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				listener, err := wire.Adapter(wiretest.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				heard := 0
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					for frames := make([]canbus.Frame, 64); ; {
+						n, err := listener.ReadFrames(frames)
+						if heard += n; err != nil {
+							return
+						}
+					}
+				}()
+				r := isotp(t.Context(), nil, "replay", "--fast", path, name(t, adapter))
+				want := count
+				if c.every == 0 {
+					r.want(t, exitOK, "")
+				} else {
+					want -= count / c.every
+					r.want(t, exitFailure, " refused by fake:")
+				}
+				synctest.Wait()
+				listener.Close()
+				<-ended
+				if heard != want || !strings.HasPrefix(r.stderr, fmt.Sprintf("%d frames sent\n", want)) {
+					t.Errorf("%d frames on the wire, want %d; it says %s", heard, want, r.stderr)
+				}
+			})
 		})
 	}
 }
