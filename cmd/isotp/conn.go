@@ -67,15 +67,20 @@ func (f *connFlags) withConn(ctx context.Context, s *streams, j job, functional 
 	if f.Stats {
 		printStats(s.stderr, stats)
 	}
-	return errors.Join(givenUp(stats), log.failed()), interrupted(ctx, err)
+	return errors.Join(notReceived(stats), log.failed()), interrupted(ctx, err)
 }
 
-// givenUp tells of messages that were not received whole.
-func givenUp(s isotpnet.Stats) error {
-	if s.ReceptionsAborted == 0 {
-		return nil
+// notReceived tells of messages that were not received whole, and of frames that may have
+// been those of others.
+func notReceived(s isotpnet.Stats) error {
+	var list []error
+	if s.ReceptionsAborted > 0 {
+		list = append(list, fmt.Errorf("%s given up before the end", count(s.ReceptionsAborted, "message")))
 	}
-	return fmt.Errorf("%s given up before the end", count(s.ReceptionsAborted, "message"))
+	if s.BusDropped > 0 {
+		list = append(list, fmt.Errorf("%s dropped by the bus", count(s.BusDropped, "received frame")))
+	}
+	return errors.Join(list...)
 }
 
 // interrupted makes an error that a signal has led to errInterrupted.

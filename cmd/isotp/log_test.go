@@ -272,6 +272,29 @@ func TestRecordFailsIfFramesWereDropped(t *testing.T) {
 	}
 }
 
+// What was dropped may have been a message, and recv goes on behind it.
+func TestRecvFailsIfFramesWereDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		wait := start(t.Context(), nil, "recv", "--hex", "--count", "3", "--stats", name(t, bus)+"/7E8:7E0")
+		single := func(b byte) canbus.Frame {
+			return canbus.Frame{ID: 0x7E0, Len: 2, Data: [64]byte{1, b}}
+		}
+		bus.frames <- single(1)
+		synctest.Wait()
+		bus.dropped.Store(5)
+		bus.frames <- single(2)
+		synctest.Wait()
+		bus.frames <- single(3)
+		r := wait()
+		r.want(t, exitFailure, "5 received frames dropped by the bus")
+		r.wantStdout(t, "01\n02\n03\n")
+		if !strings.Contains(r.stderr, "dropped    5 received frames") || !strings.Contains(r.stderr, "messages may be missing") {
+			t.Errorf("it says %s", r.stderr)
+		}
+	})
+}
+
 const ofAllKinds = "(1.0) can0 001#\n(1.0) can0 002#R2\n(1.0) can0 003##0\n(1.0) can0 20000080#0000000000000000\n(1.0) can0 004##0\n(1.0) can0 005#\n"
 
 func TestReplayLeavesOutWhatTheBusCannotCarry(t *testing.T) {

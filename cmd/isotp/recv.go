@@ -48,25 +48,29 @@ func (c *recvCmd) Run(ctx context.Context, s *streams) error {
 	if c.Stream {
 		return c.receiveStream(ctx, s)
 	}
-	overruns := uint64(0)
+	overrun := false
 	lost, err := c.withConn(ctx, s, job{receives: true, streamed: c.Long}, isotpnet.Addr{}, func(conn *isotpnet.Conn) error {
 		var buf []byte
-		for i := 0; c.Count == 0 || i < c.Count; i++ {
+		for i := 0; c.Count == 0 || i < c.Count; {
 			var err error
 			buf, err = c.receive(s.stdout, conn, buf)
-			for errors.Is(err, isotpnet.ErrOverrun) {
-				overruns++
+			switch {
+			case err == nil:
+				i++
+			case errors.Is(err, isotpnet.ErrOverrun):
 				warn(s, err)
-				buf, err = c.receive(s.stdout, conn, buf)
-			}
-			if err != nil {
+				// The frames that a bus has dropped are in the Stats.
+				if e, ok := errors.AsType[*isotpnet.OverrunError](err); !ok || !e.Bus {
+					overrun = true
+				}
+			default:
 				return err
 			}
 		}
 		return nil
 	})
-	if overruns > 0 {
-		lost = errors.Join(lost, fmt.Errorf("messages were lost %s", plural(overruns, "once", fmt.Sprintf("%d times", overruns))))
+	if overrun {
+		lost = errors.Join(lost, isotpnet.ErrOverrun)
 	}
 	// Without a count there is no other end, but that of a log.
 	if c.Count == 0 && (errors.Is(err, errInterrupted) || errors.Is(err, candump.ErrEnd)) {

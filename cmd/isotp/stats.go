@@ -18,6 +18,9 @@ func printStats(w io.Writer, s isotpnet.Stats) {
 	fmt.Fprintf(&b, "bytes      %d sent, %d received\n", s.BytesSent, s.BytesReceived)
 	fmt.Fprintf(&b, "waits      %d sent, %d received\n", s.WaitFramesSent, s.WaitFramesReceived)
 	fmt.Fprintf(&b, "aborted    %d sends, %d receptions\n", s.SendsAborted, s.ReceptionsAborted)
+	if s.BusDropped > 0 {
+		fmt.Fprintf(&b, "dropped    %d received frames, by the bus\n", s.BusDropped)
+	}
 	if g := s.STminGap; g.Count > 0 {
 		fmt.Fprintf(&b, "gaps       %d, from %v to %v, mean %v\n", g.Count, g.Min, g.Max, g.Mean)
 	}

@@ -72,7 +72,11 @@ func (t *tracer) tellAborts(f *configFlags, c *isotpnet.Config, stderr io.Writer
 		if ev.Code == isotpnet.MessageTooLong || ev.Code == isotpnet.ReceiverFull {
 			what = fmt.Sprintf("of %d bytes refused", ev.Size)
 		}
-		fmt.Fprintf(stderr, "%s: message %s at (%d.%06d): %v\n", address, what, at/1e6, at%1e6, ev.Code)
+		why := ev.Code.String()
+		if ev.BusDropped > 0 {
+			why += fmt.Sprintf(" (the bus has dropped %d frames meanwhile)", ev.BusDropped)
+		}
+		fmt.Fprintf(stderr, "%s: message %s at (%d.%06d): %s\n", address, what, at/1e6, at%1e6, why)
 		if t.abortsOnly {
 			t.count("isotp: reception aborted")
 		}
