@@ -413,6 +413,70 @@ func TestFinalReadErrorIsThatOfEveryCall(t *testing.T) {
 	})
 }
 
+// A lossyBus loses the echoes that the test wants lost.
+type lossyBus struct {
+	*virtual.Tap
+	lost func(canbus.Frame) bool
+}
+
+func (b *lossyBus) ReadFrames(frames []canbus.Frame) (int, error) {
+	for {
+		n, err := b.Tap.ReadFrames(frames)
+		kept := slices.DeleteFunc(frames[:n], func(f canbus.Frame) bool { return f.Has(canbus.Echo) && b.lost(f) })
+		if len(kept) > 0 || err != nil {
+			return len(kept), err
+		}
+	}
+}
+
+// A later echo proves that the frames before it have left, however many echoes are lost.
+func TestLostEchoesHoldUpNobody(t *testing.T) {
+	for name, c := range map[string]isotpnet.Config{"classic": {}, "FD": {FD: true, FrameSize: 16}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t, virtual.Options{Bitrate: 500_000, QueueLen: 10})
+				bus := &lossyBus{newTap(t, n), func(f canbus.Frame) bool { return f.Data[0]&0xF7 == 0x23 }}
+				c1, other := dialOn(t, bus, testerAddr, c), dialOn(t, bus, "/7E1:7E9", c)
+				c2 := dialOn(t, newTap(t, n), ecuAddr, c)
+				beginRead(t, c2, payload(4095))
+				wantWrite(t, c1, payload(4095))
+				wantWrite(t, other, "x")
+			})
+		})
+	}
+}
+
+// A standingBus is that of a process that stands still with its next write, while the test
+// holds what is in goes.
+type standingBus struct {
+	*plainBus
+	goes chan struct{}
+}
+
+func (b *standingBus) TryWriteFrames(frames []canbus.Frame) (int, error) {
+	b.goes <- <-b.goes
+	return b.WriteFrames(frames)
+}
+
+// What the bus has received in time, while nobody could look, is not too late.
+func TestFlowControlThatCameWhileTheProcessStoodStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := &standingBus{newPlainBus(t), make(chan struct{}, 1)}
+		bus.goes <- struct{}{}
+		paced, c := dialOn(t, bus, "/7E1:7E9", isotpnet.Config{}), dialOn(t, bus, testerAddr, isotpnet.Config{FlowControlTimeout: 100 * ms})
+		beginWrite(t, paced, payload(20))
+		synctest.Wait()
+		bus.receive("7E9#300032") // STmin 50 ms
+		beginWrite(t, c, payload(13))
+		synctest.Wait()
+		standing := <-bus.goes // from the next write on, at 50 ms
+		time.Sleep(250 * ms)
+		bus.goes <- standing
+		time.Sleep(ms)
+		bus.receive("7E8#300000")
+	})
+}
+
 // A bus on which reading has failed while a write never comes back.
 func TestFailedBusWithABlockedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

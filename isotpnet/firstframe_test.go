@@ -367,6 +367,28 @@ func TestGatheringEndsThoughAnECUKeepsSending(t *testing.T) {
 	})
 }
 
+// A reader that needs longer for a message than the ECU does for the next one finds one at
+// each call. It gets the 10 that had come by the deadline.
+func TestGatheringEndsThoughItsReaderIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		pc := listenPacketOn(t, newTap(t, n), "/7E0:7E8,7E1:7E9", isotpnet.Config{DeadlineAtFirstFrame: true})
+		ecus, start := newNode(t, n), time.Now()
+		for d := 5 * ms; d < 2*time.Second; d += 10 * ms {
+			time.AfterFunc(d, func() { ecus.send("7E9#0150") })
+		}
+		pc.SetReadDeadline(start.Add(100 * ms))
+		for time.Since(start) < time.Second {
+			if _, _, err := pc.ReadFrom(make([]byte, 100)); err != nil {
+				wantPacketErr(t, err, "read", os.ErrDeadlineExceeded)
+				break
+			}
+			time.Sleep(15 * ms)
+		}
+		wantSince(t, start, 155*ms)
+	})
+}
+
 // packetsBeyond has readers that read beyond their deadline, at 100 ms of the time that
 // it returns, for the sake of a message begun at 50 ms.
 func packetsBeyond(t *testing.T, n *virtual.Network, readers int) (*isotpnet.PacketConn, *node, time.Time, <-chan error) {

@@ -1,9 +1,11 @@
 package mux
 
 import (
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/internal/engine"
@@ -27,6 +29,30 @@ func peersOf(t *testing.T, m *Mux, ss ...*Spec) *Peers {
 	}
 	t.Cleanup(func() { p.Close() })
 	return p
+}
+
+// What comes after the deadline does not extend it, however much of it there is.
+func TestPeersDoNotGatherWhatComesTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		s := pair(0x7E0, 0x7E8)
+		s.Config.DeadlineAtFirstFrame = true
+		p := peersOf(t, own(t, bus), s)
+		p.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		bus.put(t, "7E8#0101")
+		if r, err := p.Receive(nil, true); err != nil || !slices.Equal(r.Data, []byte{1}) {
+			t.Errorf("received % X, %v", r.Data, err)
+		}
+		time.Sleep(101 * time.Millisecond)
+		bus.put(t, "7E8#0102", "7E8#0103")
+		if r, err := p.Receive(nil, true); err != os.ErrDeadlineExceeded {
+			t.Errorf("received % X, %v", r.Data, err)
+		}
+		p.SetReadDeadline(time.Time{})
+		if r, err := p.Receive(nil, true); err != nil || !slices.Equal(r.Data, []byte{2}) {
+			t.Errorf("received % X, %v", r.Data, err)
+		}
+	})
 }
 
 func TestFiltersOfANode(t *testing.T) {

@@ -256,6 +256,23 @@ func TestALongMessageDoesNotHoldUpAShortOne(t *testing.T) {
 	})
 }
 
+// What goes to a group waits neither for the message under way nor for its flow control.
+func TestGroupSendsBetweenTheFramesOfAMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		m := own(t, bus)
+		ep := attach(t, m, pair(0x7E0, 0x7E8))
+		to := group(t, m, ep)
+		result := startSend(ep, message(20))
+		wantResult(t, startSend(to, []byte{1}), nil)
+		bus.put(t, "7E8#30007F") // STmin 127 ms
+		wantResult(t, startSend(to, []byte{2}), nil)
+		bus.want(t, ownFirst, "7DF#0101", "7E0#212A31383F464D54", "7DF#0102")
+		wantResult(t, result, nil)
+		bus.want(t, "7E0#225B626970777E85")
+	})
+}
+
 func TestFlowControlGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newFakeBus()
