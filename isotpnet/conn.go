@@ -325,6 +325,11 @@ func (c *Conn) readWhole(buf *[]byte) (size int, err error) {
 // read is lost, a message being sent is aborted, and nothing is put on the bus:
 // ISO-TP has no close, so the peer does not learn of it. A second Close does
 // nothing.
+//
+// With its last connection a bus is closed that the address has named. Where that could
+// lose what was written, as an adapter drops its queue, Close waits until it is on the
+// wire, and returns and logs (Config.Logger) an error if that cannot be known. How long
+// that takes the bus decides; package slcan, for one, says it.
 func (c *Conn) Close() error { return c.error(opClose, c.backend.close()) }
 
 // LocalAddr returns the address that the peer would dial, an [Addr].

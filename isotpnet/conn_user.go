@@ -12,7 +12,7 @@ import (
 type userConn struct {
 	endpoint   *mux.Endpoint
 	functional *mux.Endpoint // to Dialer.Functional; nil if there is none
-	release    func()        // of the bus
+	release    func() error  // of the bus, once; others wait for that
 
 	sendOnly, listenOnly bool
 }
@@ -125,10 +125,12 @@ func (u *userConn) close() error {
 	if u.functional != nil {
 		u.functional.Close()
 	}
-	if u.endpoint.Close() {
-		u.release()
+	first := u.endpoint.Close()
+	err := u.release()
+	if !first {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // closeEmpty is close if there is nothing to read and no message on its way. It

@@ -3,7 +3,9 @@ package isotpnet
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -31,7 +33,9 @@ type Dialer struct {
 	// Bus is used instead of the one that the address names, whose bus part is
 	// then empty: "/7E0:7E8". All connections on it share one goroutine that
 	// reads it, which ends when the caller closes the Bus. The Bus must be of a
-	// comparable type, such as a pointer.
+	// comparable type, such as a pointer. If it is a canbus.Flusher, it is for the
+	// caller to call Flush when all connections are closed and before he closes the
+	// Bus: else what was written last may be lost.
 	Bus canbus.Bus
 
 	// Functional is where Conn.WriteFunctional sends; its bus part is not
@@ -149,7 +153,8 @@ func (d *Dialer) dialUser(ctx context.Context, network string, addr Addr) (*Conn
 }
 
 // openAddrs returns the bus of addresses, which are ours until release is called.
-func openAddrs(ctx context.Context, addrs []Addr, given canbus.Bus, c *Config) (m *mux.Mux, release func(), err error) {
+// That returns what has been written and may not be on the wire, when the bus is closed.
+func openAddrs(ctx context.Context, addrs []Addr, given canbus.Bus, c *Config) (m *mux.Mux, release func() error, err error) {
 	unclaim, err := claimAddrs(addrs, c.ListenOnly)
 	if err != nil {
 		return nil, nil, err
@@ -159,11 +164,19 @@ func openAddrs(ctx context.Context, addrs []Addr, given canbus.Bus, c *Config) (
 		unclaim()
 		return nil, nil, err
 	}
-	return m, func() { releaseBus(); unclaim() }, nil
+	logger := c.Logger
+	return m, func() error {
+		defer unclaim()
+		err := releaseBus()
+		if err != nil && logger != nil {
+			logger.Warn("isotp: closing a bus", slog.String("bus", addrs[0].Bus()), slog.Any("error", err))
+		}
+		return err
+	}, nil
 }
 
 // attach makes a connection on an open bus.
-func (d *Dialer) attach(m *mux.Mux, release func(), network string, addr Addr) (*Conn, error) {
+func (d *Dialer) attach(m *mux.Mux, release func() error, network string, addr Addr) (*Conn, error) {
 	spec, err := d.Config.spec(m, addr)
 	if err != nil {
 		return nil, err
@@ -200,14 +213,14 @@ func (c *Config) spec(m *mux.Mux, addr Addr) (*mux.Spec, error) {
 }
 
 // newUserConn makes a connection that has no endpoint yet.
-func newUserConn(config *Config, network string, addr Addr, release func()) *Conn {
+func newUserConn(config *Config, network string, addr Addr, release func() error) *Conn {
 	limit, whose := int64(wire.MaxLength), limitProtocol
 	if to, _ := addr.send(); addr.IsFunctional() {
 		format := config.engine().Format(to)
 		limit, whose = int64(format.MaxSingle()), limitSingle
 	}
 	return newConn(config, network, addr, limit, whose, &userConn{
-		release:    release,
+		release:    sync.OnceValue(release),
 		sendOnly:   addr.IsFunctional(),
 		listenOnly: config.ListenOnly,
 	})
@@ -308,7 +321,7 @@ func (e *networkError) Unwrap() error { return net.UnknownNetworkError(e.network
 
 // openBus returns the bus of that name, or the one given. release must be called
 // when it is no longer needed.
-func openBus(ctx context.Context, name string, given canbus.Bus) (m *mux.Mux, release func(), err error) {
+func openBus(ctx context.Context, name string, given canbus.Bus) (m *mux.Mux, release func() error, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, contextError(err)
 	}
@@ -316,7 +329,7 @@ func openBus(ctx context.Context, name string, given canbus.Bus) (m *mux.Mux, re
 		if m, err = mux.On(given); err != nil {
 			return nil, nil, err
 		}
-		return m, m.Begin, nil
+		return m, func() error { m.Begin(); return nil }, nil
 	}
 	// A driver may take its time, for a serial line or a far host.
 	m, release, err = mux.Open(ctx, name)

@@ -266,7 +266,7 @@ func (l *userListener) close() error {
 		ep.User.(*Conn).Close()
 	}
 	if ok {
-		l.bus.leave()
+		return l.bus.leave()
 	}
 	return nil
 }
@@ -275,7 +275,7 @@ func (l *userListener) close() error {
 type busUsers struct {
 	mu      sync.Mutex
 	count   int
-	release func()
+	release func() error
 }
 
 func (b *busUsers) join() {
@@ -284,12 +284,13 @@ func (b *busUsers) join() {
 	b.count++
 }
 
-func (b *busUsers) leave() {
+func (b *busUsers) leave() error {
 	b.mu.Lock()
 	b.count--
 	last := b.count == 0
 	b.mu.Unlock()
 	if last {
-		b.release()
+		return b.release()
 	}
+	return nil
 }

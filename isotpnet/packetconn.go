@@ -48,7 +48,7 @@ type PacketConn struct {
 	config  Config
 	engine  *engine.Config // the same, for the engines
 	peers   *mux.Peers
-	release func()
+	release func() error
 	ends    ends
 }
 
@@ -290,10 +290,10 @@ func (c *PacketConn) Drain() (messages int, err error) {
 
 // Close ends the PacketConn: calls that wait return net.ErrClosed. See [Conn.Close].
 func (c *PacketConn) Close() error {
-	if c.peers.Close() {
-		c.release()
+	if !c.peers.Close() {
+		return nil
 	}
-	return nil
+	return c.error(opClose, nil, c.release())
 }
 
 // LocalAddr returns our address. On one pair of addresses it is what the peer dials, or

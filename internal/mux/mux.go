@@ -15,6 +15,7 @@
 package mux
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync"
@@ -209,6 +210,25 @@ func (m *Mux) received(now engine.Time, f *canbus.Frame) {
 		from = m.writer.echoed(now, f)
 	}
 	m.deliver(now, f, from)
+}
+
+// flush waits until what was written is on the wire, when nobody uses the bus any more
+// and it is to be closed. The error says what is in doubt.
+func (m *Mux) flush() error {
+	flusher, ok := canbus.As[canbus.Flusher](m.bus)
+	if !ok {
+		return nil
+	}
+	if !m.writer.awaitIdle() {
+		return errors.New("a write to the bus has not ended: whether its frames are sent is not known")
+	}
+	m.mu.Lock()
+	failed := m.err != nil
+	m.mu.Unlock()
+	if failed {
+		return nil // all were told
+	}
+	return flusher.Flush(context.Background())
 }
 
 // fail makes the error that of every endpoint and listener. Under mu.

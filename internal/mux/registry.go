@@ -25,24 +25,39 @@ var registry = struct {
 // long to open. Then all who name it wait for the same attempt, those too who come after
 // others have given up, and no more than one goroutine is at it.
 type named struct {
-	id     string        // see canbus.Identity
-	users  int           // under the registry's lock
-	opened chan struct{} // closed when the rest is set
-	mux    *Mux          // nil if it cannot be opened
-	err    error
+	id    string // see canbus.Identity
+	users int    // under the registry's lock, as closing
+	// closing: it is being closed, and newcomers wait for closed before they open it
+	// anew. A serial line, for one, cannot be open twice.
+	closing bool
+	closed  chan struct{}
+	opened  chan struct{} // closed when the rest is set
+	mux     *Mux          // nil if it cannot be opened
+	err     error
 }
 
 // Open returns the Mux of the bus of that name, and a function that must be
-// called when it is no longer needed. The context bounds the wait: a bus that is open
+// called when it is no longer needed. For the last user it waits until what was written
+// is on the wire, and returns what is in doubt: see canbus.Flusher. The context bounds the wait: a bus that is open
 // too late is closed, unless somebody else waits for it. Only on a thread in a network
 // namespace of its own the driver may take as long as it likes.
-func Open(ctx context.Context, name string) (m *Mux, release func(), err error) {
+func Open(ctx context.Context, name string) (m *Mux, release func() error, err error) {
 	id := canbus.Identity(name)
 	registry.Lock()
 	b := registry.named[id]
+	for b != nil && b.closing {
+		registry.Unlock()
+		select {
+		case <-b.closed:
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+		registry.Lock()
+		b = registry.named[id]
+	}
 	first := b == nil
 	if first {
-		b = &named{id: id, opened: make(chan struct{})}
+		b = &named{id: id, opened: make(chan struct{}), closed: make(chan struct{})}
 		registry.named[id] = b
 	}
 	b.users++
@@ -55,7 +70,7 @@ func Open(ctx context.Context, name string) (m *Mux, release func(), err error) 
 	default:
 		go b.open(name)
 	}
-	release = sync.OnceFunc(b.release)
+	release = sync.OnceValue(b.release)
 	select {
 	case <-b.opened:
 		err = b.err
@@ -102,18 +117,21 @@ func (b *named) isOpen() bool {
 	}
 }
 
-func (b *named) release() {
+func (b *named) release() error {
 	registry.Lock()
 	b.users--
 	last := b.users == 0 && b.isOpen() // else open sees to the rest
-	if last {
-		b.mux.leaveDebts() // before anybody can open the bus anew
-		b.forget()
-	}
+	b.closing = last
 	registry.Unlock()
-	if last {
-		b.close()
+	if !last {
+		return nil
 	}
+	err := b.mux.flush()
+	b.mux.leaveDebts() // before anybody can open the bus anew
+	b.close()
+	b.remove()
+	close(b.closed)
+	return err
 }
 
 func (b *named) close() {
@@ -157,8 +175,13 @@ func On(bus canbus.Bus) (*Mux, error) {
 }
 
 // Own returns a new Mux for a bus that nobody else has, and whose io.EOF is the
-// other end's Close. Release closes it.
-func Own(bus canbus.Bus) (m *Mux, release func()) {
+// other end's Close. Release closes it, when all is on the wire.
+func Own(bus canbus.Bus) (m *Mux, release func() error) {
 	m = newMux(bus, true, func() {})
-	return m, func() { bus.Close(); m.Begin() }
+	return m, func() error {
+		err := m.flush()
+		bus.Close()
+		m.Begin()
+		return err
+	}
 }

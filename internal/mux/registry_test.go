@@ -57,7 +57,7 @@ func newBuses(t *testing.T) *[]*fakeBus {
 	return buses
 }
 
-func open(t *testing.T, name string) (*Mux, func()) {
+func open(t *testing.T, name string) (*Mux, func() error) {
 	t.Helper()
 	m, release, err := Open(context.Background(), name)
 	if err != nil {

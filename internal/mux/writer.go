@@ -55,7 +55,8 @@ type wayfarer struct {
 }
 
 const (
-	// lastWrite is how long a write may take once reading has failed.
+	// lastWrite is how long a write may take once reading has failed, or the bus is to
+	// be closed.
 	lastWrite = time.Second
 	// maxTurns is how many endpoints at most have their turn in a batch.
 	maxTurns = 8
@@ -260,21 +261,33 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 // ever, and ends what is being sent.
 func (w *writer) finish() {
 	m := w.m
+	w.awaitIdle()
 	m.mu.Lock()
-	if w.busy {
-		idle := make(chan struct{})
-		w.idle = idle
-		m.mu.Unlock()
-		timer := time.NewTimer(lastWrite)
-		select {
-		case <-idle:
-		case <-timer.C:
-		}
-		timer.Stop()
-		m.mu.Lock()
-	}
 	m.abortSends()
 	m.unlock(m.now())
+}
+
+// awaitIdle waits until nobody writes, but not for ever. It reports whether that is so.
+func (w *writer) awaitIdle() bool {
+	m := w.m
+	m.mu.Lock()
+	if !w.busy {
+		m.mu.Unlock()
+		return true
+	}
+	if w.idle == nil {
+		w.idle = make(chan struct{})
+	}
+	idle := w.idle
+	m.mu.Unlock()
+	timer := time.NewTimer(lastWrite)
+	defer timer.Stop()
+	select {
+	case <-idle:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // fill takes frames from the engines, flow control first and then from each in
