@@ -59,6 +59,12 @@ func TestBadLinesMeanTheSameInEveryCommand(t *testing.T) {
 	}
 }
 
+func TestLogOfBadLinesOnly(t *testing.T) {
+	readALog(t, "(1.0) can0 7E8#010\n(1.0) can0\n", "", func(t *testing.T, command string, r result) {
+		r.want(t, exitFailure, `test.log, line 1: "(1.0) can0 7E8#010" is no frame`)
+	})
+}
+
 func TestLogsOfEditorsAreRead(t *testing.T) {
 	for log, want := range map[string]string{
 		"\ufeff# tester\r\n(0) can0 7E8#0101\r\n\r\nDROPCOUNT: dropped 3 CAN frames on 'can0' socket (total drops 3)\r\n(0.123) can0 7E8#0102 R # answer": "01\n02\n",

@@ -38,6 +38,9 @@ To listen to a log, no bus is needed: candump:FILE is one.
 // Run sends until the log ends.
 func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 	log, err := c.open(ctx, s)
+	if _, bad := errors.AsType[*candump.LineError](err); bad {
+		return err // as when other lines are good
+	}
 	if err != nil {
 		return &usageError{err}
 	}
