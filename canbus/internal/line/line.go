@@ -41,6 +41,16 @@ func (l *Line) Admit(frames []canbus.Frame) int {
 	return len(frames)
 }
 
+// Delay follows a frame of others that took the line for that long: what was admitted
+// and is not out yet comes later.
+func (l *Line) Delay(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.free.After(time.Now()) {
+		l.free = l.free.Add(d)
+	}
+}
+
 // Wait returns how long to wait until there is room for more.
 func (l *Line) Wait() time.Duration {
 	l.mu.Lock()

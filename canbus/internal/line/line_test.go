@@ -34,3 +34,21 @@ func TestALineWithoutBitrateTakesAll(t *testing.T) {
 		t.Errorf("it takes %d of 1000", n)
 	}
 }
+
+// Frames of others that go first take time from those that wait.
+func TestALineIsSharedWithOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := Line{Bitrate: 500_000}
+		frames := make([]canbus.Frame, 64)
+		l.Delay(time.Hour) // nothing waits
+		n := l.Admit(frames)
+		if n == 0 || n == len(frames) {
+			t.Fatalf("%d admitted", n)
+		}
+		before := l.Wait()
+		l.Delay(time.Second)
+		if l.Wait() != before+time.Second {
+			t.Errorf("to wait %v, and %v after a second of others", before, l.Wait())
+		}
+	})
+}
