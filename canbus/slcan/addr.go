@@ -2,14 +2,19 @@ package slcan
 
 import (
 	"fmt"
+	"log/slog"
+	"net"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Options of an adapter.
 type Options struct {
-	// Bitrate is one of 10000, 20000, 50000, 100000, 125000, 250000, 500000, 800000
-	// and 1000000, in bits per second; 0 if Registers has the timing.
+	// Bitrate is one of 10000, 20000, 50000, 100000, 125000, 250000, 500000 and
+	// 1000000, in bits per second, which all adapters have, or one of 83300, 750000 and
+	// 800000, which some have, see Family; 0 if Registers has the timing.
 	Bitrate int
 	// Registers are the digits of the command s, for other bit rates.
 	Registers string
@@ -20,83 +25,160 @@ type Options struct {
 	ListenOnly bool
 	// Baud is the speed of the serial line; 0: 115200.
 	Baud int
+	// Family is what the adapter's commands mean where adapters differ: FamilyLawicel,
+	// FamilyCANable or FamilyCANable25; "": what its version tells.
+	Family string
+	// Wait is how long an adapter that does not answer is asked again and again before
+	// it is taken for one that never answers: one that restarts when its port is
+	// opened, as an Arduino does, needs 2 s; 0: 3 s; below 0: it is asked once.
+	Wait time.Duration
+	// Flush is how long Close and Flush wait longer than the frames take on the wire; 0:
+	// 20 ms; below 0: no longer.
+	Flush time.Duration
+	// Logger is warned of an adapter that never answers, of frames that it refuses, and
+	// of those that Close cannot know to be sent; nil: slog.Default().
+	Logger *slog.Logger
 }
 
-const defaultBaud = 115200
+// The families of adapters.
+const (
+	FamilyLawicel   = "lawicel"    // CAN232, CANUSB, and most others: S7 is 800000
+	FamilyCANable   = "canable"    // CANable 1 and 2: S7 is 750000
+	FamilyCANable25 = "canable2.5" // CANable with ElmueSoft's firmware: S7 is 800000
+)
 
-// bitrates in the order of the commands S0 to S8.
-var bitrates = []int{10_000, 20_000, 50_000, 100_000, 125_000, 250_000, 500_000, 800_000, 1_000_000}
+const (
+	defaultBaud  = 115200
+	defaultWait  = 3 * time.Second
+	defaultFlush = 20 * time.Millisecond
+)
 
-// commands returns what sets the adapter up, one command after the other. The last
-// one opens the channel.
-func (o *Options) commands() ([]string, error) {
-	var list []string
-	switch {
-	case o.Registers != "":
+// bitrates are the commands that set them. Those of S7 and S9 are not the same
+// everywhere.
+var bitrates = map[int]string{
+	10_000: "S0", 20_000: "S1", 50_000: "S2", 100_000: "S3", 125_000: "S4", 250_000: "S5", 500_000: "S6",
+	750_000: "S7", 800_000: "S7", 1_000_000: "S8", 83_300: "S9",
+}
+
+// dataBitrates likewise, with the families that may not know them.
+var dataBitrates = map[int]string{1_000_000: "Y1", 2_000_000: "Y2", 4_000_000: "Y4", 5_000_000: "Y5"}
+
+// check returns what is wrong with the options whatever the adapter is.
+func (o *Options) check() error {
+	if o.Registers != "" {
 		if _, err := strconv.ParseUint(o.Registers, 16, 64); err != nil || o.Bitrate != 0 {
-			return nil, fmt.Errorf("slcan: timing registers %q, bit rate %d (one of them; the registers in hexadecimal digits, as 031C)", o.Registers, o.Bitrate)
+			return fmt.Errorf("slcan: timing registers %q, bit rate %d (one of them; the registers in hexadecimal digits, as 031C)", o.Registers, o.Bitrate)
 		}
-		list = append(list, "s"+o.Registers)
-	default:
-		for i, rate := range bitrates {
-			if rate == o.Bitrate {
-				list = append(list, fmt.Sprintf("S%d", i))
-			}
-		}
-		if list == nil {
-			return nil, fmt.Errorf("slcan: bit rate %d is none of the commands S0 to S8 (%v; others by timing registers, as @s031C)", o.Bitrate, bitrates)
-		}
+	} else if bitrates[o.Bitrate] == "" {
+		return fmt.Errorf("slcan: bit rate %d is none of the commands S0 to S9 (10000, 20000, 50000, 83300, 100000, 125000, 250000, 500000, 750000, 800000 or 1000000; others by timing registers, as @s031C)", o.Bitrate)
 	}
-	switch o.DataBitrate {
-	case 0:
-	case 1_000_000, 2_000_000, 4_000_000, 5_000_000:
-		list = append(list, fmt.Sprintf("Y%d", o.DataBitrate/1_000_000))
-	default:
-		return nil, fmt.Errorf("slcan: data bit rate %d is not 1000000, 2000000, 4000000 or 5000000", o.DataBitrate)
+	if o.DataBitrate != 0 && dataBitrates[o.DataBitrate] == "" {
+		return fmt.Errorf("slcan: data bit rate %d is not 1000000, 2000000, 4000000 or 5000000", o.DataBitrate)
 	}
 	if o.Baud < 0 {
-		return nil, fmt.Errorf("slcan: baud %d is not above 0", o.Baud)
+		return fmt.Errorf("slcan: baud %d is not above 0", o.Baud)
 	}
-	if o.ListenOnly {
-		return append(list, "L"), nil
+	if families := []string{"", FamilyLawicel, FamilyCANable, FamilyCANable25}; !slices.Contains(families, o.Family) {
+		return fmt.Errorf("slcan: family %q is not %s, %s or %s", o.Family, FamilyLawicel, FamilyCANable, FamilyCANable25)
 	}
-	return append(list, "O"), nil
+	return nil
+}
+
+// wireRate returns the bit rate of the wire: that which the timing registers of an
+// SJA1000, as Lawicel's adapters have, stand for; 0 where it is not known.
+func (o *Options) wireRate() int {
+	if o.Registers == "" || len(o.Registers) != 4 {
+		return o.Bitrate
+	}
+	r, _ := strconv.ParseUint(o.Registers, 16, 16)
+	prescaler, quanta := int(r>>8&0x3F)+1, 1+int(r&0xF)+1+int(r>>4&7)+1
+	return 8_000_000 / (prescaler * quanta)
+}
+
+func (o *Options) logger() *slog.Logger {
+	if o.Logger != nil {
+		return o.Logger
+	}
+	return slog.Default()
+}
+
+// orDefault returns what an option of a time means.
+func orDefault(d, standard time.Duration) time.Duration {
+	if d == 0 {
+		return standard
+	}
+	return max(d, 0)
 }
 
 // parseAddress parses PORT@BITRATE and what may follow.
 func parseAddress(s string) (port string, o Options, err error) {
 	at := strings.LastIndexByte(s, '@')
 	if at <= 0 {
-		return "", o, fmt.Errorf("slcan: %q is not PORT@BITRATE, as /dev/ttyACM0@500000", s)
+		return "", o, fmt.Errorf("slcan: %q is not PORT@BITRATE, as /dev/ttyACM0@500000 or tcp:HOST:PORT@500000", s)
 	}
+	port = s[:at]
 	for i, field := range strings.Split(s[at+1:], ",") {
-		key, value, _ := strings.Cut(field, "=")
-		var into *int
-		switch {
-		case i == 0 && strings.HasPrefix(field, "s"):
-			o.Registers = field[1:]
-			if o.Registers == "" {
-				return "", o, fmt.Errorf("slcan: %q: s without the digits of timing registers, as @s031C", s)
-			}
-			continue
-		case i == 0:
-			into, value = &o.Bitrate, field
-		case key == "data":
-			into = &o.DataBitrate
-		case key == "baud":
-			into = &o.Baud
-		case field == "listen":
-			o.ListenOnly = true
-			continue
-		default:
-			return "", o, fmt.Errorf("slcan: %q: %q is not data=BITRATE, baud=BAUD or listen", s, field)
+		if err := o.parse(i, field); err != nil {
+			return "", o, fmt.Errorf("slcan: %q: %w", s, err)
 		}
-		n, err := strconv.ParseUint(value, 10, 31)
-		if err != nil || n == 0 {
-			return "", o, fmt.Errorf("slcan: %q: %q is not a number above 0", s, value)
-		}
-		*into = int(n)
 	}
-	_, err = o.commands()
-	return s[:at], o, err
+	if address, isTCP := strings.CutPrefix(port, tcpScheme); isTCP {
+		if host, number, err := net.SplitHostPort(address); err != nil || host == "" || number == "" {
+			return "", o, fmt.Errorf("slcan: %q: %q is not HOST:PORT, as adapter.local:3333 or [fe80::1%%eth0]:3333", s, address)
+		}
+		if o.Baud != 0 {
+			return "", o, fmt.Errorf("slcan: %q: baud=%d is the other computer's to set", s, o.Baud)
+		}
+	}
+	return port, o, o.check()
+}
+
+// parse parses what stands behind the @, field by field.
+func (o *Options) parse(i int, field string) (err error) {
+	key, value, _ := strings.Cut(field, "=")
+	switch {
+	case i == 0 && strings.HasPrefix(field, "s"):
+		if o.Registers = field[1:]; o.Registers == "" {
+			err = fmt.Errorf("s without the digits of timing registers, as @s031C")
+		}
+	case i == 0:
+		o.Bitrate, err = parseNumber(field)
+	case key == "data":
+		o.DataBitrate, err = parseNumber(value)
+	case key == "baud":
+		o.Baud, err = parseNumber(value)
+	case key == "wait":
+		o.Wait, err = parseTime(value)
+	case key == "flush":
+		o.Flush, err = parseTime(value)
+	case key == "family":
+		if o.Family = value; value == "" {
+			err = fmt.Errorf("family= without %s, %s or %s", FamilyLawicel, FamilyCANable, FamilyCANable25)
+		}
+	case field == "listen":
+		o.ListenOnly = true
+	default:
+		err = fmt.Errorf("%q is not data=BITRATE, baud=BAUD, wait=TIME, flush=TIME, family=FAMILY or listen", field)
+	}
+	return err
+}
+
+func parseNumber(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%q is not a number above 0", s)
+	}
+	return int(n), nil
+}
+
+// parseTime parses a time for an option whose 0 means something else.
+func parseTime(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil || d < 0 || d > time.Hour:
+		return 0, fmt.Errorf("%q is not a time, as 5s or 50ms, of 1h at most", s)
+	case d == 0:
+		return -1, nil
+	}
+	return d, nil
 }

@@ -5,6 +5,7 @@ package slcan
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -14,7 +15,6 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/bustest"
-	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
 	"example.com/isotp/test/conntest"
 	"github.com/creack/pty"
@@ -64,35 +64,31 @@ func openPty() (name string, other *master, err error) {
 	return tty.Name(), other, nil
 }
 
-// pair makes two buses, on a line and an adapter each, on one virtual bus.
-func pair(o Options, bend func(*adapter)) bustest.MakePair {
+// pair makes two buses, on a line and an adapter each, on one wire.
+func pair(t *testing.T, o Options, of string) bustest.MakePair {
 	return func() (a, b canbus.Bus, stop func(), err error) {
-		n, err := virtual.New(virtual.Options{})
-		if err != nil {
-			return nil, nil, nil, err
-		}
+		wire := newWire(t, o.Bitrate, o.DataBitrate)
 		var buses [2]*Bus
-		var adapters [2]*adapter
+		var sims [2]*sim
 		for i := range buses {
 			name, other, err := openPty()
 			if err != nil {
 				return nil, nil, nil, err
 			}
-			tap, err := n.Tap()
-			if err != nil {
-				return nil, nil, nil, err
-			}
-			adapters[i] = &adapter{line: other, bus: tap}
-			bend(adapters[i])
-			adapters[i].start()
+			sims[i] = newSim(wire, of)
+			// The wire here may be late, and a real one is not: the queue must not
+			// be full because of that.
+			sims[i].boots, sims[i].waits = 0, true
+			sims[i].plugInto(other)
 			if buses[i], err = Open(name, o); err != nil {
 				return nil, nil, nil, err
 			}
 		}
-		return &reporting{buses[0], adapters[0]}, buses[1], func() {
-			adapters[0].stop()
-			adapters[1].stop()
-			n.Close()
+		return &reporting{buses[0], sims[0]}, buses[1], func() {
+			for i := range sims {
+				sims[i].line.Close()
+				sims[i].unplug()
+			}
 		}, nil
 	}
 }
@@ -100,23 +96,25 @@ func pair(o Options, bend func(*adapter)) bustest.MakePair {
 // A reporting bus can have its adapter report an error.
 type reporting struct {
 	*Bus
-	adapter *adapter
+	sim *sim
 }
 
 func TestBusConforms(t *testing.T) {
-	for name, c := range map[string]struct {
-		options Options
-		bend    func(*adapter)
-	}{
-		"Classic":    {classic, func(*adapter) {}},
-		"FD":         {Options{Bitrate: 1_000_000, DataBitrate: 5_000_000}, func(*adapter) {}},
-		"Mute":       {classic, func(a *adapter) { a.mute = true }},
-		"Timestamps": {classic, func(a *adapter) { a.timestamps = true }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bustest.TestBus(t, pair(c.options, c.bend), bustest.Options{
+	for of := range firmwares {
+		if of == "Mute" {
+			continue // it behaves as CANable does, after waits
+		}
+		o := Options{Bitrate: 1_000_000, Wait: -1, Logger: slog.New(slog.DiscardHandler)}
+		if of == "CANable2" || of == "CANable25" {
+			o.DataBitrate = 5_000_000
+		}
+		t.Run(of, func(t *testing.T) {
+			bustest.TestBus(t, pair(t, o, of), bustest.Options{
 				Report: func(a canbus.Bus) error {
-					a.(*reporting).adapter.say("F80\r")
+					s := a.(*reporting).sim
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					s.say("F80\r")
 					return nil
 				},
 			})
@@ -125,7 +123,8 @@ func TestBusConforms(t *testing.T) {
 }
 
 func TestConnIsANetConn(t *testing.T) {
-	conntest.Run(t, pair(Options{Registers: "031C", DataBitrate: 5_000_000}, func(*adapter) {}), isotpnet.Config{FD: true})
+	o := Options{Bitrate: 1_000_000, DataBitrate: 5_000_000}
+	conntest.Run(t, pair(t, o, "CANable25"), isotpnet.Config{FD: true})
 }
 
 // openLine makes a Bus with a line that the test holds the other end of, which has
@@ -136,19 +135,21 @@ func openLine(t *testing.T, o Options) (*Bus, *master) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &adapter{line: other, bus: stub{}}
 	set := make(chan struct{})
 	go func() {
 		defer close(set)
 		buf := make([]byte, 1)
-		var text string
-		for !a.did("O") && !a.did("L") {
+		for text, last := "", ""; last != "F\rV\r"; {
 			if n, err := other.Read(buf); n == 0 || err != nil {
 				return
 			}
-			if text += string(buf); strings.HasSuffix(text, "\r") {
-				a.execute(strings.TrimSuffix(text, "\r"))
-				text = ""
+			if text += string(buf); strings.HasSuffix(text, "V\r") {
+				answer := "\rV1013\r"
+				if text == "F\rV\r" {
+					answer = "F00\rV1013\r"
+				}
+				io.WriteString(other, answer)
+				text, last = "", text
 			}
 		}
 	}()
@@ -160,13 +161,6 @@ func openLine(t *testing.T, o Options) (*Bus, *master) {
 	t.Cleanup(func() { b.Close(); other.Close() })
 	return b, other
 }
-
-// A stub is a bus that nothing goes to.
-type stub struct{}
-
-func (stub) ReadFrames([]canbus.Frame) (int, error)    { return 0, net.ErrClosed }
-func (stub) WriteFrames(b []canbus.Frame) (int, error) { return len(b), nil }
-func (stub) Close() error                              { return nil }
 
 func TestGarbageIsLeftOutAndCounted(t *testing.T) {
 	b, other := openLine(t, classic)
@@ -188,46 +182,6 @@ func TestGarbageIsLeftOutAndCounted(t *testing.T) {
 	}
 	if b.Malformed() != 3 || b.Refused() != 1 {
 		t.Errorf("Malformed %d, Refused %d; want 3 and 1", b.Malformed(), b.Refused())
-	}
-}
-
-// After a refusal the adapter is asked for its status, and the answer is an error
-// frame.
-func TestRefusalIsReported(t *testing.T) {
-	b, other := openLine(t, classic)
-	io.WriteString(other, "\at1000\r")
-	var got [1]canbus.Frame
-	if _, err := b.ReadFrames(got[:]); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.WriteFrames([]canbus.Frame{{ID: 0x123}}); err != nil {
-		t.Fatal(err)
-	}
-	said := make([]byte, 8)
-	if _, err := io.ReadFull(other, said); err != nil || string(said) != "F\rt1230\r" {
-		t.Errorf("written %q, %v", said, err)
-	}
-	io.WriteString(other, "F02\r")
-	if _, err := b.ReadFrames(got[:]); err != nil {
-		t.Fatal(err)
-	}
-	got[0].Timestamp = 0
-	if want := (canbus.Frame{ID: 4, Flags: canbus.ErrorFrame, Len: 8, Data: [64]byte{1: 2}}); got[0] != want {
-		t.Errorf("read %v, want %v", got[0], want)
-	}
-}
-
-func TestAdapterThatRefusesTheBitrate(t *testing.T) {
-	name, other, err := openPty()
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &adapter{line: other, bus: stub{}, refuse: "S8"}
-	a.done.Go(a.obey)
-	defer a.stop()
-	_, err = Open(name, Options{Bitrate: 1_000_000})
-	if err == nil || !strings.Contains(err.Error(), "refuses the command S8") {
-		t.Errorf("Open: %v", err)
 	}
 }
 

@@ -2,7 +2,9 @@ package slcan
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -22,7 +24,15 @@ type port struct {
 	err     error
 }
 
-func openPort(name string, baud int) (*port, error) {
+// openPort opens a serial port of this computer or another.
+func openPort(name string, baud int) (io.ReadWriteCloser, error) {
+	if address, isTCP := strings.CutPrefix(name, tcpScheme); isTCP {
+		return dialPort(address)
+	}
+	return openSerial(name, baud)
+}
+
+func openSerial(name string, baud int) (*port, error) {
 	if baud == 0 {
 		baud = defaultBaud
 	}

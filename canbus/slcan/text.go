@@ -14,9 +14,9 @@ const (
 	bel = '\a' // ends a line, and says that a command was refused
 )
 
-// maxLine is the length of the longest line: a frame with a 29-bit identifier, 64
-// bytes and a timestamp.
-const maxLine = 1 + 8 + 1 + 2*canbus.MaxLen + 4
+// maxLine is the length of the longest line: CANable 2.5's version, which has many
+// parts. The longest frame has 147 characters.
+const maxLine = 500
 
 // lengths are the data lengths that the hexadecimal digits of a DLC mean.
 var lengths = [16]uint8{0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64}
@@ -34,10 +34,13 @@ func appendFrame(b []byte, f *canbus.Frame) []byte {
 	case f.Has(canbus.FD):
 		kind = 'd'
 	}
+	shift := 8
 	if f.Has(canbus.Extended) {
-		b = fmt.Appendf(b, "%c%08X", kind-'a'+'A', f.ID)
-	} else {
-		b = fmt.Appendf(b, "%c%03X", kind, f.ID)
+		kind, shift = kind-'a'+'A', 28
+	}
+	b = append(b, kind)
+	for ; shift >= 0; shift -= 4 {
+		b = append(b, digits[f.ID>>shift&15])
 	}
 	for dlc, n := range lengths {
 		if n == f.Len {
@@ -55,9 +58,11 @@ func appendFrame(b []byte, f *canbus.Frame) []byte {
 // errNoFrame: the line is something else, an answer to a command perhaps.
 var errNoFrame = errors.New("not a frame")
 
-// parseLine parses a line without its end: a frame, with a timestamp or without, or
-// the adapter's status. The timestamp is left out: it counts the milliseconds of a
-// minute that began at nobody knows when.
+// parseLine parses a line without its end: a frame, or a report of the adapter's.
+//
+// Behind a frame there may be a timestamp, of 4 digits in milliseconds or of 8 in
+// microseconds or milliseconds, which is left out: it counts from nobody knows when. And
+// there may be an S: the sender of the CAN FD frame is error passive.
 func parseLine(line []byte) (f canbus.Frame, err error) {
 	if len(line) == 0 {
 		return f, errNoFrame
@@ -72,7 +77,9 @@ func parseLine(line []byte) (f canbus.Frame, err error) {
 		f.Flags = canbus.FD | canbus.BRS
 	case 'F':
 		return parseStatus(line[1:])
-	case 'z', 'Z', 'O', 'C', 'L', 'S', 's', 'V', 'v', 'N', 'M', 'm', 'Y', 'A', 'X', 'P', 'Q', 'W', 'U':
+	case 'E':
+		return parseReport(line[1:])
+	case 'z', 'Z', 'O', 'C', 'L', 'S', 's', 'V', 'v', 'N', 'M', 'm', 'Y', 'A', 'X', 'P', 'Q', 'W', 'U', '#', '+', '>':
 		return f, errNoFrame
 	default:
 		return f, fmt.Errorf("a line cannot begin with %q", line[0])
@@ -101,7 +108,11 @@ func parseLine(line []byte) (f canbus.Frame, err error) {
 	if f.Has(canbus.Remote) {
 		n = 0
 	}
-	if len(line) != 2*n && len(line) != 2*n+4 {
+	if f.Has(canbus.FD) && len(line) > 2*n && line[len(line)-1] == 'S' {
+		f.Flags |= canbus.ESI
+		line = line[:len(line)-1]
+	}
+	if extra := len(line) - 2*n; extra != 0 && extra != 4 && extra != 8 {
 		return f, fmt.Errorf("%d digits of data for %d bytes", len(line), n)
 	}
 	if err := f.Validate(); err != nil {
@@ -110,7 +121,7 @@ func parseLine(line []byte) (f canbus.Frame, err error) {
 	if _, err := hex.Decode(f.Data[:], line[:2*n]); err != nil {
 		return f, err
 	}
-	if _, err := strconv.ParseUint("0"+string(line[2*n:]), 16, 16); err != nil {
+	if _, err := strconv.ParseUint("0"+string(line[2*n:]), 16, 32); err != nil {
 		return f, fmt.Errorf("timestamp: %w", err)
 	}
 	return f, nil
@@ -155,6 +166,53 @@ func parseStatus(s []byte) (f canbus.Frame, err error) {
 	return f, nil
 }
 
+// What CANable 2.5 reports, and what SocketCAN's error frames have for it.
+var (
+	// busStates are those of its first digit: active, warning, passive, off.
+	busStates = [...]struct {
+		class  uint32
+		detail byte // the second byte
+	}{{}, {0x004, 0x04 | 0x08}, {0x004, 0x10 | 0x20}, {0x040, 0}}
+	// protocolErrors are those of its second digit: none, stuffing, form, no
+	// acknowledgement, recessive bit, dominant bit, CRC.
+	protocolErrors = [...]struct {
+		class            uint32
+		detail, location byte // the third and fourth byte
+	}{{}, {0x008, 0x04, 0}, {0x008, 0x02, 0}, {0x020, 0, 0}, {0x008, 0x10, 0}, {0x008, 0x08, 0}, {0x008, 0, 0x08}}
+	// failures are the bits of its next two: reception, sending, send queue full,
+	// receive queue full, sending took too long.
+	failures = [...]struct {
+		bit    uint64
+		class  uint32
+		detail byte // the second byte
+	}{{1 << 0, 0x080, 0}, {1 << 1, 0x080, 0}, {1 << 2, 0x004, 0x02}, {1 << 3, 0x004, 0x01}, {1 << 4, 0x001, 0}}
+)
+
+// parseReport makes an error frame of a report: the state, the last error of the
+// protocol, failures, and the counters of errors in sending and in receiving.
+func parseReport(s []byte) (f canbus.Frame, err error) {
+	bits, err := strconv.ParseUint(string(s), 16, 32)
+	state, last := bits>>28, bits>>24&15
+	if err != nil || len(s) != 8 || state >= uint64(len(busStates)) || last >= uint64(len(protocolErrors)) {
+		return f, fmt.Errorf("error report %q is not 8 digits of a state, an error, failures and counters", s)
+	}
+	f.ID |= busStates[state].class | protocolErrors[last].class
+	f.Data[1] = busStates[state].detail
+	f.Data[2], f.Data[3] = protocolErrors[last].detail, protocolErrors[last].location
+	for _, x := range failures {
+		if bits>>16&x.bit != 0 {
+			f.ID |= x.class
+			f.Data[1] |= x.detail
+		}
+	}
+	if f.ID == 0 {
+		f.ID = 0x080 // something else: there are errors to count
+	}
+	f.Data[6], f.Data[7] = byte(bits>>8), byte(bits)
+	f.Flags, f.Len = canbus.ErrorFrame, canbus.MaxClassicLen
+	return f, nil
+}
+
 // A lexer cuts what comes from the adapter into lines.
 type lexer struct {
 	line    []byte
@@ -186,3 +244,17 @@ func (l *lexer) next(b []byte) (line []byte, end byte, rest []byte, done bool) {
 
 // garbage is what stands for a line that is too long for one.
 var garbage = []byte{0}
+
+// isAnswer reports whether a line is the answer to a command, and then whether to one
+// that was obeyed. CANable 2.5 has a # for that, and behind it why not.
+func isAnswer(line []byte, end byte) (is, ok bool) {
+	switch {
+	case end == bel:
+		return true, false
+	case len(line) == 0:
+		return true, true
+	case line[0] == '#':
+		return true, len(line) == 1
+	}
+	return len(line) == 1 && line[0]|0x20 == 'z', true
+}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/isotp/canbus"
 )
@@ -28,11 +29,46 @@ func TestFramesAreText(t *testing.T) {
 		if got := string(appendFrame(nil, &c.frame)); got != c.text+"\r" {
 			t.Errorf("%v is written %q, want %q", c.frame, got, c.text)
 		}
-		for _, timestamp := range []string{"", "EA5F"} {
+		for _, timestamp := range []string{"", "EA5F", "00BC614E"} {
 			got, err := parseLine([]byte(c.text + timestamp))
 			if err != nil || got != c.frame {
 				t.Errorf("%q is read as %v, %v; want %v", c.text+timestamp, got, err, c.frame)
 			}
+		}
+	}
+}
+
+// A trailing S says that the sender of a CAN FD frame is error passive; behind a
+// timestamp, too.
+func TestErrorPassiveSenders(t *testing.T) {
+	want := canbus.Frame{ID: 0x7E0, Flags: canbus.FD | canbus.BRS | canbus.ESI, Len: 2, Data: [64]byte{1, 2}}
+	for _, text := range []string{"b7E020102S", "b7E020102EA5FS", "b7E0201020000EA5FS"} {
+		if got, err := parseLine([]byte(text)); err != nil || got != want {
+			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"t7E020102S", "b7E02010S", "b7E020102SS", "b7E020102Sx"} {
+		if f, err := parseLine([]byte(text)); err == nil {
+			t.Errorf("%q is %v", text, f)
+		}
+	}
+}
+
+func TestReportBecomesAnErrorFrame(t *testing.T) {
+	for text, want := range map[string]canbus.Frame{
+		// Passive, no acknowledgement, took too long, 128 and 12 errors.
+		"E2310800C": {ID: 0x025, Flags: canbus.ErrorFrame, Len: 8, Data: [64]byte{1: 0x30, 6: 0x80, 7: 12}},
+		"E32000000": {ID: 0x048, Flags: canbus.ErrorFrame, Len: 8, Data: [64]byte{2: 0x02}},
+		"E00040000": {ID: 0x004, Flags: canbus.ErrorFrame, Len: 8, Data: [64]byte{1: 0x02}},
+		"E00000800": {ID: 0x080, Flags: canbus.ErrorFrame, Len: 8, Data: [64]byte{6: 8}},
+	} {
+		if got, err := parseLine([]byte(text)); err != nil || got != want {
+			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"E", "E0000080", "E40000000", "E07000000", "E0000000G"} {
+		if f, err := parseLine([]byte(text)); err == nil || err == errNoFrame {
+			t.Errorf("%q is %v, %v", text, f, err)
 		}
 	}
 }
@@ -61,7 +97,7 @@ func TestWhatIsNoFrame(t *testing.T) {
 			t.Errorf("%q is %v, %v", text, f, err)
 		}
 	}
-	for _, text := range []string{"", "z", "Z", "V1013", "NA123", "O", "S6"} {
+	for _, text := range []string{"", "z", "Z", "V1013", "NA123", "O", "S6", "#", "#7", "+1", ">text"} {
 		if _, err := parseLine([]byte(text)); err != errNoFrame {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -70,34 +106,46 @@ func TestWhatIsNoFrame(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	for text, want := range map[string]struct {
-		port     string
-		commands []string
+		port    string
+		options Options
 	}{
-		"/dev/ttyACM0@500000":                         {"/dev/ttyACM0", []string{"S6", "O"}},
-		"COM3@1000000,listen":                         {"COM3", []string{"S8", "L"}},
-		"/dev/ttyACM0@10000,data=5000000,baud=921600": {"/dev/ttyACM0", []string{"S0", "Y5", "O"}},
-		"/dev/serial/by-id/usb-a@b:1.0@s031C":         {"/dev/serial/by-id/usb-a@b:1.0", []string{"s031C", "O"}},
+		"/dev/ttyACM0@500000":                         {"/dev/ttyACM0", Options{Bitrate: 500_000}},
+		"COM3@1000000,listen":                         {"COM3", Options{Bitrate: 1_000_000, ListenOnly: true}},
+		"/dev/ttyACM0@10000,data=5000000,baud=921600": {"/dev/ttyACM0", Options{Bitrate: 10_000, DataBitrate: 5_000_000, Baud: 921_600}},
+		"/dev/serial/by-id/usb-a@b:1.0@s031C":         {"/dev/serial/by-id/usb-a@b:1.0", Options{Registers: "031C"}},
+		"COM3@750000,family=canable,wait=5s":          {"COM3", Options{Bitrate: 750_000, Family: "canable", Wait: 5 * time.Second}},
+		"COM3@83300,wait=0,flush=0s":                  {"COM3", Options{Bitrate: 83_300, Wait: -1, Flush: -1}},
+		"COM3@800000,flush=50ms":                      {"COM3", Options{Bitrate: 800_000, Flush: 50 * time.Millisecond}},
+		"tcp:adapter.local:3333@500000":               {"tcp:adapter.local:3333", Options{Bitrate: 500_000}},
+		"tcp:[fe80::1%eth0]:3333@500000,listen":       {"tcp:[fe80::1%eth0]:3333", Options{Bitrate: 500_000, ListenOnly: true}},
 	} {
 		port, o, err := parseAddress(text)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		if commands, _ := o.commands(); port != want.port || !slices.Equal(commands, want.commands) {
-			t.Errorf("%q: %q, %v", text, port, commands)
+		if port != want.port || o != want.options {
+			t.Errorf("%q: %q, %+v", text, port, o)
 		}
 	}
 	for text, want := range map[string]string{
-		"":                       "PORT@BITRATE",
-		"/dev/ttyACM0":           "PORT@BITRATE",
-		"@500000":                "PORT@BITRATE",
-		"COM3@123456":            "S0 to S8",
-		"COM3@":                  "above 0",
-		"COM3@-1":                "above 0",
-		"COM3@s":                 "registers",
-		"COM3@sXY":               "registers",
-		"COM3@500000,data=3":     "data bit rate",
-		"COM3@500000,parity=odd": "parity",
+		"":                             "PORT@BITRATE",
+		"/dev/ttyACM0":                 "PORT@BITRATE",
+		"@500000":                      "PORT@BITRATE",
+		"COM3@123456":                  "S0 to S9",
+		"COM3@":                        "above 0",
+		"COM3@-1":                      "above 0",
+		"COM3@s":                       "registers",
+		"COM3@sXY":                     "registers",
+		"COM3@500000,data=3":           "data bit rate",
+		"COM3@500000,parity=odd":       "parity",
+		"COM3@500000,wait=5":           `"5" is not a time, as 5s`,
+		"COM3@500000,flush=-1s":        `"-1s" is not a time`,
+		"COM3@500000,family=":          "family= without lawicel",
+		"COM3@500000,family=canable3":  `family "canable3" is not lawicel, canable or canable2.5`,
+		"tcp:host@500000":              `"host" is not HOST:PORT`,
+		"tcp:::1:3333@500000":          "is not HOST:PORT",
+		"tcp:host:1@500000,baud=57600": "the other computer's",
 	} {
 		if _, _, err := parseAddress(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v does not tell %q", text, err, want)

@@ -19,7 +19,8 @@
 // recv vcan0/7E8:7E0. A bus virtual:NAME lives within one process: there only
 // the demo, and obd --simulate, can use it. udp:239.74.163.2:43113 is a bus of UDP
 // multicast, for processes on any system (see package canbus/udpmulticast);
-// slcan:/dev/ttyACM0@500000 is that of a serial adapter (canbus/slcan);
+// slcan:/dev/ttyACM0@500000 is that of a serial adapter (canbus/slcan), and
+// slcan:tcp:HOST:PORT@500000 that of one on another computer's serial line;
 // socketcand:HOST:29536/can0 is one of another computer (canbus/socketcand);
 // candump:FILE is a recorded one (canbus/candump), and candump:- one on standard input: a
 // recv without --count ends with the log.

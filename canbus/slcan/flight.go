@@ -1,0 +1,233 @@
+package slcan
+
+import (
+	"time"
+
+	"example.com/isotp/canbus"
+)
+
+// maxOnWay is how many frames may be on their way to an adapter, not answered yet.
+const maxOnWay = 64
+
+// A mode is what an adapter has shown to do with frames.
+type mode int
+
+const (
+	unknown mode = iota // nothing yet
+	answers             // it answers each frame, in order
+	silent              // it answers none
+)
+
+// A flight keeps the account of the frames that an adapter was given and has not
+// answered yet. An answer does not say which frame it is for: the oldest one that has
+// none is meant. So a single answer that is lost, or one too many, would be taken for
+// that of another frame for ever. A fence finds that: a command with an answer of its
+// own, which comes behind those of all frames that were written before it. If as many
+// answers as frames came before it, all is right; else nobody knows which frame is
+// missing, and all in the account are given up.
+//
+// Frames are numbered from 0 in the order in which they were written.
+type flight struct {
+	mode mode
+	ring [maxOnWay]flown
+	// given is the number of frames written, answered of those that have an answer, and
+	// settled of those that have gone back as echoes. Those between settled and answered
+	// wait for a fence.
+	given, answered, settled uint64
+
+	fenced  bool   // a fence is on its way
+	fence   uint64 // the number of frames before it
+	surplus bool   // more answers than frames came before it
+	doubt   bool   // the next fence has to tell whether answers fit frames
+
+	// echo takes what becomes of a frame. One that is refused has the flag.
+	echo func(*canbus.Frame)
+}
+
+type flown struct {
+	frame   canbus.Frame
+	refused bool
+}
+
+// room returns how many frames may be written now.
+func (l *flight) room() int { return maxOnWay - l.onWay() }
+
+// onWay returns how many frames have been written and not gone back yet.
+func (l *flight) onWay() int { return int(l.given - l.settled) }
+
+// waiting returns how many frames have no answer yet.
+func (l *flight) waiting() int { return int(l.given - l.answered) }
+
+// write adds frames that are about to be written, no more than there is room for.
+func (l *flight) write(frames []canbus.Frame) {
+	for i := range frames {
+		l.ring[l.given%maxOnWay] = flown{frame: frames[i]}
+		l.given++
+	}
+}
+
+// written follows the write: who answers nothing has them now.
+func (l *flight) written() {
+	if l.mode == silent {
+		l.settleAll(false)
+	}
+}
+
+// writeFence notes a fence that is about to be written, behind all frames so far.
+func (l *flight) writeFence() {
+	l.fenced, l.fence, l.surplus = true, l.given, false
+}
+
+// answer takes an answer to a frame. It reports whether it can have been one.
+func (l *flight) answer(ok bool) bool {
+	switch {
+	case l.mode == silent:
+		return false
+	case l.fenced && l.answered == l.fence:
+		l.surplus, l.doubt = true, true
+		return false
+	case l.answered == l.given:
+		l.doubt = true
+		return false
+	}
+	l.ring[l.answered%maxOnWay].refused = !ok
+	l.answered++
+	switch {
+	case !ok:
+		l.doubt = true
+	case l.mode == unknown:
+		l.mode = answers
+	}
+	l.settle()
+	return true
+}
+
+// settle gives back the frames that have answers, unless there is doubt.
+func (l *flight) settle() {
+	if l.mode != answers || l.doubt {
+		return
+	}
+	for ; l.settled < l.answered; l.settled++ {
+		l.giveBack()
+	}
+}
+
+// giveBack gives back the oldest frame.
+func (l *flight) giveBack() {
+	x := &l.ring[l.settled%maxOnWay]
+	x.frame.Flags |= canbus.Echo
+	if x.refused {
+		x.frame.Flags |= canbus.Refused
+	}
+	l.echo(&x.frame)
+}
+
+// fenceAnswered takes the answer to a fence. It returns how many frames are given up
+// because the answers before it do not fit them.
+func (l *flight) fenceAnswered() (lost int) {
+	if !l.fenced {
+		return 0
+	}
+	l.fenced = false
+	switch {
+	case l.mode == silent:
+		return 0
+	case l.mode == unknown && l.answered == l.settled && !l.surplus && l.fence > l.settled:
+		l.mode = silent
+		l.settleAll(false)
+		return 0
+	}
+	l.doubt = false
+	if l.answered != l.fence || l.surplus {
+		return l.giveUp(l.fence)
+	}
+	if l.mode == unknown { // all refused
+		for ; l.settled < l.answered; l.settled++ {
+			l.giveBack()
+		}
+	}
+	l.settle()
+	return 0
+}
+
+// timedOut ends the wait for answers that should have come by now, with no fence to
+// wait for. It returns how many frames are given up.
+func (l *flight) timedOut() (lost int) {
+	l.fenced, l.doubt = false, false
+	if l.mode == unknown && l.answered == l.settled {
+		l.mode = silent
+		l.settleAll(false)
+		return 0
+	}
+	return l.giveUp(l.given)
+}
+
+// giveUp gives the frames before that number back as refused.
+func (l *flight) giveUp(end uint64) (lost int) {
+	for ; l.settled < end; l.settled++ {
+		l.ring[l.settled%maxOnWay].refused = true
+		l.giveBack()
+		lost++
+	}
+	l.answered = max(l.answered, end)
+	l.settle()
+	return lost
+}
+
+// settleAll gives all frames back.
+func (l *flight) settleAll(refused bool) {
+	for ; l.settled < l.given; l.settled++ {
+		l.ring[l.settled%maxOnWay].refused = refused
+		l.giveBack()
+	}
+	l.answered = l.given
+}
+
+// A wire is an account of when what an adapter has taken has left it.
+type wire struct {
+	bitrate, dataBitrate int
+	written              time.Time // as it was written, at the rate of the wire
+	answered             time.Time // as it was answered
+}
+
+func (w *wire) time(f *canbus.Frame) time.Duration {
+	return canbus.WireTime(f, w.bitrate, w.dataBitrate)
+}
+
+// write adds frames that have been written.
+func (w *wire) write(now time.Time, frames []canbus.Frame) {
+	w.written = later(w.written, now)
+	for i := range frames {
+		w.written = w.written.Add(w.time(&frames[i]))
+	}
+}
+
+// delay follows a frame of others that those on their way had to wait for.
+func (w *wire) delay(now time.Time, d time.Duration) {
+	for _, t := range []*time.Time{&w.written, &w.answered} {
+		if t.After(now) {
+			*t = t.Add(d)
+		}
+	}
+}
+
+// answer adds a frame that has been answered.
+func (w *wire) answer(now time.Time, f *canbus.Frame) {
+	w.answered = later(w.answered, now).Add(w.time(f))
+}
+
+// fenced follows the answer to a fence: what was written before has reached the adapter
+// by now, each frame at most as late as the fence has.
+func (w *wire) fenced(now, sent time.Time, written time.Time) {
+	w.answered = later(w.answered, later(written, sent).Add(now.Sub(sent)))
+}
+
+// free returns when all has left.
+func (w *wire) free() time.Time { return later(w.written, w.answered) }
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,417 @@
+package slcan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/isotp/canbus"
+)
+
+// openLogged is openSim, and returns what was logged, too, and the error.
+func openLogged(s *sim, o Options) (b *Bus, logged string, err error) {
+	var text bytes.Buffer
+	o.Logger = slog.New(slog.NewTextHandler(&text, nil))
+	b, err = New(s.plug(), "PORT", o)
+	return b, text.String(), err
+}
+
+// An Arduino that restarts when its port is opened is waited for.
+func TestAdapterThatBootsWhenOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wire := newWire(t, 500_000, 0)
+		heard := record(t, wire)
+		s := newSim(wire, "Arduino")
+		began := time.Now()
+		b, logged, err := openLogged(s, Options{Bitrate: 500_000})
+		if err != nil || logged != "" {
+			t.Fatalf("%v, logged %q", err, logged)
+		}
+		if d := time.Since(began); d > 2500*time.Millisecond {
+			t.Errorf("Open took %v", d)
+		}
+		echoes(b)
+		write(t, b, numbered(1))
+		b.Close()
+		s.unplug()
+		if n := len(heard()); n != 1 {
+			t.Errorf("%d frames on the wire", n)
+		}
+	})
+}
+
+// One that needs longer than it is given is warned of.
+func TestAdapterThatDoesNotAnswer(t *testing.T) {
+	for _, c := range []struct{ option, takes time.Duration }{{0, 3 * time.Second}, {-1, 0}, {time.Second, time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSim(newWire(t, 500_000, 0), "Mute")
+			began := time.Now()
+			b, logged, err := openLogged(s, Options{Bitrate: 500_000, Wait: c.option})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(logged, "the adapter does not answer") || !strings.Contains(logged, "port=PORT") {
+				t.Errorf("logged %q", logged)
+			}
+			if d := time.Since(began); d < c.takes || d > c.takes+5*patience {
+				t.Errorf("Open took %v, want %v and a little", d, c.takes)
+			}
+			if !s.isOpen() || s.speed != 500_000 {
+				t.Error("the channel is not open")
+			}
+			b.Close()
+			s.unplug()
+		})
+	}
+}
+
+// Adapters have two ways to listen only, and each is opened by its own.
+func TestListenOnly(t *testing.T) {
+	eachFirmware(t, func(t *testing.T, of string) {
+		wire := newWire(t, 500_000, 0)
+		s := newSim(wire, of)
+		b, _, err := openLogged(s, Options{Bitrate: 500_000, ListenOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !s.isOpen() || !s.silent {
+			t.Errorf("open %v, silent %v, after %q", s.isOpen(), s.silent, s.commands)
+		}
+		other, err := wire.Tap()
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, other, numbered(1))
+		var got [1]canbus.Frame
+		if _, err := b.ReadFrames(got[:]); err != nil || number(&got[0]) != 0 {
+			t.Errorf("read %v, %v", got, err)
+		}
+		if n, err := b.WriteFrames(numbered(1)); n != 0 || err == nil || !strings.Contains(err.Error(), "listen only") {
+			t.Errorf("WriteFrames: %d, %v", n, err)
+		}
+		other.Close()
+		b.Close()
+		s.unplug()
+	})
+}
+
+// An adapter of another kind that knows one way only.
+func TestListenOnlyOfAnUnknownAdapter(t *testing.T) {
+	for _, way := range []string{"L", "M1", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSim(newWire(t, 500_000, 0), "Lawicel")
+			s.version, s.listen = "Some adapter 1.0", way
+			b, _, err := openLogged(s, Options{Bitrate: 500_000, ListenOnly: true})
+			if way == "" {
+				if err == nil || !strings.Contains(err.Error(), "L and M1") {
+					t.Errorf("error %v", err)
+				}
+				s.unplug()
+				return
+			}
+			if err != nil || !s.isOpen() || !s.silent {
+				t.Errorf("%s: %v; open %v, silent %v, after %q", way, err, s.isOpen(), s.silent, s.commands)
+			}
+			b.Close()
+			s.unplug()
+		})
+	}
+}
+
+// No bit rate is taken for another.
+func TestBitratesAreWhatTheyAreCalled(t *testing.T) {
+	type try struct {
+		of      string
+		bitrate int
+		family  string
+	}
+	for c, want := range map[try]string{
+		{"Lawicel", 800_000, ""}:             "",
+		{"Lawicel", 750_000, ""}:             "its command S7 is 800000",
+		{"Lawicel", 83_300, ""}:              "refuses the command S9",
+		{"CANable", 750_000, ""}:             "",
+		{"CANable", 800_000, ""}:             "its command S7 is 750000",
+		{"CANable", 83_300, ""}:              "has no bit rate 83300",
+		{"CANableThatAnswers", 750_000, ""}:  "",
+		{"CANable2", 750_000, ""}:            "",
+		{"CANable2", 800_000, ""}:            "its command S7 is 750000",
+		{"CANable2", 83_300, ""}:             "",
+		{"CANable25", 800_000, ""}:           "",
+		{"CANable25", 750_000, ""}:           "its command S7 is 800000",
+		{"CANable25", 83_300, ""}:            "",
+		{"Arduino", 83_300, ""}:              "",
+		{"Mute", 800_000, ""}:                "family=lawicel",
+		{"Mute", 750_000, ""}:                "family=lawicel",
+		{"Mute", 83_300, ""}:                 "family=lawicel",
+		{"Mute", 800_000, FamilyLawicel}:     "",
+		{"Mute", 800_000, FamilyCANable}:     "S7 is 750000",
+		{"CANable25", 800_000, "canable2.5"}: "",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSim(newWire(t, 500_000, 0), c.of)
+			b, _, err := openLogged(s, Options{Bitrate: c.bitrate, Family: c.family, Wait: 2500 * time.Millisecond})
+			switch {
+			case err == nil && want != "":
+				t.Errorf("%v: opened with %d", c, s.speed)
+			case err == nil && s.speed != c.bitrate:
+				t.Errorf("%v: opened with %d", c, s.speed)
+			case err != nil && (want == "" || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "PORT")):
+				t.Errorf("%v: %v", c, err)
+			}
+			if b != nil {
+				b.Close()
+			}
+			s.unplug()
+		})
+	}
+}
+
+// The same for what an adapter ignores without a word.
+func TestWhatTheAdapterWouldIgnore(t *testing.T) {
+	for _, c := range []struct {
+		of      string
+		options Options
+		want    string
+	}{
+		{"CANable2", Options{Bitrate: 500_000, DataBitrate: 4_000_000}, "no data bit rate 4000000"},
+		{"CANable2", Options{Bitrate: 500_000, DataBitrate: 5_000_000}, ""},
+		{"CANable25", Options{Bitrate: 500_000, DataBitrate: 4_000_000}, ""},
+		{"CANable", Options{Bitrate: 500_000, DataBitrate: 2_000_000}, "no CAN FD"},
+		{"CANable2", Options{Registers: "031C"}, "no timing registers"},
+		{"Lawicel", Options{Registers: "031C"}, ""},
+		{"Lawicel", Options{Bitrate: 500_000, DataBitrate: 2_000_000}, "refuses the command Y2"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSim(newWire(t, 500_000, 0), c.of)
+			b, _, err := openLogged(s, c.options)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s %+v: %v", c.of, c.options, err)
+			}
+			if b != nil {
+				b.Close()
+			}
+			s.unplug()
+		})
+	}
+}
+
+// What another program has left in the adapter is not sent: neither the frame that it
+// sent last, again, nor the half of one.
+func TestWhatIsLeftInTheAdapter(t *testing.T) {
+	eachFirmware(t, func(t *testing.T, of string) {
+		wire := newWire(t, 500_000, 0)
+		heard := record(t, wire)
+		s := newSim(wire, of)
+		s.boots = 0
+		port := s.plug()
+		s.mu.Lock()
+		for _, command := range []string{"S6", "O", "t10011F"} {
+			s.execute(command)
+		}
+		s.text = []byte("t100211")
+		s.mu.Unlock()
+		b, err := New(port, "PORT", Options{Bitrate: 500_000, Wait: -1, Logger: quietly})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+		s.unplug()
+		if list := heard(); len(list) != 1 {
+			t.Errorf("on the wire: %v", list)
+		}
+	})
+}
+
+// Open returns whatever the adapter says, and however much.
+func TestFloodWhileOpening(t *testing.T) {
+	for _, text := range []string{"\a", "\r", "z\r", "t1230\r", "V1013\r", "F00\r", "x"} {
+		host, line := net.Pipe()
+		go io.Copy(io.Discard, line)
+		go func() {
+			flood := []byte(strings.Repeat(text, 1000))
+			for {
+				if _, err := line.Write(flood); err != nil {
+					return
+				}
+			}
+		}()
+		type result struct {
+			b   *Bus
+			err error
+		}
+		opened := make(chan result, 1)
+		go func() {
+			b, err := New(host, "PORT", Options{Bitrate: 500_000, Wait: -1, Logger: quietly})
+			opened <- result{b, err}
+		}()
+		select {
+		case r := <-opened:
+			if r.err == nil {
+				r.b.Close()
+			}
+		case <-time.After(30 * time.Second):
+			t.Errorf("flood of %q: Open does not return", text)
+			host.Close()
+		}
+		line.Close()
+	}
+}
+
+// What the adapter says of itself when it has refused a frame comes as an error frame.
+func TestRefusalIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(newWire(t, 500_000, 0), "Lawicel")
+		s.refuse = func() bool { return true }
+		var text bytes.Buffer
+		b, err := New(s.plug(), "PORT", Options{Bitrate: 500_000, Logger: slog.New(slog.NewTextHandler(&text, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		s.status = "F02"
+		s.mu.Unlock()
+		got := make(chan canbus.Frame, 10)
+		go func() {
+			defer close(got)
+			var f [1]canbus.Frame
+			for {
+				if _, err := b.ReadFrames(f[:]); err != nil {
+					return
+				}
+				got <- f[0]
+			}
+		}()
+		write(t, b, numbered(1))
+		time.Sleep(time.Second)
+		b.Close()
+		s.unplug()
+		var kinds []canbus.Flags
+		for f := range got {
+			kinds = append(kinds, f.Flags)
+			if f.Has(canbus.ErrorFrame) && (f.ID != 4 || f.Data[1] != 2) {
+				t.Errorf("error frame %v", f)
+			}
+		}
+		if !slices.Contains(kinds, canbus.ErrorFrame) || !slices.Contains(kinds, canbus.Echo|canbus.Refused) {
+			t.Errorf("came: %v", kinds)
+		}
+		if !strings.Contains(text.String(), "refuses frames") || !strings.Contains(text.String(), "port=PORT") {
+			t.Errorf("logged %q", text.String())
+		}
+	})
+}
+
+// What CANable 2.5 reports comes as an error frame, and ESI with the frame.
+func TestReportsOfCANable25(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(newWire(t, 500_000, 2_000_000), "CANable25")
+		b, _, err := openLogged(s, Options{Bitrate: 500_000, DataBitrate: 2_000_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		s.say("E2310800C\rb7E020102S\r")
+		s.mu.Unlock()
+		var got [2]canbus.Frame
+		for n := 0; n < 2; {
+			k, err := b.ReadFrames(got[n:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += k
+		}
+		if !got[0].Has(canbus.ErrorFrame) || !got[1].Has(canbus.FD|canbus.BRS|canbus.ESI) {
+			t.Errorf("read %v", got)
+		}
+		b.Close()
+		s.unplug()
+	})
+}
+
+// A serial line of another computer is one of ours, over IPv4 and IPv6.
+func TestSerialOverTCP(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		ln, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire := newWire(t, 500_000, 0)
+		heard := record(t, wire)
+		s := newSim(wire, "Lawicel")
+		s.waits = true
+		plugged := make(chan struct{})
+		go func() {
+			defer close(plugged)
+			if conn, err := ln.Accept(); err == nil {
+				s.plugInto(conn)
+			}
+		}()
+		bus, err := canbus.Open("slcan:tcp:" + ln.Addr().String() + "@500000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-plugged
+		go func() {
+			buf := make([]canbus.Frame, 64)
+			for {
+				if _, err := bus.ReadFrames(buf); err != nil {
+					return
+				}
+			}
+		}()
+		write(t, bus, numbered(300))
+		bus.Close()
+		s.unplug()
+		ln.Close()
+		if n := len(heard()); n != 300 {
+			t.Errorf("%s: %d of 300 frames on the wire", address, n)
+		}
+		if !s.did("C") {
+			t.Error("the channel was not closed")
+		}
+		if _, err := canbus.Open("slcan:tcp:" + ln.Addr().String() + "@500000"); err == nil || !strings.Contains(err.Error(), "tcp:") {
+			t.Errorf("nobody there: %v", err)
+		}
+	}
+}
+
+// The other computer goes away.
+func TestSerialOverTCPIsLost(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	s := newSim(newWire(t, 500_000, 0), "Lawicel")
+	go func() {
+		if conn, err := ln.Accept(); err == nil {
+			s.plugInto(conn)
+		}
+	}()
+	b, err := Open("tcp:"+ln.Addr().String(), Options{Bitrate: 500_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.line.Close()
+	_, err = b.ReadFrames(make([]canbus.Frame, 1))
+	if lost, ok := errors.AsType[*LostError](err); !ok || !errors.Is(lost, net.ErrClosed) {
+		t.Errorf("ReadFrames: %v", err)
+	}
+	if err := b.Flush(context.Background()); err == nil {
+		t.Error("Flush: nil")
+	}
+	b.Close()
+	s.unplug()
+}

@@ -1,0 +1,57 @@
+package slcan
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	tcpScheme = "tcp:"
+	// dialTime is how long the other computer may take to answer.
+	dialTime = 5 * time.Second
+)
+
+// A tcpPort is a serial port of another computer, whose bytes go through a TCP
+// connection as they are, as ser2net and socat do it.
+type tcpPort struct {
+	*net.TCPConn
+	once  sync.Once
+	ended chan struct{} // closed when the other end has closed
+	eof   sync.Once
+	err   error
+}
+
+func dialPort(address string) (*tcpPort, error) {
+	conn, err := net.DialTimeout("tcp", address, dialTime)
+	if err != nil {
+		return nil, fmt.Errorf("slcan: open %s%s: %w", tcpScheme, address, err)
+	}
+	return &tcpPort{TCPConn: conn.(*net.TCPConn), ended: make(chan struct{})}, nil
+}
+
+func (p *tcpPort) Read(b []byte) (int, error) {
+	n, err := p.TCPConn.Read(b)
+	if err != nil {
+		p.eof.Do(func() { close(p.ended) })
+	}
+	return n, err
+}
+
+// Close closes the connection once the other end has had what was written: the system
+// would throw that away if something came meanwhile.
+func (p *tcpPort) Close() error {
+	p.once.Do(func() {
+		if p.TCPConn.CloseWrite() == nil {
+			timer := time.NewTimer(patience)
+			defer timer.Stop()
+			select {
+			case <-p.ended:
+			case <-timer.C:
+			}
+		}
+		p.err = p.TCPConn.Close()
+	})
+	return p.err
+}
