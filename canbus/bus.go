@@ -81,7 +81,9 @@ type Properties struct {
 	InProcess bool
 	// Waits: no frame is lost while nobody calls ReadFrames, however long that
 	// is, and no other reader of the wire is held up: a log, or a replay. Its
-	// connections hold it up until their messages are read.
+	// connections hold it up until their messages are read: one that has no room for
+	// more, until others have waited for it for 5 s. Meanwhile no time passes for what
+	// is being received.
 	Waits bool
 	// OwnTime: time is that of the frames' stamps, as in a log, and not that of
 	// the clock: whether a frame was too late is seen from them.

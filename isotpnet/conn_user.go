@@ -99,10 +99,10 @@ func newMessageInfo(ep *mux.Endpoint, i *engine.Info) MessageInfo {
 		Size:       int64(i.Size),
 		Rest:       i.Rest,
 		Functional: i.Functional,
-		First:      ep.Time(i.First),
+		First:      ep.Time(i.FrameFirst),
 	}
 	if i.Last != 0 {
-		info.Last = ep.Time(i.Last)
+		info.Last = ep.Time(i.FrameLast)
 	}
 	return info
 }

@@ -209,6 +209,20 @@
 //	SyscallConn, Control no                       yes
 //	Close                at once                  5 to 100 ms
 //
+// # Logs
+//
+// A log or a replay (a bus with canbus.Properties.Waits, such as candump:FILE) loses
+// nothing because it is read slowly: a connection with Config.ReadBuffer of unread messages
+// holds it up. One that is not read at all holds up others for 5 s at most, while they
+// wait; then it loses messages, with an ErrOverrun, until it is read again. Connections
+// that nobody has accepted yet hold up nothing.
+//
+// Where the frames' time is the log's (OwnTime), Config.ConsecutiveFrameTimeout and what
+// else ends a reception go by it, however fast the log is read, and [MessageInfo] and
+// [Trace] tell it. Deadlines, and what is sent, go by the clock. A message that is open at
+// the log's end is given up with the code BusEnded, and one during which the time goes
+// back by more than a second with TimeWentBack.
+//
 // # Time
 //
 // STmin and the time-outs are exact: where Go's timers are too coarse, on Linux,

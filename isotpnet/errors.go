@@ -220,6 +220,12 @@ const (
 	// returns the bus's error then, or a *canbus.RefusedError; the reception that a
 	// flow control was for is given up. N_ERROR.
 	Refused = Code(engine.Refused)
+	// BusEnded: a message was being received when the bus failed, or the log was
+	// through. N_ERROR.
+	BusEnded = Code(engine.BusEnded)
+	// TimeWentBack: a message was being received when the time of a log's frames went
+	// back by more than a second: to another recording, or as a clock was set. N_ERROR.
+	TimeWentBack = Code(engine.TimeWentBack)
 )
 
 var codeTexts = [engine.NumCodes]struct{ name, text string }{
@@ -247,6 +253,8 @@ var codeTexts = [engine.NumCodes]struct{ name, text string }{
 	Aborted:                    {"N_ERROR", "aborted"},
 	FlowControlOwed:            {"N_ERROR", "not begun, since the peer owes the flow control of an earlier message"},
 	Refused:                    {"N_ERROR", "the bus has refused a frame"},
+	BusEnded:                   {"N_ERROR", "the bus has ended in mid-message"},
+	TimeWentBack:               {"N_ERROR", "the time of the frames has gone back"},
 }
 
 // String returns ISO 15765-2's name of the result, and what it means here.

@@ -31,5 +31,7 @@ const (
 	Aborted                              // N_ERROR: ended by our side
 	FlowControlOwed                      // N_ERROR: the same before the First Frame, which had to wait: see Debt
 	Refused                              // N_ERROR: the bus has refused a frame
+	BusEnded                             // N_ERROR: the bus has failed, or a log ended, in mid-message
+	TimeWentBack                         // N_ERROR: the frames' own time has gone back in mid-message
 	NumCodes
 )

@@ -17,6 +17,10 @@ type Config struct {
 	// taken by the bus; echoes and what is received come in the order of the wire.
 	Echoes bool
 
+	// FrameTime, if not nil, is the time of the newest frame by a clock of the frames'
+	// own, as in a log. Receptions go by it: see Engine.Elapse.
+	FrameTime *Time
+
 	// Drops are those of the bus.
 	Drops *Drops
 

@@ -226,7 +226,7 @@ func (e *Engine) PollTransmit(now Time, frames []canbus.Frame) int {
 // PollTimeout returns when HandleTimeout and PollTransmit have something to do
 // next if nothing else happens; false: never. Call it after PollTransmit.
 func (e *Engine) PollTimeout() (Time, bool) {
-	t := min(e.nextSend(), e.rx.timeout())
+	t := min(e.nextSend(), e.receiverTimeout())
 	return t, t != never
 }
 
@@ -237,9 +237,23 @@ func (e *Engine) ignore(now Time, why Code) {
 }
 
 func (e *Engine) observe(o Observation) {
-	if e.Observe != nil {
-		e.Observe(o)
+	if e.Observe == nil {
+		return
 	}
+	switch o.Kind {
+	case MessageSending, MessageSent, SendAborted, FlowControlSent:
+	default:
+		o.At = e.frameTime(o.At)
+	}
+	e.Observe(o)
+}
+
+// frameTime is what receptions go by, where now is the time by the clock of all else.
+func (e *Engine) frameTime(now Time) Time {
+	if t := e.cfg.FrameTime; t != nil {
+		return *t
+	}
+	return now
 }
 
 // Idle reports whether nothing is under way, and nothing is there to be read.

@@ -23,10 +23,10 @@ func (e *Engine) HandleOverheard(now Time, f *canbus.Frame) {
 		if rx.left == 0 {
 			rx.left = -1
 		}
-		rx.deadline = now.Add(e.cfg.NCr)
+		rx.deadline = e.frameTime(now).Add(e.cfg.NCr)
 	case wire.Wait:
 		rx.state = receiveGrant
-		rx.deadline = now.Add(e.cfg.NBs)
+		rx.deadline = e.frameTime(now).Add(e.cfg.NBs)
 	case wire.Overflow:
 		e.abortReceive(now, BufferOverflow)
 	}
@@ -40,9 +40,9 @@ func (e *Engine) beginOverheardBlock(now Time) {
 	rx.left = -1
 	if e.Overhears {
 		rx.state = receiveGrant
-		rx.deadline = now.Add(e.cfg.NBs)
+		rx.deadline = e.frameTime(now).Add(e.cfg.NBs)
 		return
 	}
 	rx.state = receiveData
-	rx.deadline = now.Add(max(e.cfg.NBs, e.cfg.NCr))
+	rx.deadline = e.frameTime(now).Add(max(e.cfg.NBs, e.cfg.NCr))
 }

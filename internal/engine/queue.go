@@ -25,6 +25,8 @@ type Info struct {
 	Size        uint32
 	Functional  bool
 	First, Last Time // when its first and its last frame came; Last is 0 until then
+	// FrameFirst and FrameLast are the same by Config.FrameTime, where there is one.
+	FrameFirst, FrameLast Time
 	// Rest is how many bytes of the message are there to be read after this
 	// call; of a streamed message more may follow.
 	Rest int

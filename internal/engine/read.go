@@ -100,6 +100,19 @@ func (e *Engine) readable(m *message) bool {
 	return m.unread() > 0 || m.fail != OK
 }
 
+// Full reports whether, on a bus that can wait, its next frame waits until more has been
+// read.
+func (e *Engine) Full() bool {
+	rx := &e.rx
+	switch {
+	case e.queue.level > e.cfg.HighMark, rx.undecided, rx.unadmitted:
+		return true
+	case rx.state == receiveIdle || !rx.msg.streamed || rx.msg.skipped:
+		return false
+	}
+	return rx.msg.unread() >= e.cfg.Window
+}
+
 // Readable reports whether Read and ReadWhole have something to return.
 func (e *Engine) Readable() bool { return e.readable(e.queue.first()) }
 

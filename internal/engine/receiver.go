@@ -82,7 +82,7 @@ func (e *Engine) handleSingle(now Time, p *wire.PDU, functional bool) {
 	}
 	m := newMessage(p.Length)
 	m.info.Functional = functional
-	m.info.First = now
+	m.info.First, m.info.FrameFirst = now, e.frameTime(now)
 	m.single = true
 	m.add(p.Data)
 	e.completed(now, m)
@@ -132,7 +132,7 @@ func (e *Engine) handleFirst(now Time, p *wire.PDU, frameSize uint8) {
 
 	m := newMessage(p.Length)
 	m.claimed = claimed
-	m.info.First = now
+	m.info.First, m.info.FrameFirst = now, e.frameTime(now)
 	m.streamed = streamed
 	m.add(p.Data)
 	rx.msg = m
@@ -205,7 +205,7 @@ func (e *Engine) beginBlock(now Time) {
 		e.beginOverheardBlock(now)
 	case e.mustHold():
 		rx.state = receiveHold
-		rx.deadline = now.Add(e.cfg.NBr)
+		rx.deadline = e.frameTime(now).Add(e.cfg.NBr)
 	default:
 		e.grant()
 	}
@@ -296,7 +296,7 @@ func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frameSize uint8) {
 	if e.Observe != nil {
 		e.observe(Observation{Kind: MessageReceiving, At: now, Size: rx.msg.info.Size, Done: rx.got})
 	}
-	rx.deadline = now.Add(e.cfg.NCr)
+	rx.deadline = e.frameTime(now).Add(e.cfg.NCr)
 	if rx.left > 0 {
 		if rx.left--; rx.left == 0 {
 			e.beginBlock(now)
@@ -309,7 +309,7 @@ func (e *Engine) completed(now Time, m *message) {
 	e.stats.MessagesReceived++
 	e.stats.BytesReceived += uint64(m.info.Size)
 	e.observe(Observation{Kind: MessageReceived, At: now, Size: m.info.Size, Functional: m.info.Functional})
-	m.info.Last = now
+	m.info.Last, m.info.FrameLast = now, e.frameTime(now)
 	m.complete = true
 	if m.skipped {
 		m.free()
@@ -406,7 +406,7 @@ func (e *Engine) flowControlTransmitted(now Time) {
 	rx.fcBy = never
 	if rx.state == receiveGrant && rx.fc == noFlowControl {
 		rx.state = receiveData
-		rx.deadline = now.Add(e.cfg.NCr)
+		rx.deadline = e.frameTime(now).Add(e.cfg.NCr)
 	}
 }
 
@@ -416,9 +416,24 @@ func (e *Engine) receiveTimeout(now Time) {
 		rx.fcBy = never
 		e.abortReceive(now, TimeoutA)
 	}
-	if now < rx.deadline {
-		return
+	if e.cfg.FrameTime == nil && now >= rx.deadline {
+		e.receptionDue(now)
 	}
+}
+
+// Elapse, with Config.FrameTime, does what is due in a reception by that time, and
+// returns when something is next. It is called before the frames of that time are
+// handled.
+func (e *Engine) Elapse(now Time) Time {
+	if t := e.frameTime(now); t >= e.rx.deadline {
+		e.receptionDue(t)
+	}
+	return e.rx.deadline
+}
+
+// receptionDue does what is due at the reception's deadline.
+func (e *Engine) receptionDue(now Time) {
+	rx := &e.rx
 	switch {
 	case rx.state == receiveGrant: // we only listen
 		e.abortReceive(now, TimeoutBs)
@@ -446,12 +461,18 @@ func (e *Engine) HalfOpen() bool {
 }
 
 // GiveUp ends the reception, if there is one.
-func (e *Engine) GiveUp(now Time) { e.abortReceive(now, Aborted) }
+func (e *Engine) GiveUp(now Time, why Code) { e.abortReceive(now, why) }
 
 // idle: no reception is under way, and no flow control.
 func (rx *receiver) idle() bool {
 	return rx.state == receiveIdle && rx.fc == noFlowControl && rx.fcBy == never
 }
 
-// timeout is when the receiver has something to do next.
-func (rx *receiver) timeout() Time { return min(rx.deadline, rx.fcBy) }
+// receiverTimeout is when the receiver has something to do next. What Elapse does is not among
+// that.
+func (e *Engine) receiverTimeout() Time {
+	if e.cfg.FrameTime != nil {
+		return e.rx.fcBy
+	}
+	return min(e.rx.deadline, e.rx.fcBy)
+}

@@ -46,7 +46,10 @@ func TestReceiveSingleFrame(t *testing.T) {
 		}},
 		{"SF/receive/the message says when it came, and to whom", nil, func(s *script) {
 			s.at(7 * ms).hears("01 AA")
-			if info := s.readsInfo("AA"); info != (Info{Size: 1, First: start.Add(7 * ms), Last: start.Add(7 * ms)}) {
+			if info := s.readsInfo("AA"); info != (Info{
+				Size: 1, First: start.Add(7 * ms), Last: start.Add(7 * ms),
+				FrameFirst: start.Add(7 * ms), FrameLast: start.Add(7 * ms),
+			}) {
 				s.t.Fatalf("info is %+v", info)
 			}
 			s.hearsFunctional("01 BB")
@@ -171,7 +174,10 @@ func TestReceiveConsecutiveFrames(t *testing.T) {
 		}},
 		{"CF/receive/the message says when its first and its last frame came", nil, func(s *script) {
 			s.at(1 * ms).hears("10 08 01 02 03 04 05 06").sends(cts).at(5 * ms).hears("21 07 08")
-			if info := s.readsInfo(text(message1(8))); info != (Info{Size: 8, First: start.Add(1 * ms), Last: start.Add(5 * ms)}) {
+			if info := s.readsInfo(text(message1(8))); info != (Info{
+				Size: 8, First: start.Add(1 * ms), Last: start.Add(5 * ms),
+				FrameFirst: start.Add(1 * ms), FrameLast: start.Add(5 * ms),
+			}) {
 				s.t.Fatalf("info is %+v", info)
 			}
 		}},

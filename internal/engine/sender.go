@@ -49,10 +49,10 @@ type sender struct {
 
 	sn         uint8
 	granted    bool // there was a CTS
-	blockSize  int
-	left       int  // Consecutive Frames left in the block; negative: no end
-	blockBegin bool // none of the block's frames is handed over yet
-	held       bool // the First Frame waits for the end of a debt
+	blockSize  int32
+	left       int32 // Consecutive Frames left in the block; negative: no end
+	blockBegin bool  // none of the block's frames is handed over yet
+	held       bool  // the First Frame waits for the end of a debt
 	stmin      time.Duration
 	waits      int // in a row
 
@@ -416,7 +416,7 @@ func (e *Engine) handleFlowControl(now Time, p *wire.PDU) {
 	case wire.ContinueToSend:
 		if !tx.granted || !e.cfg.FirstFlowControl {
 			tx.granted = true
-			tx.blockSize = int(p.BlockSize)
+			tx.blockSize = int32(p.BlockSize)
 			tx.stmin = e.cfg.OverrideSTmin
 			if tx.stmin < 0 {
 				tx.stmin = wire.DecodeSTmin(p.STmin)

@@ -80,6 +80,8 @@ type Endpoint struct {
 	spin                  bool
 	touched               bool
 	isReady, isUrgent     bool
+	unaccepted            bool // it waits in a Listener's backlog
+	late                  bool // see hold
 	nextReady, nextUrgent *Endpoint
 	readySince            engine.Time
 	stallTimeout          time.Duration
@@ -186,6 +188,9 @@ func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
 // describe tells the engines how the bus says that a frame is on the wire.
 func (m *Mux) describe(c *engine.Config) {
 	c.Drops = &m.drops.count
+	if m.frameTime.used {
+		c.FrameTime = &m.frameTime.now
+	}
 	c.Echoes = m.props.Echo && !m.props.EchoesLag
 	if m.props.WireRate {
 		c.Bitrate, c.DataBitrate = m.props.Bitrate, m.props.DataBitrate
@@ -373,6 +378,7 @@ func (ep *Endpoint) closeIf(wanted func() bool) bool {
 func (ep *Endpoint) end(now engine.Time) (unrouted bool) {
 	m := ep.m
 	ep.closed = true
+	m.wasRead(ep)
 	ep.engine.Abort(now, engine.Aborted)
 	m.keepDebt(now, ep)
 	ep.engine.LeaveBudget()

@@ -29,6 +29,8 @@ type keeper interface {
 	ended(ep *Endpoint) bool
 	// fail is told why the bus is of no more use, perhaps more than once.
 	fail(err error)
+	// waits reports whether somebody waits for what comes.
+	waits() bool
 }
 
 // anyPeers is how many there are of one byte.
@@ -100,12 +102,9 @@ func (m *Mux) removeRoutes(hosts []*host) {
 // endpoint returns the endpoint that a frame is for, and asks the keeper to make it
 // if the frame begins a message. Under mu.
 func (h *host) endpoint(now engine.Time, f *canbus.Frame, rt route) *Endpoint {
-	var i uint8
-	if h.spec.AnyPeer {
-		i = uint8(f.ID)
-		if i == h.own() {
-			return nil // a frame in our own name is not from a peer
-		}
+	i := h.index(f)
+	if h.spec.AnyPeer && i == h.own() {
+		return nil // a frame in our own name is not from a peer
 	}
 	if ep := h.peers[i]; ep != nil {
 		return ep
@@ -115,6 +114,14 @@ func (h *host) endpoint(now engine.Time, f *canbus.Frame, rt route) *Endpoint {
 		return nil
 	}
 	return h.keeper.admit(now, h, i)
+}
+
+// index says which of the host's peers a frame is from.
+func (h *host) index(f *canbus.Frame) uint8 {
+	if h.spec.AnyPeer {
+		return uint8(f.ID)
+	}
+	return 0
 }
 
 // begins reports whether a frame begins a message to us.

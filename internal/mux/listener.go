@@ -21,6 +21,7 @@ type Listener struct {
 	limit    int             // of backlog
 	accepted deadline.Signal // there is one, or the end
 	deadline deadline.Deadline
+	waiting  int // calls of Accept
 	closed   bool
 	err      error
 	stats    ListenerStats
@@ -58,12 +59,15 @@ func (l *Listener) admit(_ engine.Time, h *host, index uint8) *Endpoint {
 		return nil
 	}
 	ep := h.add(l.m, index, l.made)
+	ep.unaccepted = true
 	l.live++
 	l.stats.Made++
 	l.backlog = append(l.backlog, ep)
 	l.accepted.Set()
 	return ep
 }
+
+func (l *Listener) waits() bool { return l.waiting > 0 }
 
 func (l *Listener) stray() { l.stats.Stray++ }
 
@@ -92,6 +96,8 @@ func (l *Listener) Stats() ListenerStats {
 
 // Accept waits for an endpoint that a message has made.
 func (l *Listener) Accept() (*Endpoint, error) {
+	l.addWaiting(1)
+	defer l.addWaiting(-1)
 	for {
 		// Whoever is woken leaves the signal to the next one, if there is more.
 		if ep, err := l.next(); ep != nil || err != nil {
@@ -105,6 +111,13 @@ func (l *Listener) Accept() (*Endpoint, error) {
 		}
 		return nil, os.ErrDeadlineExceeded
 	}
+}
+
+func (l *Listener) addWaiting(n int) {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.waiting += n
+	l.m.look()
 }
 
 // SetDeadline sets the deadline of Accept; net.ErrClosed.
@@ -133,6 +146,7 @@ func (l *Listener) next() (ep *Endpoint, err error) {
 		return nil, os.ErrDeadlineExceeded
 	case len(l.backlog) > 0:
 		ep, l.backlog = l.backlog[0], l.backlog[1:]
+		ep.unaccepted = false
 	default:
 		err = l.err
 	}

@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"sync"
 	"time"
 
@@ -60,6 +61,8 @@ type Mux struct {
 	writer    writer
 	reports   reports
 	drops     drops
+	hold      hold
+	frameTime frameTime
 	handlers  handlers
 
 	filterMu   sync.Mutex // held over computing and setting the bus's filters
@@ -77,6 +80,8 @@ func newMux(bus canbus.Bus, hangsUp bool, onEnd func()) *Mux {
 	}
 	m.drops.counter, _ = canbus.As[canbus.DropCounter](bus)
 	m.pacer = pacer.New(m.tick)
+	m.hold.look = make(chan struct{}, 1)
+	m.frameTime = frameTime{used: m.props.OwnTime || m.props.Waits, next: math.MaxInt64}
 	m.routes.init()
 	m.writer.init(m)
 	m.handlers.init()
@@ -178,6 +183,12 @@ func (m *Mux) read() {
 		m.mu.Lock()
 		m.countDrops(now, dropped)
 		for i := range frames[:n] {
+			if m.props.Waits {
+				now = m.awaitRoom(now, &frames[i])
+			}
+			if m.frameTime.used {
+				m.advance(now, &frames[i])
+			}
 			m.received(now, &frames[i])
 		}
 		if err != nil && !errors.Is(err, canbus.ErrTemporary) {
@@ -238,6 +249,8 @@ func (m *Mux) fail(err error) {
 	}
 	err = m.busError(err)
 	m.err = err
+	m.look()
+	m.giveUpReceptions(m.now(), engine.BusEnded)
 	if !m.hungUp() {
 		err = &FailedError{err}
 	}

@@ -33,10 +33,11 @@ type Peers struct {
 	// that has come.
 	beyond *deadline.Deadline
 
-	closed bool
-	err    error
-	drops  dropsTold
-	stats  PeersStats // of those that are gone
+	waiting bool // a Receive, for a message
+	closed  bool
+	err     error
+	drops   dropsTold
+	stats   PeersStats // of those that are gone
 }
 
 // A member is what Peers know of one of their endpoints.
@@ -156,6 +157,7 @@ func (p *Peers) add(now engine.Time, h *host, index uint8) *Endpoint {
 	return ep
 }
 
+func (p *Peers) waits() bool          { return p.waiting }
 func (p *Peers) stray()               { p.stats.Stray++ }
 func (p *Peers) ended(*Endpoint) bool { return false }
 
@@ -195,7 +197,7 @@ func (p *Peers) room(now engine.Time) bool {
 	case halfOpen != nil:
 		p.stats.Reaped++
 		p.stats.Evicted++
-		halfOpen.engine.GiveUp(now)
+		halfOpen.engine.GiveUp(now, engine.Aborted)
 		halfOpen.end(now)
 		return true
 	}
@@ -258,6 +260,7 @@ func (p *Peers) receive(buf []byte, grow bool) (r Received, until *deadline.Dead
 	m := p.m
 	exceeded := p.readDeadline.Exceeded()
 	m.mu.Lock()
+	p.waiting = false
 	switch {
 	case p.closed:
 		err = net.ErrClosed
@@ -278,6 +281,7 @@ func (p *Peers) receive(buf []byte, grow bool) (r Received, until *deadline.Dead
 		}
 		ep.member.isReadable = false
 		data, info, why, ok := ep.engine.ReadWhole(buf, grow)
+		m.wasRead(ep)
 		if !ok {
 			continue
 		}
@@ -296,6 +300,10 @@ func (p *Peers) receive(buf []byte, grow bool) (r Received, until *deadline.Dead
 		return r, nil, err
 	}
 	defer m.mu.Unlock()
+	if p.err == nil {
+		p.waiting = true
+		m.look()
+	}
 	switch {
 	case p.err != nil:
 		p.ready.Set() // for the others
@@ -409,6 +417,7 @@ func (p *Peers) Drain() (messages int, err error) {
 	}
 	for _, ep := range p.members {
 		messages += ep.engine.Drain()
+		m.wasRead(ep)
 		m.touch(ep)
 	}
 	m.unlock(m.now())

@@ -49,6 +49,7 @@ func (ep *Endpoint) Drain() (messages int, err error) {
 		return 0, net.ErrClosed
 	}
 	messages = ep.engine.Drain()
+	m.wasRead(ep)
 	m.touch(ep) // a read may be waiting beyond its deadline, or a flow control
 	m.unlock(m.now())
 	return messages, nil
@@ -126,6 +127,7 @@ func (ep *Endpoint) tryRead(how engine.Reading, take taker) (done bool, err erro
 	}
 	why, dropped, ok := take()
 	ep.engine.ReadWaiting = !ok
+	ep.m.wasRead(ep)
 	switch {
 	case why != engine.OK:
 		return true, resultError(why, dropped)

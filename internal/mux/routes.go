@@ -219,6 +219,11 @@ func (r *routes) eachHost(f func(*host)) {
 	}
 }
 
+// matches reports whether a frame found by its identifier has the address byte.
+func (rt *route) matches(f *canbus.Frame) bool {
+	return !rt.addr.HasByte || f.Len > 0 && f.Data[0] == rt.addr.Byte
+}
+
 // deliver hands a frame to everybody whom it is for, but not to the endpoint of
 // ours that it is from. Under mu.
 func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
@@ -226,7 +231,7 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 		return
 	}
 	for _, rt := range m.routes.find(f) {
-		if rt.addr.HasByte && (f.Len == 0 || f.Data[0] != rt.addr.Byte) {
+		if !rt.matches(f) {
 			continue
 		}
 		if rt.role == owing {
@@ -245,7 +250,7 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 		if ep.member != nil {
 			ep.member.usedAt = now
 		}
-		ep.reportFrame(now, f, FrameReceived)
+		ep.reportFrame(m.shown(now), f, FrameReceived)
 		switch rt.role {
 		case physical:
 			ep.engine.HandleFrame(now, f, false)
@@ -255,6 +260,9 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 			ep.engine.HandleOverheard(now, f)
 		}
 		m.touch(ep)
+		if m.frameTime.used {
+			m.frameTime.next = min(m.frameTime.next, ep.engine.Elapse(now))
+		}
 	}
 }
 
