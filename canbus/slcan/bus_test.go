@@ -117,8 +117,23 @@ func TestBusConforms(t *testing.T) {
 					s.say("F80\r")
 					return nil
 				},
+				Refuse: refuser(of),
 			})
 		})
+	}
+}
+
+// refuser has the adapter refuse frames; nil if it does not say so.
+func refuser(of string) func(canbus.Bus, func(*canbus.Frame) bool) error {
+	if firmwares[of].sent == "" {
+		return nil
+	}
+	return func(a canbus.Bus, refuse func(*canbus.Frame) bool) error {
+		s := a.(*reporting).sim
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.refuse = refuse
+		return nil
 	}
 }
 

@@ -270,7 +270,7 @@ func TestFloodWhileOpening(t *testing.T) {
 func TestRefusalIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(newWire(t, 500_000, 0), "Lawicel")
-		s.refuse = func() bool { return true }
+		s.refuse = func(*canbus.Frame) bool { return true }
 		var text bytes.Buffer
 		b, err := New(s.plug(), "PORT", Options{Bitrate: 500_000, Logger: slog.New(slog.NewTextHandler(&text, nil))})
 		if err != nil {

@@ -87,9 +87,10 @@ var firmwares = map[string]firmware{
 type sim struct {
 	firmware
 	wire *virtual.Network
-	// refuse reports whether the next frame is refused; lose whether its answer, and
+	// refuse reports whether the frame is refused; lose whether its answer, and
 	// drop whether the frame and the answer are lost on the serial line. nil: never.
-	refuse, lose, drop func() bool
+	refuse     func(f *canbus.Frame) bool
+	lose, drop func() bool
 
 	mu       sync.Mutex
 	line     io.ReadWriteCloser
@@ -276,7 +277,7 @@ func (s *sim) send(command string) {
 		return
 	}
 	f, ok := scan(command)
-	if !ok || s.tap == nil || s.silent || s.refuse != nil && s.refuse() {
+	if !ok || s.tap == nil || s.silent || s.refuse != nil && s.refuse(&f) {
 		s.answer(false)
 		return
 	}

@@ -9,6 +9,8 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -202,7 +204,7 @@ func TestRefusedFramesComeBack(t *testing.T) {
 					s := newSim(wire, of)
 					dice := rand.New(rand.NewPCG(1, 2))
 					refusals := 0
-					s.refuse = func() bool {
+					s.refuse = func(*canbus.Frame) bool {
 						no := dice.IntN(100) < percent
 						if no {
 							refusals++
@@ -292,7 +294,7 @@ func TestAnswersTooMany(t *testing.T) {
 		time.Sleep(time.Second)
 		s.mu.Lock()
 		s.say("\r")
-		s.refuse = func() bool { return true }
+		s.refuse = func(*canbus.Frame) bool { return true }
 		s.mu.Unlock()
 		synctest.Wait()
 		write(t, b, sent[20:])
@@ -408,6 +410,95 @@ func sendAndClose(t *testing.T, from, to *sim, bitrate, count int) {
 	peer.Close()
 	bus.Close()
 	to.unplug()
+}
+
+// Whatever the adapter refuses: no Write returns nil for a message that is not whole on
+// the wire. Messages of several connections are under way at once.
+func TestWritesWhoseFramesAreRefused(t *testing.T) {
+	for of, fw := range firmwares {
+		if fw.sent == "" {
+			continue // answers no frames
+		}
+		for _, percent := range []int{1, 10, 100} {
+			t.Run(fmt.Sprint(of, percent), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { writesRefused(t, of, percent) })
+			})
+		}
+	}
+}
+
+func writesRefused(t *testing.T, of string, percent int) {
+	wire := newWire(t, 500_000, 0)
+	sims := [2]*sim{newSim(wire, of), newSim(wire, of)}
+	dice := rand.New(rand.NewPCG(5, 6))
+	refused := false
+	sims[0].refuse = func(*canbus.Frame) bool {
+		no := dice.IntN(100) < percent
+		refused = refused || no
+		return no
+	}
+	buses := [2]*Bus{openSim(t, sims[0], Options{Bitrate: 500_000}), openSim(t, sims[1], Options{Bitrate: 500_000})}
+	const pairs, count = 3, 30
+	var ends sync.WaitGroup
+	var good, bad atomic.Int32
+	for i := range pairs {
+		ends.Go(func() {
+			dial := func(bus canbus.Bus, address string) *isotpnet.Conn {
+				d := isotpnet.Dialer{Bus: bus}
+				c, err := d.DialContext(t.Context(), "isotp:user", fmt.Sprintf(address, i, i))
+				if err != nil {
+					t.Error(err)
+				}
+				return c.(*isotpnet.Conn)
+			}
+			sender, peer := dial(buses[0], "/7E%d:7F%d"), dial(buses[1], "/7F%d:7E%d")
+			defer sender.Close()
+			defer peer.Close()
+			got := make(chan string, 1000)
+			go func() {
+				buf := make([]byte, 4096)
+				for {
+					n, err := peer.Read(buf)
+					if isotpnet.Final(err) {
+						return
+					}
+					got <- string(buf[:n])
+				}
+			}()
+			for j := range count {
+				message := bytes.Repeat([]byte{byte(i), byte(j), 7}, 1+j*j)
+				if _, err := sender.Write(message); err != nil {
+					bad.Add(1)
+					continue
+				}
+				good.Add(1)
+				arrived := false
+				for timer := time.After(time.Second); !arrived; {
+					select {
+					case m := <-got:
+						arrived = m == string(message)
+						continue
+					case <-timer:
+					}
+					break
+				}
+				if !arrived {
+					t.Errorf("Write of message %d on pair %d: nil, and it is not there", j, i)
+				}
+			}
+		})
+	}
+	ends.Wait()
+	for i := range buses {
+		buses[i].Close()
+		sims[i].unplug()
+	}
+	switch {
+	case refused != (bad.Load() > 0):
+		t.Errorf("frames refused: %v; %d Writes failed", refused, bad.Load())
+	case percent == 1 && good.Load() == 0, percent == 100 && good.Load() > 0:
+		t.Errorf("%d Writes returned nil", good.Load())
+	}
 }
 
 // A stream that is closed behind a long Write is whole.
