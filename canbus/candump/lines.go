@@ -21,8 +21,8 @@ const (
 	maxText = 80
 )
 
-// A LineError is that of a line which begins as one of a frame does, with (, and is none. It is [canbus.ErrTemporary]: reading
-// can go on with the next line.
+// A LineError is that of a line which begins as that of a frame does, with (, and is
+// none. It is [canbus.ErrTemporary]: reading can go on with the next line.
 type LineError struct {
 	File string
 	Line int    // its number, from 1

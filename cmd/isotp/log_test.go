@@ -1,17 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/bustest/wiretest"
@@ -463,4 +466,70 @@ func TestReplayBehindAnAdapter(t *testing.T) {
 			})
 		})
 	}
+}
+
+// late is a message whose second Consecutive Frame comes so long after the first one,
+// and another message.
+func late(gap time.Duration) string {
+	return fmt.Sprintf("(0.000000) can0 7E8#1014626F90574155\n(0.001000) can0 7E0#300000\n(0.002000) can0 7E8#215A5A5A384B3038\n"+
+		"(%.6[1]f) can0 7E8#2231323334353637\n(%.6[1]f) can0 7E8#0142\n", 0.002+gap.Seconds())
+}
+
+// Whether a message was in time does not depend on how the log is played.
+func TestTimeOfALogIsItsOwn(t *testing.T) {
+	for name, options := range map[string]string{"its own pace": "", "fast": ",fast", "slower": ",speed=0.1", "faster": ",speed=100", "short pauses": ",maxpause=10ms"} {
+		inTime, tooLate := filepath.ToSlash(writeLog(t, late(950*time.Millisecond))), filepath.ToSlash(writeLog(t, late(1050*time.Millisecond)))
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				recv := func(path string) result {
+					return isotp(t.Context(), nil, "recv", "--hex", "--listen-only", "candump:"+path+options+"/7E0:7E8")
+				}
+				r := recv(inTime)
+				r.want(t, exitOK, "")
+				r.wantStdout(t, answer+"\n42\n")
+				r = recv(tooLate)
+				r.want(t, exitFailure, "1 message given up before the end")
+				r.wantStdout(t, "42\n")
+				if want := regexp.MustCompile(`message given up after 13 bytes at \(1\.0[0-9]{5}\): N_TIMEOUT_Cr`); !want.MatchString(r.stderr) {
+					t.Errorf("it does not say %q: %s", want, r.stderr)
+				}
+			})
+		})
+	}
+}
+
+func TestMessageThatTheEndOfTheLogCuts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.ToSlash(writeLog(t, "(0.000000) can0 7E8#0141\n(0.001000) can0 7E8#1014626F90574155\n"))
+		r := isotp(t.Context(), nil, "recv", "--hex", "--listen-only", "candump:"+path+"/7E0:7E8")
+		r.want(t, exitFailure, "1 message given up before the end")
+		r.wantStdout(t, "41\n")
+	})
+}
+
+// slowOutput takes a moment for each message.
+type slowOutput struct{ messages int }
+
+func (o *slowOutput) Write(p []byte) (int, error) {
+	time.Sleep(time.Millisecond)
+	o.messages++
+	return len(p), nil
+}
+
+// The log waits for whoever reads it.
+func TestLogThroughASlowPipe(t *testing.T) {
+	const count = 20_000
+	var log bytes.Buffer
+	for i := range count {
+		fmt.Fprintf(&log, "(%[1]d.0) can0 7E8#1014%012[1]X\n(%[1]d.1) can0 7E8#21%014[1]X\n(%[1]d.2) can0 7E8#22%014[1]X\n", i)
+	}
+	path := filepath.ToSlash(writeLog(t, log.String()))
+	synctest.Test(t, func(t *testing.T) {
+		var out slowOutput
+		var stderr strings.Builder
+		status := run(t.Context(), []string{"recv", "--listen-only", "candump:" + path + ",fast/7E0:7E8"}, nil, &out, &stderr)
+		if status != exitOK || out.messages != count {
+			t.Errorf("exit status %d, %d messages of %d: %s", status, out.messages, count, &stderr)
+		}
+	})
 }

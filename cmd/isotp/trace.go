@@ -67,21 +67,28 @@ func (t *tracer) tellAborts(f *configFlags, c *isotpnet.Config, stderr io.Writer
 		c.Trace = new(isotpnet.Trace)
 	}
 	c.Trace.ReceptionAborted = func(ev isotpnet.TraceEvent) {
-		at := ev.Time.UnixMicro()
-		what := fmt.Sprintf("given up after %d bytes", ev.Size)
-		if ev.Code == isotpnet.MessageTooLong || ev.Code == isotpnet.ReceiverFull {
-			what = fmt.Sprintf("of %d bytes refused", ev.Size)
+		if ev.Code != isotpnet.ReceiverFull { // that is told by an ErrOverrun, once for many
+			fmt.Fprintf(stderr, "%s: %s\n", address, abortText(ev))
 		}
-		why := ev.Code.String()
-		if ev.BusDropped > 0 {
-			why += fmt.Sprintf(" (the bus has dropped %d frames meanwhile)", ev.BusDropped)
-		}
-		fmt.Fprintf(stderr, "%s: message %s at (%d.%06d): %s\n", address, what, at/1e6, at%1e6, why)
 		if t.abortsOnly {
 			t.count("isotp: reception aborted")
 		}
 	}
 	return t
+}
+
+// abortText says which message was given up, and why.
+func abortText(ev isotpnet.TraceEvent) string {
+	what := fmt.Sprintf("given up after %d bytes", ev.Size)
+	if ev.Code == isotpnet.MessageTooLong {
+		what = fmt.Sprintf("of %d bytes refused", ev.Size)
+	}
+	at := ev.Time.UnixMicro()
+	text := fmt.Sprintf("message %s at (%d.%06d): %v", what, at/1e6, at%1e6, ev.Code)
+	if ev.BusDropped > 0 {
+		text += fmt.Sprintf(" (the bus has dropped %d frames meanwhile)", ev.BusDropped)
+	}
+	return text
 }
 
 func newHandler(w io.Writer, level slog.Level) slog.Handler {
