@@ -101,7 +101,7 @@ func (m *Mux) removeRoutes(hosts []*host) {
 
 // endpoint returns the endpoint that a frame is for, and asks the keeper to make it
 // if the frame begins a message. Under mu.
-func (h *host) endpoint(now engine.Time, f *canbus.Frame, rt route) *Endpoint {
+func (h *host) endpoint(now engine.Time, f *canbus.Frame, rt *route) *Endpoint {
 	i := h.index(f)
 	if h.spec.AnyPeer && i == h.own() {
 		return nil // a frame in our own name is not from a peer
@@ -109,7 +109,7 @@ func (h *host) endpoint(now engine.Time, f *canbus.Frame, rt route) *Endpoint {
 	if ep := h.peers[i]; ep != nil {
 		return ep
 	}
-	if !begins(f, &rt) {
+	if !begins(f, rt) {
 		h.keeper.stray()
 		return nil
 	}

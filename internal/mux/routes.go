@@ -230,7 +230,9 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 	if f.Has(canbus.ErrorFrame) || f.Has(canbus.Remote) {
 		return
 	}
-	for _, rt := range m.routes.find(f) {
+	found := m.routes.find(f)
+	for i := range found {
+		rt := &found[i] // a copy of each would cost as much as what is done with it
 		if !rt.matches(f) {
 			continue
 		}
