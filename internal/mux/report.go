@@ -52,11 +52,14 @@ type report struct {
 }
 
 // reportFrame tells an endpoint's observer of a frame. Under mu.
-func (ep *Endpoint) reportFrame(at engine.Time, f *canbus.Frame, what FrameEvent) {
+func (ep *Endpoint) reportFrame(now engine.Time, f *canbus.Frame, what FrameEvent) {
 	if ep.Observer == nil {
 		return
 	}
-	copied := *f
+	copied, at := *f, now
+	if what == FrameReceived {
+		at = ep.m.shown(now)
+	}
 	ep.m.report(report{to: ep.Observer, at: at, what: what, frame: &copied})
 }
 

@@ -252,7 +252,7 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 		if ep.member != nil {
 			ep.member.usedAt = now
 		}
-		ep.reportFrame(m.shown(now), f, FrameReceived)
+		ep.reportFrame(now, f, FrameReceived)
 		switch rt.role {
 		case physical:
 			ep.engine.HandleFrame(now, f, false)
