@@ -341,6 +341,33 @@ func TestFramesThatTheServerRefuses(t *testing.T) {
 	}
 }
 
+// A message of which the server refuses a frame is not sent, whichever frame that is.
+func TestWriteFailsWhenTheServerRefusesAFrame(t *testing.T) {
+	for _, bad := range []int{1, 2, 15, 29} {
+		count := 0
+		d := daemon{send: func([]string) (string, bool) {
+			say := ""
+			if count++; count == 1 {
+				say = "< frame 7E8 1.000000 300000 >" // Clear To Send
+			}
+			if count == bad {
+				say = "< error not sent: bus off >" + say
+			}
+			return say, true
+		}}
+		dialer := isotpnet.Dialer{Bus: openTest(t, d.listen(t))}
+		conn, err := dialer.DialContext(t.Context(), "isotp:user", "/7E0:7E8")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = conn.Write(make([]byte, 200))
+		if _, ok := errors.AsType[*canbus.RefusedError](err); !ok {
+			t.Errorf("frame %d refused: Write returns %v", bad, err)
+		}
+		conn.Close()
+	}
+}
+
 // Released versions of socketcand send no CAN FD frames: the error says so, and classic
 // frames are sent as before.
 func TestServerWithoutFD(t *testing.T) {

@@ -134,7 +134,6 @@ func TestServerWaitsForDescriptors(t *testing.T) {
 		s := tapOf(n, new(atomic.Int32))
 		s.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		l, stop := s.start(t)
-		defer stop()
 		start := time.Now()
 		for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS} {
 			for range 10 {
@@ -145,6 +144,7 @@ func TestServerWaitsForDescriptors(t *testing.T) {
 		if d := time.Since(start); d < 10*time.Second {
 			t.Errorf("after 30 errors: %v", d)
 		}
+		stop()
 		if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "too many open files") {
 			t.Errorf("the log tells nothing: %s", log.String())
 		}
