@@ -1,11 +1,13 @@
 package udpmulticast
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"example.com/isotp/internal/netns"
 )
@@ -72,6 +74,47 @@ func (a *address) network() string {
 		return "udp4"
 	}
 	return "udp6"
+}
+
+// openError is the error of a bus that cannot be opened, with what to do if that is
+// because the system does not know where the group is.
+func (a *address) openError(what string, err error) error {
+	hint := ""
+	for _, unknown := range []error{syscall.ENODEV, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL} {
+		if errors.Is(err, unknown) {
+			hint = fmt.Sprintf(" (there is no route to this group: %s)", a.route())
+		}
+	}
+	return fmt.Errorf("udpmulticast: %s %v: %w%s", what, a, err, hint)
+}
+
+// route says how to get one.
+func (a *address) route() string {
+	named := func(ifi string) string {
+		b := *a
+		b.ifi = ifi
+		return "udp:" + b.String()
+	}
+	switch {
+	case a.group.Addr().Is4() && a.ifi == "":
+		return "name an interface, as " + named("lo") + " for this computer alone, or ip route add 224.0.0.0/4 dev eth0"
+	case a.group.Addr().Is4():
+		return "ip route add 224.0.0.0/4 dev " + a.ifi
+	case a.ifi == "":
+		return "name an interface, as " + named("eth0") + ", or for this computer alone ip -6 route add local ff00::/8 dev lo"
+	case a.ifi == "lo":
+		return "ip -6 route add local ff00::/8 dev lo"
+	}
+	return "ip -6 route add multicast ff00::/8 dev " + a.ifi + " table local"
+}
+
+// String is the address as in a name, without the bit rate.
+func (a *address) String() string {
+	host := a.group.Addr().String()
+	if a.ifi != "" {
+		host += "%" + a.ifi
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(a.group.Port())))
 }
 
 // local returns the interface and one of its addresses, of the group's family; nil

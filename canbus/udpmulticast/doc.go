@@ -11,7 +11,9 @@
 // Names are udp:GROUP:PORT, as udp:239.74.163.2:43113 or
 // udp:[ff15:7079:7468:6f6e:6465:6d6f:6d63:6173]:43113, python-can's own defaults.
 // A network interface may follow the group (udp:239.74.163.2%eth0:43113); without
-// it the system's routes choose one. A bit rate may come last
+// it the system's routes choose one. On a computer without a network no route is there:
+// udp:239.74.163.2%lo:43113 needs none; for IPv6 Linux needs one even for lo, as
+// ip -6 route add local ff00::/8 dev lo makes it. A bit rate may come last
 // (udp:239.74.163.2:43113@500000).
 //
 // # How far it goes
@@ -24,10 +26,12 @@
 //
 // A real bus holds a sender up until each frame is on the wire; UDP does not, and
 // drops what a receiver has no room for. So a Bus sends as a node does on a wire of
-// 1 Mbit/s, and 8 Mbit/s for the data of frames with BRS, which is what a
-// receiver written in Python can take. @500000 is a slower wire, for both phases;
-// @none sends at once: then a message of 4095 bytes to a peer that asks for no
-// pauses may well lose frames.
+// 3 Mbit/s, and 8 Mbit/s for the data of frames with BRS, which is what a
+// receiver written in Python can take on a computer that has nothing else to do: it
+// has room for some 250 frames. Two ends with python-can are not faster, in blocks of 8
+// frames. @500000 is a slower wire, for both phases, and what to take where the receiver
+// must share its processor; @none sends at once: then a message of 4095 bytes to a peer
+// that asks for no pauses may well lose frames.
 //
 // # What it is not
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,15 +17,22 @@ import (
 // elsewhere calls f on a thread in a new network namespace with multicast on lo.
 func elsewhere(t *testing.T, f func() error) {
 	t.Helper()
+	withoutRoutes(t, func() error { return errors.Join(netns.AddRoutes(), f()) })
+}
+
+// withoutRoutes calls f on a thread in a new network namespace as that of a computer
+// without a network: lo is all there is.
+func withoutRoutes(t *testing.T, f func() error) {
+	t.Helper()
 	netns.Need(t)
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlock: the thread is of no more use
-		err := errors.Join(unix.Unshare(unix.CLONE_NEWNET), netns.SetLoopback(true), netns.AddRoutes())
+		err := errors.Join(unix.Unshare(unix.CLONE_NEWNET), netns.SetLoopback(true))
+		defer func() { done <- err }() // after a Fatal, too
 		if err == nil {
 			err = f()
 		}
-		done <- err
 	}()
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -99,4 +107,35 @@ func TestAStreamOfAnotherNamespaceIsAnotherStream(t *testing.T) {
 	if again, err := listen(); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("a second listener on one pair: %v, %v", again, err)
 	}
+}
+
+func TestWithoutARouteTheErrorSaysWhatToDo(t *testing.T) {
+	withoutRoutes(t, func() error {
+		for _, c := range []struct{ name, hint string }{
+			{"239.74.163.2:43113", "udp:239.74.163.2%lo:43113"},
+			{"[ff15::1]:43113@none", "ip -6 route add local ff00::/8 dev lo"},
+			{"[ff15::1]:43113@none", "udp:[ff15::1%eth0]:43113"},
+			{"[ff15::1%lo]:43113", "ip -6 route add local ff00::/8 dev lo"},
+		} {
+			b, err := Open(c.name)
+			if err == nil {
+				b.Close()
+				t.Errorf("%s can be opened", c.name)
+			} else if !strings.Contains(err.Error(), c.hint) {
+				t.Errorf("%s: %v; want %q in it", c.name, err, c.hint)
+			}
+		}
+		return nil
+	})
+}
+
+// What the errors say to do helps.
+func TestLoopbackByName(t *testing.T) {
+	exchange := func(name string) {
+		a, b := openTest(t, name), openTest(t, name)
+		write(t, a, frame(0x123, 1))
+		wantNext(t, b, frame(0x123, 1))
+	}
+	withoutRoutes(t, func() error { exchange("239.74.163.2%lo:43113"); return nil })
+	elsewhere(t, func() error { exchange("[ff15::1%lo]:43113"); return nil })
 }
