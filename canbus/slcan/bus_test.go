@@ -76,9 +76,7 @@ func pair(t *testing.T, o Options, of string) bustest.MakePair {
 				return nil, nil, nil, err
 			}
 			sims[i] = newSim(wire, of)
-			// The wire here may be late, and a real one is not: the queue must not
-			// be full because of that.
-			sims[i].boots, sims[i].waits = 0, true
+			sims[i].boots, sims[i].patient = 0, true
 			sims[i].plugInto(other)
 			if buses[i], err = Open(name, o); err != nil {
 				return nil, nil, nil, err

@@ -347,10 +347,10 @@ func TestSerialOverTCP(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wire := newWire(t, 500_000, 0)
+		wire := newWire(t, 0, 0)
 		heard := record(t, wire)
 		s := newSim(wire, "Lawicel")
-		s.waits = true
+		s.patient = true
 		plugged := make(chan struct{})
 		go func() {
 			defer close(plugged)

@@ -91,6 +91,9 @@ type sim struct {
 	// drop whether the frame and the answer are lost on the serial line. nil: never.
 	refuse     func(f *canbus.Frame) bool
 	lose, drop func() bool
+	// patient: this machine may be late, by more than Close waits, and a real wire is
+	// not. So the adapter waits for room in its queue, and for its end before C.
+	patient bool
 
 	mu       sync.Mutex
 	line     io.ReadWriteCloser
@@ -210,6 +213,9 @@ func (s *sim) execute(command string) {
 	case command == "V" && s.version != "":
 		s.say(s.version + "\r" + s.tail)
 	case command == "C":
+		if s.patient {
+			s.awaitRoom(1)
+		}
 		was := s.tap != nil
 		s.closeChannel()
 		if strings.HasPrefix(s.version, "+") {
@@ -281,10 +287,8 @@ func (s *sim) send(command string) {
 		s.answer(false)
 		return
 	}
-	for s.waits && s.tap != nil && len(s.waiting) >= s.queue {
-		s.mu.Unlock()
-		time.Sleep(100 * time.Microsecond)
-		s.mu.Lock()
+	if s.waits || s.patient {
+		s.awaitRoom(s.queue)
 	}
 	if len(s.waiting) >= s.queue {
 		if s.no != "" || s.feedback {
@@ -307,6 +311,15 @@ func (s *sim) send(command string) {
 	}
 }
 
+// awaitRoom holds the line up until fewer frames wait. Under mu.
+func (s *sim) awaitRoom(frames int) {
+	for s.tap != nil && len(s.waiting) >= frames {
+		s.mu.Unlock()
+		time.Sleep(100 * time.Microsecond)
+		s.mu.Lock()
+	}
+}
+
 // transmit is the controller.
 func (s *sim) transmit(tap *virtual.Tap) {
 	for {
@@ -317,17 +330,18 @@ func (s *sim) transmit(tap *virtual.Tap) {
 			return
 		}
 		work := s.work
-		var next []canbus.Frame
-		if len(s.waiting) > 0 {
-			next = []canbus.Frame{s.waiting[0]}
-			s.waiting = s.waiting[1:]
-		}
+		next := slices.Clone(s.waiting[:min(len(s.waiting), 1)])
 		s.mu.Unlock()
-		if next == nil {
+		if len(next) == 0 {
 			<-work
 			continue
 		}
 		tap.WriteFrames(next)
+		s.mu.Lock()
+		if s.tap == tap {
+			s.waiting = s.waiting[1:]
+		}
+		s.mu.Unlock()
 	}
 }
 
