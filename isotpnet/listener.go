@@ -226,15 +226,15 @@ func (l *Listener) SetDeadline(t time.Time) error {
 func (l *Listener) Stats() ListenerStats { return l.stats() }
 
 // Addr returns the address of the listener. Of one that listens on one pair of
-// addresses it is what a peer dials, the mirror of the pair, and the LocalAddr of the
-// connections accepted:
+// addresses, with groups or without, it is what the peer dials, the mirror of the pair,
+// and the LocalAddr of the connections accepted:
 //
 //	ln, err := isotpnet.Listen("isotp", "can0/7E8:7E0")
 //	c, err := isotpnet.Dial(ln.Addr().Network(), ln.Addr().String()) // can0/7E0:7E8
 //
-// So it is not what Listen takes for another listener of the same. Of a node or a list it
-// is the address as it was given, which cannot be dialled: each peer has its own. It
-// is an [Addr] unless it is a list.
+// So it is not what Listen takes for another listener of the same. Of a node or of several
+// pairs it is the address as it was given, which cannot be dialled: each peer has its own.
+// It is an [Addr] unless it is a list.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Close ends the listener; connections that it has made but not yet accepted end

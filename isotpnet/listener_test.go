@@ -295,6 +295,31 @@ func TestListenerAndDialOnOneNamedBus(t *testing.T) {
 	})
 }
 
+// An ECU that hears a group has one peer all the same.
+func TestAddressOfAPairWithAGroupCanBeDialled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln, err := isotpnet.Listen("isotp", "virtual:group/7E8:7E0,7DF")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		tester, err := isotpnet.Dial(ln.Addr().Network(), ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tester.Close()
+		wantWrite(t, tester, "x")
+		ecu, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ecu.Close()
+		if ecu.LocalAddr() != ln.Addr() || tester.RemoteAddr() != ln.Addr() {
+			t.Errorf("%v, %v and %v", ln.Addr(), ecu.LocalAddr(), tester.RemoteAddr())
+		}
+	})
+}
+
 // The commonest mistake: the peer's address is the mirror of ours.
 func TestDialOfTheAddressThatIsListenedOnNamesTheMirror(t *testing.T) {
 	for _, tc := range []struct {

@@ -13,7 +13,7 @@ import (
 // nodes with any peer, with the groups that each belongs to.
 type locals struct {
 	text   net.Addr // as asked for: an Addr, or a list of them
-	addr   net.Addr // what a peer dials, if text is one pair; else text
+	addr   net.Addr // what the peer dials, if there is one; else text
 	bus    string
 	hosts  []local
 	groups []Addr // functional addresses that are heard
@@ -36,9 +36,6 @@ func (l addrList) String() string { return string(l) }
 func newLocals(addrs, functional []Addr, packets bool) (*locals, error) {
 	l := &locals{text: textOf(addrs), bus: addrs[0].Bus()}
 	l.addr = l.text
-	if pair, ok := l.text.(Addr); ok && pair.IsPair() {
-		l.addr = pair.Mirror()
-	}
 	for _, a := range addrs {
 		switch a.kind {
 		case kindPair, kindNode:
@@ -60,6 +57,9 @@ func newLocals(addrs, functional []Addr, packets bool) (*locals, error) {
 	}
 	if len(l.hosts) == 0 {
 		return nil, notToListen(addrs[0])
+	}
+	if pair := l.hosts[0].addr; len(l.hosts) == 1 && pair.IsPair() {
+		l.addr = pair.Mirror()
 	}
 	for _, g := range functional {
 		if g.IsFunctional() {

@@ -296,9 +296,10 @@ func (c *PacketConn) Close() error {
 	return c.error(opClose, nil, c.release())
 }
 
-// LocalAddr returns our address. On one pair of addresses it is what the peer dials, or
-// gives to its WriteTo: the mirror of the pair. Of a node, a list or an OBD-II tester it
-// is the address as it was given. It is an [Addr] unless it is a list.
+// LocalAddr returns our address. On one pair of addresses, with groups or without, it is
+// what the peer dials, or gives to its WriteTo: the mirror of the pair. Of a node, several
+// pairs or an OBD-II tester it is the address as it was given. It is an [Addr] unless it
+// is a list.
 func (c *PacketConn) LocalAddr() net.Addr { return c.locals.addr }
 
 // Backend returns "user": see [Conn.Backend].
