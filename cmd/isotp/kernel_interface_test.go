@@ -53,6 +53,28 @@ func TestKernelSendAndRecvOnAnInterface(t *testing.T) {
 	}
 }
 
+// What is too long for the kernel goes through the engine, by itself.
+func TestKernelIsLeftForLongMessagesOnAnInterface(t *testing.T) {
+	cantest.Need(t)
+	message := randomBytes(100_000)
+	received := make(chan result, 1)
+	go func() {
+		received <- isotp(t.Context(), nil, "recv", "--long", "--count", "1", "vcan1/7E8:7E0")
+	}()
+	// The message needs flow control, which nobody sends before recv listens.
+	send := func() result {
+		return isotp(t.Context(), strings.NewReader(message), "send", "--size", "100000", "vcan1/7E0:7E8")
+	}
+	r := send()
+	for r.status == exitTimeout {
+		r = send()
+	}
+	r.want(t, exitOK, "")
+	r = <-received
+	r.want(t, exitOK, "")
+	r.wantStdout(t, message)
+}
+
 func TestKernelLinkListsInterfaces(t *testing.T) {
 	cantest.Need(t)
 	r := isotp(t.Context(), nil, "link", "--vcan", "made0")
