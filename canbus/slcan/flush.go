@@ -1,0 +1,133 @@
+package slcan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// A DoubtError is Flush's: it is not known whether frames have reached the adapter.
+type DoubtError struct {
+	Port   string
+	Frames int
+}
+
+func (e *DoubtError) Error() string {
+	return fmt.Sprintf("slcan: %d frames in doubt: the adapter on %s has not said that it has them", e.Frames, e.Port)
+}
+
+// change tells those who flush. Under mu.
+func (b *Bus) change() {
+	if b.flushing > 0 {
+		close(b.changed)
+		b.changed = make(chan struct{})
+	}
+}
+
+// Flush implements [canbus.Flusher]. It waits until the adapter has answered all
+// frames, or a command behind them, where it answers; and then for as long as they need
+// on the wire, and a margin (see Options.Flush), as an answer says only that the adapter
+// has the frame. It returns a [*DoubtError] if no answer comes, after a second and the
+// time of the frames at most.
+func (b *Bus) Flush(ctx context.Context) error {
+	b.mu.Lock()
+	b.flushing++
+	target := b.flight.given
+	limit := later(time.Now(), b.wire.free()).Add(flushTime)
+	b.mu.Unlock()
+	signal(b.roomy) // the port's reader must not wait for ReadFrames now
+	defer func() {
+		b.mu.Lock()
+		b.flushing--
+		b.mu.Unlock()
+	}()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		wait, changed, err := b.flushed(target, limit)
+		if err != nil || wait <= 0 {
+			return err
+		}
+		timer.Reset(wait)
+		select {
+		case <-changed:
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-b.life.Over():
+			return b.life.Err()
+		}
+	}
+}
+
+// flushed returns how long to wait for the frames before target; 0 if they are out.
+func (b *Bus) flushed(target uint64, limit time.Time) (wait time.Duration, changed <-chan struct{}, err error) {
+	if err := b.life.Err(); err != nil {
+		return 0, nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := &b.flight
+	now := time.Now()
+	known := l.settled
+	if l.mode == silent && b.version != "" && !b.wire.written.Add(flushTime).Before(now) {
+		known = b.proven // else it was taken long ago, if ever
+	}
+	if known < target {
+		if now.Before(limit) {
+			if l.mode == silent && !l.fenced {
+				b.fenceWanted = true
+				b.needMind()
+			}
+			return limit.Sub(now), b.changed, nil
+		}
+		return 0, nil, &DoubtError{Port: b.name, Frames: int(target - known)}
+	}
+	out := b.wire.free().Add(b.flushMore)
+	if limit = limit.Add(b.flushMore); out.After(limit) {
+		out = limit
+	}
+	if target == 0 {
+		return 0, nil, nil
+	}
+	return out.Sub(now), b.changed, nil
+}
+
+// Close implements [canbus.Bus]. It waits as [Bus.Flush] does, and then closes the
+// adapter's channel, unless the adapter takes no commands. What Flush would return is
+// logged.
+func (b *Bus) Close() error {
+	b.closeOnce.Do(func() {
+		close(b.closing)
+		if err := b.Flush(context.Background()); err != nil && !errors.Is(err, net.ErrClosed) {
+			b.log.Warn("slcan: closed before it is known that all frames were sent", "err", err)
+		}
+		b.shutDown()
+	})
+	return nil
+}
+
+// shutDown closes the adapter's channel, waits until the adapter says that it has the
+// command, where it does, and ends the Bus.
+func (b *Bus) shutDown() {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-b.life.Over():
+	case <-timer.C:
+	case b.writing <- struct{}{}:
+		taken := make(chan struct{})
+		go func() {
+			defer close(taken)
+			b.port.Write([]byte("C\r"))
+			<-b.writing
+		}()
+		select {
+		case <-taken:
+		case <-timer.C:
+		}
+	}
+	b.life.Close()
+}

@@ -1,0 +1,150 @@
+package slcan
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"example.com/isotp/canbus"
+)
+
+// WriteFrames implements [canbus.Bus]. It waits while the wire or the adapter is
+// busy. A frame that is not valid (see [canbus.Frame.Validate]), or CAN FD where the
+// adapter has no data bit rate, is refused, after those before it were taken.
+func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
+	good, bad := b.check(frames[:min(len(frames), batchLen)])
+	if err := b.over(); err != nil {
+		return 0, err
+	}
+	if good == 0 {
+		return 0, bad
+	}
+	room, err := b.awaitRoom()
+	if err != nil {
+		return 0, err
+	}
+	good = min(good, room)
+	n := b.pace.Admit(frames[:good])
+	for n == 0 {
+		if err := b.sleep(b.pace.Wait()); err != nil {
+			return 0, err
+		}
+		n = b.pace.Admit(frames[:good])
+	}
+	if err := b.acquire(); err != nil {
+		return 0, err
+	}
+	defer b.release()
+	b.out = b.out[:0]
+	for i := range frames[:n] {
+		b.out = appendFrame(b.out, &frames[i])
+	}
+	b.mu.Lock()
+	b.inWrite = true
+	b.lowest = arbitration(&frames[n-1])
+	b.flight.write(frames[:n])
+	if b.version != "" && !b.flight.fenced && (b.flight.mode == unknown || b.flight.doubt) {
+		b.appendFence()
+	}
+	b.needMind()
+	b.mu.Unlock()
+	_, err = b.port.Write(b.out)
+	b.mu.Lock()
+	b.wrote()
+	b.wire.write(b.moved, frames[:n])
+	b.flight.written()
+	b.mu.Unlock()
+	if err != nil {
+		b.fail(err)
+		return 0, b.life.Err()
+	}
+	return n, nil
+}
+
+// check returns how many frames may be sent, and what is wrong with the one after
+// them.
+func (b *Bus) check(frames []canbus.Frame) (int, error) {
+	for i := range frames {
+		f := &frames[i]
+		if err := f.Validate(); err != nil {
+			return i, err
+		}
+		if f.Has(canbus.FD) && !b.props.FD {
+			return i, fmt.Errorf("slcan: CAN FD frame %X on %s, which was opened for classic CAN (DataBitrate, or ,data=2000000 in its name, makes it CAN FD)", f.ID, b.name)
+		}
+		if !b.props.Echo {
+			return i, fmt.Errorf("slcan: frame %X on %s, which was opened to listen only", f.ID, b.name)
+		}
+	}
+	return len(frames), nil
+}
+
+// over returns why nothing more can be written.
+func (b *Bus) over() error {
+	select {
+	case <-b.closing:
+		return net.ErrClosed
+	default:
+		return b.life.Err()
+	}
+}
+
+// sleep waits for that long, or until nothing more can be written.
+func (b *Bus) sleep(d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-b.closing:
+	case <-b.life.Over():
+	}
+	return b.over()
+}
+
+// awaitRoom waits until frames can be on their way, and returns how many.
+func (b *Bus) awaitRoom() (int, error) {
+	for {
+		b.mu.Lock()
+		room := b.flight.room()
+		b.mu.Unlock()
+		if room > 0 {
+			return room, nil
+		}
+		select {
+		case <-b.roomy:
+		case <-b.closing:
+			return 0, net.ErrClosed
+		case <-b.life.Over():
+			return 0, b.life.Err()
+		}
+	}
+}
+
+// acquire waits for the port to be free to write.
+func (b *Bus) acquire() error {
+	select {
+	case b.writing <- struct{}{}:
+	case <-b.life.Over():
+		return b.life.Err()
+	}
+	if err := b.life.Err(); err != nil {
+		b.release()
+		return err
+	}
+	return nil
+}
+
+func (b *Bus) release() { <-b.writing }
+
+// send writes to the port.
+func (b *Bus) send(text []byte) error {
+	if err := b.acquire(); err != nil {
+		return err
+	}
+	defer b.release()
+	if _, err := b.port.Write(text); err != nil {
+		b.fail(err)
+		return b.life.Err()
+	}
+	return nil
+}
