@@ -1,7 +1,9 @@
 package mux
 
 import (
+	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"example.com/isotp/canbus"
@@ -81,6 +83,12 @@ func (m *Mux) stopDrops() {
 // wakeForDrops wakes those who wait for messages. Under mu.
 func (m *Mux) wakeForDrops(now engine.Time) {
 	m.drops.wokenAt = now
+	m.wakeReaders()
+}
+
+// wakeReaders has those who wait for messages look whether there is an error for them.
+// Under mu.
+func (m *Mux) wakeReaders() {
 	for ep := m.endpoints; ep != nil; ep = ep.next {
 		switch {
 		case ep.handling != nil:
@@ -97,20 +105,43 @@ func (m *Mux) wakeForDrops(now engine.Time) {
 	})
 }
 
-// A dropsTold is what one who reads knows of the drops. Under mu.
-type dropsTold struct{ since, told uint32 }
+// downs are the times when the bus has said that its network is down, which may come
+// back: one who reads is told as of drops. Under mu.
+type downs struct {
+	count uint32
+	err   error // of the last time
+}
+
+// countDowns follows an error after which the bus is still of use. Under mu.
+func (m *Mux) countDowns(err error) {
+	if errors.Is(err, syscall.ENETDOWN) {
+		m.downs.count++
+		m.downs.err = err
+		m.wakeReaders()
+	}
+}
+
+// A dropsTold is what one who reads knows of the drops, and of the downs. Under mu.
+type dropsTold struct{ since, told, downs uint32 }
 
 // begin says that what was dropped by now does not concern him.
 func (t *dropsTold) begin(m *Mux) {
 	t.since = uint32(m.drops.count.Total)
 	t.told = t.since
+	t.downs = m.downs.count
 }
 
 // news reports whether there is an error that he has not got yet.
-func (t *dropsTold) news(m *Mux) bool { return m.drops.count.Since(t.told) != 0 }
+func (t *dropsTold) news(m *Mux) bool {
+	return m.drops.count.Since(t.told) != 0 || m.downs.count != t.downs
+}
 
 // tell returns that error.
 func (t *dropsTold) tell(m *Mux) error {
+	if m.downs.count != t.downs {
+		t.downs = m.downs.count
+		return m.downs.err
+	}
 	n := m.drops.count.Since(t.told)
 	t.told += n
 	return &DroppedError{n}

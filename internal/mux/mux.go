@@ -61,6 +61,7 @@ type Mux struct {
 	writer    writer
 	reports   reports
 	drops     drops
+	downs     downs
 	hold      hold
 	frameTime frameTime
 	handlers  handlers
@@ -191,7 +192,11 @@ func (m *Mux) read() {
 			}
 			m.received(now, &frames[i])
 		}
-		if err != nil && !errors.Is(err, canbus.ErrTemporary) {
+		switch {
+		case err == nil:
+		case errors.Is(err, canbus.ErrTemporary):
+			m.countDowns(err)
+		default:
 			m.fail(err)
 		}
 		over := m.err != nil
