@@ -191,9 +191,16 @@ func (k *kernelConn) receptionAborted(code Code) {
 	k.counts.Errors[code]++
 	k.observe(engine.Observation{Kind: engine.ReceptionAborted, Code: engine.Code(code)})
 	if k.report && k.reading {
-		k.wakeReader(&ProtocolError{Code: code})
+		err := &ProtocolError{Code: code}
+		if code == InvalidFrame {
+			err.Err = errPadding
+		}
+		k.wakeReader(err)
 	}
 }
+
+// errPadding is what is wrong with an InvalidFrame: only padding is checked.
+var errPadding = errors.New("it is probably padded otherwise than Config.Kernel.RxPadding says, or not to 8 bytes (KernelCheckPadData, KernelCheckPadLen)")
 
 // wakeReader has a Read return an error. Under mu.
 func (k *kernelConn) wakeReader(err error) {

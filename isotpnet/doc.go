@@ -190,10 +190,14 @@
 //	CF of a block
 //	flow control of      is ignored               InvalidFS
 //	fewer than 3 bytes
+//	empty frame (DLC 0)  is ignored               ends a reception without a word
 //	SF_DL 0              is ignored               ends a reception without a word
 //	last CF too short    is ignored               the same
 //	FF_DL 6 or 7         is ignored               is taken
 //	FF_DL 4 GiB - 1      OVFLW                    is ignored
+//	interface goes down  each Conn's Read fails   the same; Accept and a Write under
+//	                     once with ENETDOWN, and  way, too
+//	                     can go on; Accept waits
 //	no echo of a frame   TimeoutA                 TimeoutA for a Single Frame, else
 //	                                              TimeoutBs
 //	classic frames to a  are heard                are ignored, and FD frames without

@@ -185,8 +185,9 @@ const (
 	// UnexpectedFlowControl: one came that nobody waits for; ignored.
 	// N_UNEXP_PDU [UnexpectedFlowControlError].
 	UnexpectedFlowControl = Code(engine.UnexpectedFlowControl)
-	// InvalidFrame: a frame was not a protocol data unit; ignored.
-	// [InvalidCanDataError]
+	// InvalidFrame: a frame was not a protocol data unit; ignored. On the kernel, which
+	// ignores those without a word: its padding was not as KernelCheckPadLen and
+	// KernelCheckPadData have it checked. [InvalidCanDataError]
 	InvalidFrame = Code(engine.InvalidFrame)
 	// MissingEscape: a Single Frame longer than 8 bytes had its length in the
 	// first byte; ignored. [MissingEscapeSequenceError]
@@ -268,7 +269,8 @@ func (c Code) String() string {
 // A ProtocolError says how the protocol ended a transmission or a reception.
 type ProtocolError struct {
 	Code Code
-	// Err is the error of the io.Reader given to SendFrom, for SourceFailed.
+	// Err is the error of the io.Reader given to SendFrom, for SourceFailed, and what is
+	// wrong with a frame where more is known of an InvalidFrame.
 	Err error
 	// Size is how many bytes the message had that the peer has refused, for
 	// BufferOverflow; 0 where that is not known.
@@ -287,6 +289,8 @@ func (e *ProtocolError) Error() string {
 
 func (e *ProtocolError) text() string {
 	switch {
+	case e.Err != nil && e.Code == InvalidFrame:
+		return codeTexts[InvalidFrame].name + ": " + e.Err.Error()
 	case e.Err != nil:
 		return e.Code.String() + ": " + e.Err.Error()
 	case e.Code == BufferOverflow && e.Size > 0:

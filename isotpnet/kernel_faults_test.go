@@ -142,6 +142,32 @@ func TestKernelErrorOfTheInterfaceWakesAReader(t *testing.T) {
 	}
 }
 
+// An interface that goes down is told to whoever reads, once, and all is well when it is
+// up again: on both backends.
+func TestKernelInterfaceThatGoesDownIsTold(t *testing.T) {
+	eachBackend(t, func(t *testing.T, network string) {
+		name := newInterface(t)
+		c := new(Dialer).mustDial(t, network, name+"/7E0:7E8")
+		read := func() <-chan error {
+			result := make(chan error, 1)
+			go func() { _, err := c.Read(make([]byte, 10)); result <- err }()
+			return result
+		}
+		result := read()
+		must(t, cantest.SetLink(name, false))
+		var err error
+		within(t, 3*time.Second, "Read", func() { err = <-result })
+		wantError(t, err, unix.ENETDOWN)
+		if Final(err) {
+			t.Errorf("%v is final", err)
+		}
+		must(t, cantest.SetLink(name, true))
+		peer := newRawPeer(t, name)
+		peer.send("7E8#0178")
+		within(t, 3*time.Second, "Read", func() { must(t, <-read()) })
+	})
+}
+
 func TestKernelLeavesNothingBehind(t *testing.T) {
 	name := newInterface(t)
 	peer := newRawPeer(t, name)

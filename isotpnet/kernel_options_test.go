@@ -247,6 +247,25 @@ func TestKernelCheckPadding(t *testing.T) {
 	}
 }
 
+// The error of a frame that is padded otherwise names the padding.
+func TestKernelCheckPaddingIsNamed(t *testing.T) {
+	d := &Dialer{Config: Config{ReportAborted: true, Kernel: KernelOptions{Flags: KernelCheckPadData, RxPadding: PadWith(0xAA)}}}
+	c, peer := kernelAndPeer(t, d)
+	read := make(chan error, 1)
+	go func() { _, err := c.Read(make([]byte, 10)); read <- err }()
+	for { // until it waits
+		peer.send("7E8#0201020000000000")
+		select {
+		case err := <-read:
+			if e, ok := errors.AsType[*ProtocolError](err); !ok || e.Code != InvalidFrame || !strings.Contains(err.Error(), "RxPadding") {
+				t.Errorf("error %v", err)
+			}
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
 func TestKernelInterfaces(t *testing.T) {
 	name := newInterface(t)
 	for _, test := range []struct {
