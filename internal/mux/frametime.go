@@ -32,6 +32,16 @@ func (m *Mux) stampTime(stamp int64) engine.Time {
 	return engine.Time(min(max(stamp, -far), far) - min(max(m.epoch.UnixNano(), -far), far))
 }
 
+// awaitFrame has the time of the next frame come, when there is room for it. It returns
+// what time it is then by the clock. Under mu: see awaitRoom.
+func (m *Mux) awaitFrame(now engine.Time, f *canbus.Frame) engine.Time {
+	if m.props.Waits {
+		now = m.awaitRoom(now, f)
+	}
+	m.advance(now, f)
+	return now
+}
+
 // advance has the time of the next frame come: what is too late by it is given up. Under
 // mu.
 func (m *Mux) advance(now engine.Time, f *canbus.Frame) {

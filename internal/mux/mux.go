@@ -184,11 +184,8 @@ func (m *Mux) read() {
 		m.mu.Lock()
 		m.countDrops(now, dropped)
 		for i := range frames[:n] {
-			if m.props.Waits {
-				now = m.awaitRoom(now, &frames[i])
-			}
 			if m.frameTime.used {
-				m.advance(now, &frames[i])
+				now = m.awaitFrame(now, &frames[i])
 			}
 			m.received(now, &frames[i])
 		}
