@@ -26,6 +26,7 @@ func init() {
 		}
 		return b, nil
 	})
+	canbus.RegisterIdentity("slcan", identity)
 }
 
 var (

@@ -3,8 +3,11 @@ package slcan
 import (
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
+
+	"example.com/isotp/internal/netns"
 )
 
 const (
@@ -54,4 +57,14 @@ func (p *tcpPort) Close() error {
 		p.err = p.TCPConn.Close()
 	})
 	return p.err
+}
+
+// identity tells adapters apart: an address of TCP means another one in another network
+// namespace, a serial port does not.
+func identity(address string) string {
+	name := "slcan:" + address
+	if strings.HasPrefix(address, tcpScheme) {
+		name += " in " + netns.Current()
+	}
+	return name
 }

@@ -15,6 +15,7 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/internal/lifetime"
 	"example.com/isotp/canbus/internal/line"
+	"example.com/isotp/internal/netns"
 )
 
 func init() {
@@ -24,6 +25,9 @@ func init() {
 			return nil, err
 		}
 		return b, nil
+	})
+	canbus.RegisterIdentity("socketcand", func(address string) string {
+		return "socketcand:" + address + " in " + netns.Current()
 	})
 }
 
