@@ -93,10 +93,10 @@ func TestHTTPWithANewStreamForEachRequest(t *testing.T) {
 }
 
 func TestHTTPClientsAtTheSameTime(t *testing.T) {
-	for _, keepAlives := range []bool{false, true} {
-		t.Run(fmt.Sprintf("keepAlives=%v", keepAlives), func(t *testing.T) {
-			onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
-				serveHTTP(t, ecu.listen(t), echo)
+	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
+		serveHTTP(t, ecu.listen(t), echo)
+		for _, keepAlives := range []bool{false, true} {
+			t.Run(fmt.Sprintf("keepAlives=%v", keepAlives), func(t *testing.T) {
 				var wg sync.WaitGroup
 				for i := range 32 {
 					wg.Go(func() {
@@ -108,8 +108,8 @@ func TestHTTPClientsAtTheSameTime(t *testing.T) {
 				}
 				wg.Wait()
 			})
-		})
-	}
+		}
+	})
 }
 
 func TestHTTPBodiesOfAllSizes(t *testing.T) {

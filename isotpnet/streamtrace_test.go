@@ -28,7 +28,7 @@ func (p *tracedPeers) trace() *isotpnet.Trace {
 			p.peers = append(p.peers, text)
 		}
 	}
-	return &isotpnet.Trace{MessageSent: hook, MessageReceived: hook, FrameSent: hook, FrameReceived: hook}
+	return &isotpnet.Trace{MessageSent: hook, MessageReceived: hook} // all that the kernel can tell
 }
 
 func (p *tracedPeers) want(t *testing.T, peer string) {
@@ -46,38 +46,41 @@ func (p *tracedPeers) want(t *testing.T, peer string) {
 // What streams have below them is theirs alone: who could write to it or close it would
 // break them, on both ends.
 func TestHooksOfStreamsHaveNoConn(t *testing.T) {
-	exchange := func(t *testing.T, dialled, accepted net.Conn) {
-		wantWrite(t, dialled, "there")
-		wantRead(t, accepted, "there")
-		wantWrite(t, accepted, "back")
-		wantRead(t, dialled, "back")
+	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
+		var atTester, atECU tracedPeers
+		tester.dialer.Config.Trace, ecu.dialer.Config.Trace = atTester.trace(), atECU.trace()
+		dialled, accepted := newStream(t, tester, ecu)
+		thereAndBack(t, dialled, accepted)
+		atTester.want(t, tester.address)
+		atECU.want(t, ecu.address)
+	})
+}
+
+func TestHooksOfStreamsOfAnyPeerHaveNoConn(t *testing.T) {
+	n := newNetwork(t, virtual.Options{})
+	var atECU tracedPeers
+	trace := atECU.trace()
+	trace.FrameSent, trace.FrameReceived = trace.MessageSent, trace.MessageSent
+	lc := isotpnet.ListenConfig{Bus: newTap(t, n), Config: isotpnet.Config{Trace: trace}}
+	ln, err := lc.Listen(t.Context(), "isotp-stream", "/fixed::10")
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Run("pair", func(t *testing.T) {
-		onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
-			var atTester, atECU tracedPeers
-			tester.dialer.Config.Trace, ecu.dialer.Config.Trace = atTester.trace(), atECU.trace()
-			dialled, accepted := newStream(t, tester, ecu)
-			exchange(t, dialled, accepted)
-			atTester.want(t, tester.address)
-			atECU.want(t, ecu.address)
-		})
-	})
-	t.Run("any peer", func(t *testing.T) {
-		n := newNetwork(t, virtual.Options{})
-		var atECU tracedPeers
-		lc := isotpnet.ListenConfig{Bus: newTap(t, n), Config: isotpnet.Config{Trace: atECU.trace()}}
-		ln, err := lc.Listen(t.Context(), "isotp-stream", "/fixed::10")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		dialled := mustDialStreamOf(t, newTap(t, n), "/fixed:10:F1")
-		accepted, err := ln.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer accepted.Close()
-		exchange(t, dialled, accepted)
-		atECU.want(t, "/fixed:F1:10")
-	})
+	defer ln.Close()
+	dialled := mustDialStreamOf(t, newTap(t, n), "/fixed:10:F1")
+	accepted, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	thereAndBack(t, dialled, accepted)
+	atECU.want(t, "/fixed:F1:10")
+}
+
+func thereAndBack(t *testing.T, dialled, accepted net.Conn) {
+	t.Helper()
+	wantWrite(t, dialled, "there")
+	wantRead(t, accepted, "there")
+	wantWrite(t, accepted, "back")
+	wantRead(t, dialled, "back")
 }
