@@ -40,11 +40,17 @@ var sizes = []int{1, 7, 8, 100, 4095}
 // startPeer starts peer.py on a bus of python-can.
 func startPeer(t *testing.T, tx, rx string, bus map[string]any) {
 	t.Helper()
+	startPeerFor(t, len(sizes), tx, rx, bus)
+}
+
+// startPeerFor is startPeer for so many messages.
+func startPeerFor(t *testing.T, messages int, tx, rx string, bus map[string]any) {
+	t.Helper()
 	args, err := json.Marshal(bus)
 	if err != nil {
 		t.Fatal(err)
 	}
-	startPython(t, "peer.py", strconv.Itoa(len(sizes)), tx, rx, string(args))
+	startPython(t, "peer.py", strconv.Itoa(messages), tx, rx, string(args))
 }
 
 // startPython starts a script and returns once it is ready.
@@ -81,6 +87,12 @@ func startPython(t *testing.T, script string, args ...string) {
 
 // exchange sends a message of each size, and wants it back reversed.
 func exchange(t *testing.T, c *isotpnet.Conn) {
+	t.Helper()
+	exchangeOf(t, c, sizes)
+}
+
+// exchangeOf is exchange with messages of these sizes.
+func exchangeOf(t *testing.T, c *isotpnet.Conn, sizes []int) {
 	t.Helper()
 	for _, size := range sizes {
 		c.SetDeadline(time.Now().Add(time.Minute))
