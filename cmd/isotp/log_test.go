@@ -304,6 +304,23 @@ func TestRecvFailsIfFramesWereDropped(t *testing.T) {
 	})
 }
 
+// An ECU's answer may have been among them: those that came are printed, but not as all.
+func TestOBDFailsIfFramesWereDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		bus.write = func(canbus.Frame) error { return nil }
+		wait := start(t.Context(), nil, "obd", name(t, bus)+"/obd")
+		synctest.Wait()
+		bus.dropped.Store(5)
+		bus.frames <- canbus.Frame{ID: 0x7E8, Len: 3, Data: [64]byte{2, 0x7E, 0}}
+		r := wait()
+		r.want(t, exitFailure, "dropped 5 received frames")
+		if !strings.Contains(r.stdout, "7E 00") {
+			t.Errorf("the answer that came is not there: %q", r.stdout)
+		}
+	})
+}
+
 const ofAllKinds = "(1.0) can0 001#\n(1.0) can0 002#R2\n(1.0) can0 003##0\n(1.0) can0 20000080#0000000000000000\n(1.0) can0 004##0\n(1.0) can0 005#\n"
 
 func TestReplayLeavesOutWhatTheBusCannotCarry(t *testing.T) {

@@ -114,6 +114,7 @@ func (c *obdCmd) ask(s *streams, pc *isotpnet.PacketConn, request []byte) error 
 	if _, err := pc.WriteTo(request, to); err != nil {
 		return err
 	}
+	var lost error // answers may be missing
 	for answers := 0; c.Count == 0 || answers < c.Count; {
 		if err := pc.SetReadDeadline(deadline); err != nil {
 			return err
@@ -121,10 +122,11 @@ func (c *obdCmd) ask(s *streams, pc *isotpnet.PacketConn, request []byte) error 
 		answer, info, from, err := pc.ReadMessageFrom(nil)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded) && answers > 0 && c.Count == 0:
-			return nil
+			return lost
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return fmt.Errorf("%w: %w", errNoAnswer, err)
+			return errors.Join(lost, fmt.Errorf("%w: %w", errNoAnswer, err))
 		case errors.Is(err, isotpnet.ErrOverrun):
+			lost = errors.Join(lost, err)
 			continue
 		case err != nil:
 			return err
@@ -139,7 +141,7 @@ func (c *obdCmd) ask(s *streams, pc *isotpnet.PacketConn, request []byte) error 
 		}
 		answers++
 	}
-	return nil
+	return lost
 }
 
 // text is the longest run of printable characters, if it is one worth showing.
