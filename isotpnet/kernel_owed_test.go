@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/isotp/canbus"
 	"example.com/isotp/internal/mux"
 	"example.com/isotp/internal/wire"
 )
@@ -114,7 +115,7 @@ func TestKernelStreamSaysWhatIsOwed(t *testing.T) {
 	ln, err := Listen("isotp-stream:kernel", link+"/7E8:7E0")
 	must(t, err)
 	defer ln.Close()
-	mux.Owe(link, wire.Address{ID: 0x7E0}, wire.Address{ID: 0x7E8}, time.Now().Add(2*time.Second))
+	mux.Owe(canbus.Identity(link), wire.Address{ID: 0x7E0}, wire.Address{ID: 0x7E8}, time.Now().Add(2*time.Second))
 	c, err := Dial("isotp-stream:kernel", link+"/7E0:7E8")
 	must(t, err)
 	defer c.Close()
