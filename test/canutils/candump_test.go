@@ -137,7 +137,7 @@ func TestCanplayerPlaysWhatWeRecord(t *testing.T) {
 // editedLog is one that people have edited, of five frames.
 const editedLog = "\ufeff# Monday\r\n(1700000000.000000) can0 7E0#021003\r\n\r\n; by hand\n" +
 	"DROPCOUNT: dropped 3 CAN frames on 'can0' socket (total drops 3)\n" +
-	"(1700000000.000001) can0 7E8#0650030032 T # the answer\n(1700000000.000002000) can0   18DAF110#AA.BB R\nno frame\n" +
+	"(1700000000.000001) can0 7E8#0650030032 T # the answer\n(1700000000.000002) can0   18DAF110#AA.BB R\nno frame\n" +
 	"(1700000000.000003) can0 7E0#R8_9\n(1700000000.000004) can0 456##10102"
 
 func TestCanplayerReadsOfAnEditedLogWhatWeRead(t *testing.T) {
