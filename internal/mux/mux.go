@@ -167,14 +167,16 @@ func (m *Mux) serve(now engine.Time) {
 // read is the goroutine that reads the bus.
 func (m *Mux) read() {
 	frames := make([]canbus.Frame, batch)
+	begun := false
 	for {
 		n, err := m.bus.ReadFrames(frames)
 		var dropped uint64
 		if c := m.drops.counter; c != nil {
 			dropped = c.Dropped()
 		}
-		if n > 0 {
+		if n > 0 && !begun {
 			<-m.begun
+			begun = true
 		}
 		now := m.now()
 		if err != nil && !errors.Is(err, canbus.ErrTemporary) {
