@@ -97,11 +97,12 @@ func TestBackendsDoTheSameAtTheSameTime(t *testing.T) {
 				if network == "isotp:kernel" {
 					want = cmp.Or(s.kernel, s.want)
 				}
-				got := s.run(t, network)
-				for again := 1; again < attempts && got.is(want, hang) && !got.is(want, late); again++ {
-					got = s.run(t, network)
+				wanted := parseTimeline(want)
+				got := s.run(t, network, wanted)
+				for again := 1; again < attempts && got.is(wanted, hang) && !got.is(wanted, late); again++ {
+					got = s.run(t, network, wanted)
 				}
-				if !got.is(want, late) {
+				if !got.is(wanted, late) {
 					t.Errorf("%s:\n%s\nwant\n%s", network, got, want)
 				}
 			}
@@ -112,6 +113,7 @@ func TestBackendsDoTheSameAtTheSameTime(t *testing.T) {
 // A timeline is what happened, and when.
 type timeline struct {
 	start time.Time
+	added chan struct{} // has room for one: an event was added
 
 	mu     sync.Mutex
 	events []timedEvent
@@ -122,11 +124,60 @@ type timedEvent struct {
 	text string
 }
 
+func newTimeline() *timeline {
+	return &timeline{start: time.Now(), added: make(chan struct{}, 1)}
+}
+
+// parseTimeline reads what a timedScript wants.
+func parseTimeline(s string) []timedEvent {
+	var events []timedEvent
+	for text := range strings.SplitSeq(s, ", ") {
+		ms, text, _ := strings.Cut(text, " ")
+		at, err := time.ParseDuration(ms + "ms")
+		if err != nil {
+			panic(err)
+		}
+		events = append(events, timedEvent{at, text})
+	}
+	return events
+}
+
 func (l *timeline) add(text string) {
 	at := time.Since(l.start)
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.events = append(l.events, timedEvent{at, text})
+	l.mu.Unlock()
+	select {
+	case l.added <- struct{}{}:
+	default:
+	}
+}
+
+func (l *timeline) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.events)
+}
+
+// await waits until that time, and, at most a hang longer, until what is wanted before
+// it has happened. Without the latter a step would overtake what it answers whenever
+// the machine's processor is elsewhere, and what happens would be something else.
+func (l *timeline) await(at time.Duration, want []timedEvent) {
+	time.Sleep(time.Until(l.start.Add(at)))
+	before := 0
+	for _, e := range want {
+		if e.at < at {
+			before++
+		}
+	}
+	over := time.After(hang)
+	for l.len() < before {
+		select {
+		case <-l.added:
+		case <-over:
+			return
+		}
+	}
 }
 
 const (
@@ -140,16 +191,11 @@ const (
 )
 
 // is reports whether what is wanted happened, at most so late, and nothing else.
-func (l *timeline) is(want string, late time.Duration) bool {
+func (l *timeline) is(want []timedEvent, late time.Duration) bool {
 	events := slices.Clone(l.events)
-	for text := range strings.SplitSeq(want, ", ") {
-		ms, text, _ := strings.Cut(text, " ")
-		at, err := time.ParseDuration(ms + "ms")
-		if err != nil {
-			panic(err)
-		}
-		i := slices.IndexFunc(events, func(e timedEvent) bool { return e.text == text })
-		if i < 0 || events[i].at < at || events[i].at > at+late {
+	for _, w := range want {
+		i := slices.IndexFunc(events, func(e timedEvent) bool { return e.text == w.text })
+		if i < 0 || events[i].at < w.at || events[i].at > w.at+late {
 			return false
 		}
 		events = slices.Delete(events, i, i+1)
@@ -166,12 +212,12 @@ func (l *timeline) String() string {
 }
 
 // run returns what the backend does.
-func (s *timedScript) run(t *testing.T, network string) *timeline {
+func (s *timedScript) run(t *testing.T, network string, want []timedEvent) *timeline {
 	name := newInterface(t)
 	peer, ear := newRawPeer(t, name), newRawPeer(t, name)
 	c := (&Dialer{Config: s.config}).mustDial(t, network, name+"/7E0:7E8")
 	defer c.Close()
-	l := &timeline{start: time.Now()}
+	l := newTimeline()
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
 		buf := make([]byte, 100)
@@ -209,7 +255,7 @@ func (s *timedScript) run(t *testing.T, network string) *timeline {
 		})
 	}
 	for _, step := range s.steps {
-		time.Sleep(time.Until(l.start.Add(time.Duration(step.at) * time.Millisecond)))
+		l.await(time.Duration(step.at)*time.Millisecond, want)
 		peer.send(step.frame)
 	}
 	time.Sleep(after)
