@@ -17,13 +17,13 @@ test:
 	./test/run
 
 kernels:
-	FULL=1 ./test/kernel/suite
+	FULL=1 ./test/vm/suite
 
 bench:
 	./test/bench
 
 bench-kernel:
-	./test/kernel/bench
+	./test/vm/bench
 
 soak:
 	./test/soak

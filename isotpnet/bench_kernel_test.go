@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// These benchmarks run a C program (test/kernel/cbench) that does the same, if it is
-// there: test/kernel/bench makes it. Their figures x-C and CPU-x-C are how many times
+// These benchmarks run a C program (test/vm/cbench) that does the same, if it is
+// there: test/vm/bench makes it. Their figures x-C and CPU-x-C are how many times
 // the C program's time and processor time ours are.
 
 // BenchmarkKernelThroughput is a message from one socket to another, with the gap

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/net/nettest"
 )
 

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 )
 
 // Calls that end early, and what goes beside a Write that is under way: on both

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/sys/unix"
 )
 

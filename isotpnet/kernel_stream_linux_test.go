@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"example.com/isotp/isotpnet"
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/net/nettest"
 )
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/sys/unix"
 )
 
@@ -88,7 +88,7 @@ var timedScripts = []timedScript{
 func TestBackendsDoTheSameAtTheSameTime(t *testing.T) {
 	cantest.Need(t)
 	if !cantest.InMachine() {
-		t.Skip("only the time in a machine of test/kernel is exact enough")
+		t.Skip("only the time in a machine of test/vm is exact enough")
 	}
 	for _, s := range timedScripts {
 		t.Run(s.name, func(t *testing.T) {

@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/sys/unix"
 )
 
-// The tests that use this file need CAN in the kernel: see test/kernel. Elsewhere
+// The tests that use this file need CAN in the kernel: see test/vm. Elsewhere
 // they are skipped.
 
 func TestMain(m *testing.M) { cantest.Main(m) }
@@ -156,7 +156,7 @@ func (p *rawPeer) expect(frames ...string) {
 	}
 }
 
-// within fails if what f does takes longer. The time of a machine of test/kernel is
+// within fails if what f does takes longer. The time of a machine of test/vm is
 // exact; elsewhere it may take ten times as long, as the computer is busy.
 func within(t testing.TB, limit time.Duration, what string, f func()) {
 	t.Helper()

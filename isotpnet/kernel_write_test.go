@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 )
 
 // kernelAndPeer returns a connection of the kernel's backend and who it talks to.

@@ -10,12 +10,12 @@ import (
 	"example.com/isotp/canbus/bustest"
 	"example.com/isotp/isotpnet"
 	"example.com/isotp/test/conntest"
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 	"go.einride.tech/can/pkg/socketcan"
 	"golang.org/x/sys/unix"
 )
 
-// These tests need CAN in the kernel: see test/kernel.
+// These tests need CAN in the kernel: see test/vm.
 
 // onInterface is a Bus of their connection to an interface.
 func onInterface(name string) (*Bus, error) {

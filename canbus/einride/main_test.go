@@ -3,8 +3,8 @@ package einride
 import (
 	"testing"
 
-	"example.com/isotp/test/kernel/cantest"
 	"example.com/isotp/test/netns"
+	"example.com/isotp/test/vm/cantest"
 )
 
 // Some tests here need multicast, and others CAN.

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"example.com/isotp/canbus"
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/sys/unix"
 )
 

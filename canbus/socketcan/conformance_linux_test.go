@@ -6,7 +6,7 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/bustest"
 	"example.com/isotp/canbus/socketcan"
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 )
 
 func TestBusConforms(t *testing.T) {

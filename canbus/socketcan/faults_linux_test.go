@@ -8,7 +8,7 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/socketcan"
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/sys/unix"
 )
 

@@ -9,7 +9,7 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/socketcan"
 	"example.com/isotp/isotpnet"
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/net/nettest"
 )
 

@@ -3,7 +3,7 @@ package socketcan_test
 import (
 	"testing"
 
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 )
 
 func TestMain(m *testing.M) { cantest.Main(m) }

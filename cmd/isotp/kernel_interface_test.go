@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 )
 
-// These tests need CAN in the kernel: see test/kernel.
+// These tests need CAN in the kernel: see test/vm.
 
 func TestMain(m *testing.M) { cantest.Main(m) }
 

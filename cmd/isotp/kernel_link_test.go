@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -102,7 +102,7 @@ func newAdapter(t *testing.T) *adapter {
 	const slcan = 17 // N_SLCAN
 	if err := unix.IoctlSetPointerInt(int(tty.Fd()), unix.TIOCSETD, slcan); err != nil {
 		if !cantest.InMachine() {
-			t.Skip("outside of a machine of test/kernel that takes more than a namespace: ", err)
+			t.Skip("outside of a machine of test/vm that takes more than a namespace: ", err)
 		}
 		t.Fatal("no interface of a serial line: ", err)
 	}

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"example.com/isotp/isotpnet"
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 )
 
 // The sizes at which something changes: what a Single Frame holds, in classic CAN

@@ -2,8 +2,8 @@
 // programs send, receive, print and tunnel, against both backends, and the logs that
 // candump writes and canplayer and log2asc read.
 //
-//	test/kernel/run -a can-utils ./test/canutils
+//	test/vm/run -a can-utils ./test/canutils
 //
 // Without CAN, or without can-utils, its tests are skipped; in a machine of
-// test/kernel that is a failure.
+// test/vm that is a failure.
 package canutils

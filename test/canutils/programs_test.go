@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"example.com/isotp/isotpnet"
-	"example.com/isotp/test/kernel/cantest"
+	"example.com/isotp/test/vm/cantest"
 )
 
 func TestMain(m *testing.M) { cantest.Main(m) }

@@ -1,6 +1,6 @@
 // Package cantest gives tests the CAN interfaces vcan0 to vcan3.
 //
-// In the machines of test/kernel they are there. On a Linux that has CAN, [Main]
+// In the machines of test/vm they are there. On a Linux that has CAN, [Main]
 // makes them in a user and network namespace of their own, so that a test meets
 // nobody else's frames and needs no root. Elsewhere [Need] skips and says what is
 // missing.
@@ -14,10 +14,10 @@ import (
 // missing is why there are no interfaces; empty if there are.
 var missing = "TestMain has not called cantest.Main"
 
-// InMachine reports whether the tests run in a machine of test/kernel.
+// InMachine reports whether the tests run in a machine of test/vm.
 func InMachine() bool { return Kernel() != "" }
 
-// Kernel returns the name of the machine's kernel, as test/kernel/run -k takes
+// Kernel returns the name of the machine's kernel, as test/vm/run -k takes
 // it; "" outside of one.
 func Kernel() string { return os.Getenv("ISOTPNET_KERNEL") }
 
@@ -29,6 +29,6 @@ func Need(t testing.TB) {
 	case InMachine():
 		t.Fatal("no CAN interfaces: ", missing)
 	default:
-		t.Skipf("no CAN interfaces: %s; test/kernel/run runs this test in a machine that has them", missing)
+		t.Skipf("no CAN interfaces: %s; test/vm/run runs this test in a machine that has them", missing)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// These tests boot machines, if the kernel is there already: test/kernel/run, or
+// These tests boot machines, if the kernel is there already: test/vm/run, or
 // exec -fetch, downloads it.
 
 // machine runs this program with a shell script for the machine to run.
@@ -28,7 +28,7 @@ func machine(t *testing.T, flags []string, script string, args ...string) (stdou
 		dir = filepath.Join(user, "isotpnet-kernels")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "6.12")); err != nil {
-		t.Skip("no kernel is there: test/kernel/exec -fetch downloads it")
+		t.Skip("no kernel is there: test/vm/exec -fetch downloads it")
 	}
 	cmd := exec.Command("./exec", slices.Concat(flags, []string{"/bin/sh", "-c", script}, args)...)
 	var out, err bytes.Buffer

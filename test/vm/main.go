@@ -3,8 +3,8 @@
 // Kernel runs a program inside a Linux kernel in an emulated machine, most often
 // a Go test binary:
 //
-//	go test -exec $PWD/test/kernel/exec ./canbus/socketcan
-//	test/kernel/run -k all ./canbus/socketcan ./isotpnet
+//	go test -exec $PWD/test/vm/exec ./canbus/socketcan
+//	test/vm/run -k all ./canbus/socketcan ./isotpnet
 //
 // The kernels are Debian's, 6.1, 6.12 and 7.2. They, the emulator and all else
 // it needs it installs itself where it can (see fetch.go), the first time.
