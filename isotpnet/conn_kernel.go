@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/isotp/internal/engine"
+	"example.com/isotp/internal/mux"
 	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
 )
@@ -54,6 +55,8 @@ type kernelConn struct {
 	write    kernelWrite
 	tryWrite func(fd uintptr) bool
 	retry    *time.Timer
+
+	handler mux.Handler // set by handle
 
 	drainTurn sync.Mutex // held by the drainer, see kernelQueue
 

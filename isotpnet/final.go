@@ -101,3 +101,10 @@ func (e *ends) error(op string, err error) error {
 	}
 	return err
 }
+
+// A downError says that a network interface is down. It may be set up again, and the
+// connection goes on then.
+type downError struct{ err error }
+
+func (e *downError) Error() string { return e.err.Error() }
+func (e *downError) Unwrap() error { return e.err }

@@ -2,10 +2,12 @@ package isotpnet
 
 import (
 	"errors"
+	"net"
 	"syscall"
 	"time"
 
-	"example.com/isotp/internal/stream"
+	"example.com/isotp/internal/engine"
+	"example.com/isotp/internal/mux"
 )
 
 var _ streamBackend = (*kernelConn)(nil)
@@ -16,9 +18,22 @@ const maxDowns = 3
 
 func (k *kernelConn) epoch() time.Time { return k.began }
 
-func (k *kernelConn) attach(p *streamPair) { go k.readFor(p) }
+func (k *kernelConn) now() engine.Time { return engine.Time(time.Since(k.began)) }
 
-func (k *kernelConn) start(p *streamPair, m []byte) {
+// handle gives all messages to a handler. None of receive, open, await, discard, send
+// and sendFrom must be called then.
+func (k *kernelConn) handle(by mux.Handler) error {
+	if k.closed.Load() {
+		return net.ErrClosed
+	}
+	k.handler = by
+	go k.handleMessages()
+	return nil
+}
+
+// start sends a message. It does not wait: Handler.Sent is called when the message has
+// ended, and not before may start be called again. Until then m is used.
+func (k *kernelConn) start(m []byte) {
 	k.setWriteDeadline(time.Time{}) // the last one may have been taken back
 	go func() {
 		k.sendTurn.Lock()
@@ -28,14 +43,17 @@ func (k *kernelConn) start(p *streamPair, m []byte) {
 			k.sent(len(m), handed, err)
 			k.tell()
 		}
-		p.sent(p.now(), handed, err)
+		k.handler.Sent(k.now(), handed, err)
 	}()
 }
 
-// recall: what the kernel has taken cannot be taken back, even if the kernel itself
-// waits with it for the end of another message. It goes its way. One that the kernel
-// takes just now goes its way too, without anybody waiting for its end: the peer will
-// get it, or notice that it is missing.
+// recall takes back the message given to start if the kernel has not taken it: soon
+// Handler.Sent is called, with os.ErrDeadlineExceeded or an *OwedError. Else it reports
+// that the message has left: it goes its way, even if the kernel itself waits with it for
+// the end of another message. One that the kernel takes just now goes its way too, but
+// start does not wait for its end: the peer will get it, or notice that it is missing.
+//
+// givenUp: the message will not be sent again, and is counted if a flow control was owed.
 func (k *kernelConn) recall(givenUp bool) (left bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -47,28 +65,33 @@ func (k *kernelConn) recall(givenUp bool) (left bool) {
 	return false
 }
 
-// readFor is the goroutine that reads a pair's messages.
-func (k *kernelConn) readFor(p *streamPair) {
-	buf := make([]byte, stream.MaxMessage)
-	whole := true // no part of a message was read
-	downs := 0
-	for {
-		n, _, end, err := k.receive(buf, false)
-		switch {
+// handleMessages is the goroutine that reads the handler's messages.
+func (k *kernelConn) handleMessages() {
+	for downs := 0; ; {
+		switch err := k.handleMessage(); {
 		case err == nil:
-			m := buf[:n]
-			if !whole || !end {
-				m = nil // longer ones are none of ours
-			}
-			p.message(p.now(), m)
-			whole, downs = end, 0
+			downs = 0
 		case isLoss(err):
+			k.handler.Message(k.now(), nil, err)
 		case errors.Is(err, syscall.ENETDOWN) && downs < maxDowns:
 			downs++
-			p.down(&busError{err: err}) // the streams end with it
+			k.handler.Message(k.now(), nil, &downError{err})
 		default:
-			p.fail(err)
+			k.handler.Message(k.now(), nil, err)
 			return
 		}
 	}
+}
+
+// handleMessage waits for a message and gives it to the handler.
+func (k *kernelConn) handleMessage() error {
+	defer k.tell()
+	k.readTurn.Lock()
+	defer k.readTurn.Unlock()
+	if err := k.next(nil); err != nil {
+		return err
+	}
+	k.handler.Message(k.now(), k.read.rest, nil)
+	k.read.drop()
+	return nil
 }

@@ -72,19 +72,14 @@ type streamPair struct {
 	timerAt stream.Time
 }
 
-// A streamBackend is a backend that streams can be made of.
+// A streamBackend is a backend that streams can be made of. Its three calls, and those
+// of the Handler, are the contract of mux.Endpoint, whatever the backend is.
 type streamBackend interface {
 	backend
 	// epoch is when the time of its messages begins.
 	epoch() time.Time
-	// attach has all messages given to p.message, and at last an error to p.fail.
-	attach(p *streamPair)
-	// start sends a message, without waiting, and calls p.sent at its end.
-	start(p *streamPair, m []byte)
-	// recall takes back that message if nothing of it has left: soon p.sent is called,
-	// with os.ErrDeadlineExceeded or an *OwedError. Else it reports that it has left, and
-	// that goes its way. Before start, and when the message has ended, it does nothing.
-	// givenUp: it will not be sent again, and is counted if a flow control was owed.
+	handle(by mux.Handler) error
+	start(m []byte)
 	recall(givenUp bool) (left bool)
 }
 
@@ -92,29 +87,32 @@ var _ streamBackend = (*userConn)(nil)
 
 func (u *userConn) epoch() time.Time { return u.endpoint.Time(0) }
 
-func (u *userConn) attach(p *streamPair) {
-	if err := u.endpoint.Handle((*streamHandler)(p)); err != nil {
-		p.fail(err)
-	}
-}
+func (u *userConn) handle(by mux.Handler) error { return u.endpoint.Handle(by) }
 
-func (u *userConn) start(_ *streamPair, m []byte) { u.endpoint.Start(m) }
+func (u *userConn) start(m []byte) { u.endpoint.Start(m) }
 
 func (u *userConn) recall(givenUp bool) (left bool) { return u.endpoint.Recall(givenUp) }
 
-// A streamHandler is a streamPair of the user backend.
+// A streamHandler is a streamPair as its backend calls it.
 type streamHandler streamPair
 
+var _ mux.Handler = (*streamHandler)(nil)
+
+// Message implements mux.Handler.
 func (h *streamHandler) Message(at engine.Time, m []byte, err error) {
 	p := (*streamPair)(h)
+	down, isDown := err.(*downError)
 	switch err = protocolError(err); {
 	case err == nil:
 		p.message(stream.Time(at), m)
+	case isDown:
+		p.down(&busError{err: down.err}) // the streams end with it
 	case !isLoss(err):
-		go p.fail(err) // it closes the endpoint
+		go p.fail(err) // it closes the connection
 	}
 }
 
+// Sent implements mux.Handler.
 func (h *streamHandler) Sent(at engine.Time, handed bool, err error) {
 	(*streamPair)(h).sent(stream.Time(at), handed, protocolError(err))
 }
@@ -262,7 +260,13 @@ func classicSingle(a wire.Address) int { return 7 - a.Overhead() }
 
 // start has messages taken. It is called when those they may be for are there: what
 // the bus has read already comes at once. A second call does nothing.
-func (p *streamPair) start() { p.starting.Do(func() { p.backend.attach(p) }) }
+func (p *streamPair) start() {
+	p.starting.Do(func() {
+		if err := p.backend.handle((*streamHandler)(p)); err != nil {
+			p.fail(err)
+		}
+	})
+}
 
 // forget lets the pair be opened anew.
 func (p *streamPair) forget() {
@@ -299,7 +303,7 @@ func (p *streamPair) unlockOnly() (unused bool) {
 	unused = p.unused()
 	p.mu.Unlock()
 	if next != nil {
-		p.backend.start(p, next)
+		p.backend.start(next)
 		back = p.wanted.Load() // who has wanted it meanwhile was too early
 	}
 	if back {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/isotp/internal/mux"
 	"example.com/isotp/internal/stream"
 )
 
@@ -14,31 +15,32 @@ import (
 // that onStart keeps.
 type gatedBackend struct {
 	streamBackend
+	by       mux.Handler
 	peer     stream.Endpoint
 	onStart  func(m []byte) (keeps bool)
 	recalled func() (left bool)
 }
 
-func (b *gatedBackend) name() string            { return "gated" }
-func (b *gatedBackend) epoch() time.Time        { return time.Now() }
-func (b *gatedBackend) attach(p *streamPair)    {}
-func (b *gatedBackend) recall(bool) (left bool) { return b.recalled() }
-func (b *gatedBackend) close() error            { return nil }
+func (b *gatedBackend) name() string                { return "gated" }
+func (b *gatedBackend) epoch() time.Time            { return time.Now() }
+func (b *gatedBackend) recall(bool) (left bool)     { return b.recalled() }
+func (b *gatedBackend) handle(by mux.Handler) error { b.by = by; return nil }
+func (b *gatedBackend) close() error                { return nil }
 
-func (b *gatedBackend) start(p *streamPair, m []byte) {
+func (b *gatedBackend) start(m []byte) {
 	if b.onStart != nil && b.onStart(m) {
 		return
 	}
-	b.peer.HandleMessage(p.now(), m)
-	p.sent(p.now(), true, nil)
+	b.peer.HandleMessage(0, m)
+	b.by.Sent(0, true, nil)
 	var answer [stream.MaxMessage]byte
 	for {
 		n, _ := b.peer.Poll(answer[:])
 		if n == 0 {
 			return
 		}
-		b.peer.Sent(p.now(), true, nil)
-		p.message(p.now(), answer[:n])
+		b.peer.Sent(0, true, nil)
+		b.by.Message(0, answer[:n], nil)
 	}
 }
 
