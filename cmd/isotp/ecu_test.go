@@ -123,7 +123,7 @@ func TestWrongCommandLinesOfECUAndOBD(t *testing.T) {
 		{"ecu --responses /no/such/file virtual:x/obd", "no such file"},
 		{"ecu virtual:x/7E8", "no colon"},
 		{"ecu virtual:x/7DF:", "to listen name both sides"},
-		{"obd virtual:x/obd 09G2", `"09G2" is not bytes in hexadecimal digits, such as 0902`},
+		{"obd virtual:x/obd 09G2", `request "09G2" is not bytes of two hexadecimal digits each, such as 22 F1 90`},
 		{"obd --timeout 0s virtual:x/obd", "--timeout 0s: it must be above 0"},
 		{"obd --simulate 9 virtual:x/obd", "--simulate 9: it must be from 1 to 8"},
 		{"obd --block-size 8 virtual:x/obd", "--block-size 8: on an obd address ISO 15765-4 decides; leave it zero"},

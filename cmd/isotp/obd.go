@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"time"
 
+	"example.com/isotp/internal/hextext"
 	"example.com/isotp/isotpnet"
 )
 
@@ -62,9 +62,12 @@ var errNoAnswer = errors.New("no ECU has answered in time")
 
 // Run asks.
 func (c *obdCmd) Run(ctx context.Context, s *streams) error {
-	request, err := hex.DecodeString(strings.Join(strings.Fields(c.Request), ""))
-	if err != nil || len(request) == 0 {
-		return usageErrorf("%q is not bytes in hexadecimal digits, such as 0902", c.Request)
+	request, err := hextext.Parse(c.Request)
+	switch {
+	case err != nil:
+		return usageErrorf("request %w", err)
+	case len(request) == 0:
+		return usageErrorf("the request has no bytes: want hexadecimal digits, such as 0902")
 	}
 	config := c.config()
 	config.DeadlineAtFirstFrame = true

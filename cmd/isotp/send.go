@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +14,7 @@ import (
 )
 
 type sendCmd struct {
-	Hex         bool   `xor:"input" help:"Each line of standard input is a message in hexadecimal digits, spaces allowed; empty lines are skipped."`
+	Hex         bool   `xor:"input" help:"Each line of standard input is a message in hexadecimal digits, as 22 F1 90, 0x22,0xF1 or 22:F1:90; a # begins a comment."`
 	MessageSize int64  `xor:"input" placeholder:"BYTES" help:"Cut standard input into messages of that size (4095, or --max-send-size)."`
 	Single      bool   `xor:"input" help:"The whole of standard input is one message."`
 	Size        int64  `xor:"input" placeholder:"BYTES" help:"The first so many bytes of standard input are one message, sent while they are read."`
@@ -74,7 +72,7 @@ func (c *sendCmd) Run(ctx context.Context, s *streams) error {
 		if _, err := isotpnet.ParseAddr(c.Address); err != nil {
 			return err
 		}
-		in := s.input(ctx)
+		in := c.input(ctx, s)
 		single, err = singleMessage(in)
 		in.Close()
 		if err != nil {
@@ -89,7 +87,7 @@ func (c *sendCmd) Run(ctx context.Context, s *streams) error {
 		case c.Single:
 			return c.send(conn, single)
 		}
-		in := s.input(ctx)
+		in := c.input(ctx, s)
 		defer in.Close()
 		return c.messages(in, func(p []byte) error { return c.send(conn, p) })
 	})
@@ -156,28 +154,6 @@ func (c *sendCmd) messages(in io.Reader, send func([]byte) error) error {
 			}
 		}
 		if err == io.EOF {
-			return nil
-		}
-	}
-}
-
-func hexMessages(in io.Reader, send func([]byte) error) error {
-	r := bufio.NewReader(in)
-	for number := 1; ; number++ {
-		line, readErr := r.ReadString('\n')
-		if readErr != nil && readErr != io.EOF {
-			return readErr
-		}
-		p, err := hex.DecodeString(strings.Join(strings.Fields(line), ""))
-		if err != nil {
-			return fmt.Errorf("line %d of standard input: %w (want two hexadecimal digits for each byte, as 22 F1 90)", number, err)
-		}
-		if len(p) > 0 {
-			if err := send(p); err != nil {
-				return fmt.Errorf("line %d of standard input: %w", number, err)
-			}
-		}
-		if readErr == io.EOF {
 			return nil
 		}
 	}

@@ -51,6 +51,57 @@ func TestHexLinesAreMessages(t *testing.T) {
 	})
 }
 
+func TestHexAsItIsPasted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recv := start(t.Context(), nil, "recv", "--hex", "--count", "4", ecuAddr)
+		input := "0x22, 0xF1, 0x90\n# a comment\n22:F1:90 # the VIN\n22.F1.90\n22,F1,90\n"
+		isotp(t.Context(), strings.NewReader(input), "send", "--hex", testerAddr).want(t, exitOK, "")
+		recv().wantStdout(t, strings.Repeat("22F190\n", 4))
+	})
+}
+
+func TestTextThatLooksLikeHexIsSentWithAWarning(t *testing.T) {
+	for _, c := range []struct {
+		flags, input string
+		warns        bool
+	}{
+		{"", "22 F1 90\n", true},
+		{"--single", "22F190", true},
+		{"", strings.Repeat("22 F1 90\n", 1000), true},
+		{"--hex", "22 F1 90\n", false},
+		{"", "22 F1 9\n", false},
+		{"", "22 F1 90 G\n", false},
+		{"", "\x22\xF1\x90", false},
+		{"", "", false},
+		{"", "\n", false},
+		{"", strings.Repeat("22 F1 90\n", 10_000), false}, // more than is looked at
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			recv := start(t.Context(), nil, "recv", "--timeout", "1s", ecuAddr)
+			r := isotp(t.Context(), strings.NewReader(c.input), append([]string{"send", testerAddr}, words(c.flags)...)...)
+			r.want(t, exitOK, "")
+			if got := strings.Count(r.stderr, "looks like bytes in hexadecimal"); got > 1 || (got == 1) != c.warns {
+				t.Errorf("%s %.20q: it says %q, want a warning %v", c.flags, c.input, r.stderr, c.warns)
+			}
+			if r := recv(); c.flags != "--hex" && r.stdout != c.input {
+				t.Errorf("%s %.20q: received %.20q", c.flags, c.input, r.stdout)
+			}
+		})
+	}
+}
+
+func TestStreamThatLooksLikeHexIsSentWithAWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recv := start(t.Context(), nil, "recv", "--stream", ecuAddr)
+		r := isotp(t.Context(), strings.NewReader("3E00"), "send", "--stream", testerAddr)
+		r.want(t, exitOK, "")
+		recv().wantStdout(t, "3E00")
+		if !strings.Contains(r.stderr, "--hex") {
+			t.Errorf("it says %q", r.stderr)
+		}
+	})
+}
+
 func TestRawInputIsCutIntoMessages(t *testing.T) {
 	for _, c := range []struct {
 		flags string

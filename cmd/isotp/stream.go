@@ -105,7 +105,7 @@ var errAnswered = errors.New("the peer has sent something, and there is nobody t
 // sendStream sends standard input, and waits until the peer has read all.
 func (c *sendCmd) sendStream(ctx context.Context, s *streams) error {
 	return c.withStream(ctx, s, c.dialStream, func(conn streamConn) error {
-		in := s.input(ctx)
+		in := c.input(ctx, s)
 		defer in.Close()
 		if _, err := io.Copy(conn, in); err != nil {
 			return err

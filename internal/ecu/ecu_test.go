@@ -11,7 +11,7 @@ func TestAnswer(t *testing.T) {
 	responses, err := ParseResponses(strings.NewReader(`
 		# a comment
 		22 F1 8C : 62F18C 30 31 # another
-		3101FF00 : 7F3178 | 7101FF00
+		0x31,0x01 FF.00 : 7F3178 | 0x71 01,FF,00
 		2E* : 6EF190
 		2EF1* : 7F2E33
 		8502 : -
@@ -67,8 +67,9 @@ func TestAnswer(t *testing.T) {
 func TestBadResponses(t *testing.T) {
 	for text, want := range map[string]string{
 		"22F190":                    `line 1: no colon in "22F190": want REQUEST : ANSWER`,
-		"\n22F19 : 62":              `line 2: "22F19" is not bytes in hexadecimal digits`,
-		"22 : 6":                    `line 1: "6" is not bytes in hexadecimal digits`,
+		"\n22F19 : 62":              `line 2: "22F19" is not bytes of two hexadecimal digits each, such as 22 F1 90`,
+		"22 : 6":                    `line 1: "6" is not bytes of two hexadecimal digits each, such as 22 F1 90`,
+		"22:F1 : 62":                `line 1: more than one colon in "22:F1 : 62": want REQUEST : ANSWER`,
 		"22 :":                      `line 1: a request or an answer is empty: want hexadecimal digits, or - for no answer`,
 		"* : 62":                    `line 1: a request or an answer is empty: want hexadecimal digits, or - for no answer`,
 		"3E00 : 7E00\n3E 00 : 7E00": `line 2: "3E 00" is there twice`,

@@ -3,13 +3,16 @@ package ecu
 import (
 	"bufio"
 	"bytes"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"example.com/isotp/internal/hextext"
 )
 
-// Responses say what is answered to certain requests. The zero Responses to none.
+// Responses say what is answered to certain requests. The zero Responses have an answer
+// to none.
 type Responses struct {
 	exact  map[string][][]byte
 	prefix []prefixed // the longest first
@@ -28,8 +31,10 @@ type prefixed struct {
 //	2E* : 6E F1 90
 //	85 02 : -
 //
-// All in hexadecimal digits; a request that ends with * stands for all that begin
-// so, and the longest that fits decides. A minus means silence.
+// Requests and answers are bytes as package hextext reads them, but for colons between
+// bytes: a line has one colon. A request that ends with * stands for all requests that
+// begin so; of several that fit a request, the longest decides. A minus means silence.
+// An error names the line and what is wrong with it.
 func ParseResponses(r io.Reader) (Responses, error) {
 	rs := Responses{exact: make(map[string][][]byte)}
 	lines := bufio.NewScanner(r)
@@ -48,19 +53,22 @@ func ParseResponses(r io.Reader) (Responses, error) {
 
 func (rs *Responses) add(line string) error {
 	left, right, ok := strings.Cut(line, ":")
-	if !ok {
+	switch {
+	case !ok:
 		return fmt.Errorf("no colon in %q: want REQUEST : ANSWER", line)
+	case strings.Contains(right, ":"): // it may be one between bytes
+		return fmt.Errorf("more than one colon in %q: want REQUEST : ANSWER", line)
 	}
 	left = strings.TrimSpace(left)
 	begin, isPrefix := strings.CutSuffix(left, "*")
-	request, err := parseHex(begin)
+	request, err := parseBytes(begin)
 	if err != nil {
 		return err
 	}
 	var answers [][]byte
 	if strings.TrimSpace(right) != "-" {
 		for text := range strings.SplitSeq(right, "|") {
-			answer, err := parseHex(text)
+			answer, err := parseBytes(text)
 			if err != nil {
 				return err
 			}
@@ -85,15 +93,13 @@ func (rs *Responses) add(line string) error {
 	return nil
 }
 
-func parseHex(text string) ([]byte, error) {
-	b, err := hex.DecodeString(strings.Join(strings.Fields(text), ""))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%q is not bytes in hexadecimal digits", strings.TrimSpace(text))
-	case len(b) == 0:
-		return nil, fmt.Errorf("a request or an answer is empty: want hexadecimal digits, or - for no answer")
+// parseBytes parses a request or an answer, which has at least one byte.
+func parseBytes(text string) ([]byte, error) {
+	b, err := hextext.Parse(text)
+	if err == nil && len(b) == 0 {
+		err = errors.New("a request or an answer is empty: want hexadecimal digits, or - for no answer")
 	}
-	return b, nil
+	return b, err
 }
 
 func (rs *Responses) find(request []byte) (answers [][]byte, ok bool) {
