@@ -19,7 +19,7 @@ func TestKernelHonoursWhatIsZeroOrItsOwn(t *testing.T) {
 		{STmin: time.Millisecond, BlockSize: 8, OverrideSTmin: -1},
 		{TransmitTimeout: 2 * time.Second, FlowControlTimeout: time.Second, ConsecutiveFrameTimeout: time.Second},
 		{FD: true, BRS: true, FrameSize: 32, MinFrameSize: 8},
-		{Padding: NoPadding, KeepFirstFlowControl: true, MaxSendWaitFrames: -1},
+		{Padding: NoPadding(), KeepFirstFlowControl: true, MaxWaitFramesSent: -1},
 		{ReportAborted: true, Trace: &Trace{MessageReceived: func(TraceEvent) {}}},
 		{MaxSendSize: 4095, ReadBuffer: 1 << 20},
 	} {
@@ -41,8 +41,8 @@ func TestKernelRefusesWhatItCannotHonour(t *testing.T) {
 		{"FlowControlHold", Config{FlowControlHold: 100 * time.Millisecond}},
 		{"OverrideSTmin", Config{OverrideSTmin: 5 * time.Second}},
 		{"MinFrameSize", Config{MinFrameSize: 4}},
-		{"MaxWaitFrames", Config{MaxWaitFrames: 1}},
-		{"MaxSendWaitFrames", Config{MaxSendWaitFrames: 3}},
+		{"MaxWaitFramesReceived", Config{MaxWaitFramesReceived: 1}},
+		{"MaxWaitFramesSent", Config{MaxWaitFramesSent: 3}},
 		{"MaxMessageSize", Config{MaxMessageSize: 4095}},
 		{"DeadlineAtFirstFrame", Config{DeadlineAtFirstFrame: true}},
 		{"Trace", Config{Trace: &Trace{MessageSending: func(TraceEvent) {}}}},
@@ -105,12 +105,12 @@ func TestBackendThatCannotSaysWhy(t *testing.T) {
 		d                      Dialer
 		want                   []string
 	}{
-		{"the kernel, a field", "isotp:kernel", "can0/7E0:7E8", Dialer{Config: Config{MaxWaitFrames: 3}}, []string{"kernel backend", "MaxWaitFrames"}},
+		{"the kernel, a field", "isotp:kernel", "can0/7E0:7E8", Dialer{Config: Config{MaxWaitFramesReceived: 3}}, []string{"kernel backend", "MaxWaitFramesReceived"}},
 		{"the kernel, a bus", "isotp:kernel", "virtual:x/7E0:7E8", Dialer{}, []string{"kernel backend", "virtual:x"}},
 		{"the kernel, a given bus", "isotp:kernel", "/7E0:7E8", Dialer{Bus: bus}, []string{"kernel backend", "Bus in the Dialer"}},
 		{"the user, options", "isotp:user", "virtual:x/7E0:7E8", Dialer{Config: Config{Kernel: KernelOptions{Flags: KernelHalfDuplex}}}, []string{"user backend", "Config.Kernel"}},
 		{"the user, Control", "isotp:user", "virtual:x/7E0:7E8", Dialer{Control: control}, []string{"user backend", "Control"}},
-		{"neither", "isotp", "can0/7E0:7E8", Dialer{Config: Config{MaxWaitFrames: 3}, Control: control}, []string{"kernel backend", "MaxWaitFrames", "user backend", "Control"}},
+		{"neither", "isotp", "can0/7E0:7E8", Dialer{Config: Config{MaxWaitFramesReceived: 3}, Control: control}, []string{"kernel backend", "MaxWaitFramesReceived", "user backend", "Control"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := test.d.Dial(test.network, test.address)

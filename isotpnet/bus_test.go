@@ -158,7 +158,7 @@ func TestTemporaryErrorForEverIsTimeoutA(t *testing.T) {
 		start := time.Now()
 		_, err := c.Write([]byte{1})
 		wantSince(t, start, time.Second)
-		wantCode(t, err, "write", c, isotpnet.TimeoutA)
+		wantCode(t, err, "write", c, isotpnet.CodeTimeoutA)
 		bus.Close()
 		time.Sleep(time.Millisecond) // until this is noticed
 	})
@@ -252,7 +252,7 @@ func TestBlockedBusIsTimeoutA(t *testing.T) {
 				start := time.Now()
 				_, err := c.Write([]byte{1})
 				wantSince(t, start, 700*time.Millisecond)
-				wantCode(t, err, "write", c, isotpnet.TimeoutA)
+				wantCode(t, err, "write", c, isotpnet.CodeTimeoutA)
 			}
 		}
 	})
@@ -273,7 +273,7 @@ func TestBlockedBusGivesEachWriteItsTime(t *testing.T) {
 		start := time.Now()
 		_, err := second.Write([]byte{1})
 		wantSince(t, start, time.Second)
-		wantCode(t, err, "write", second, isotpnet.TimeoutA)
+		wantCode(t, err, "write", second, isotpnet.CodeTimeoutA)
 	})
 }
 
@@ -328,10 +328,10 @@ func TestFlowControlThatCannotBeSentIsTimeoutA(t *testing.T) {
 		bus.receive("7E8#1064010203040506")
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if len(aborted) != 1 || aborted[0].Code != isotpnet.TimeoutA || aborted[0].Time.Sub(start) != time.Second {
+		if len(aborted) != 1 || aborted[0].Code != isotpnet.CodeTimeoutA || aborted[0].Time.Sub(start) != time.Second {
 			t.Errorf("aborted: %+v, want N_TIMEOUT_A after 1s", aborted)
 		}
-		if got := c.Stats().Errors[isotpnet.TimeoutA]; got != 1 {
+		if got := c.Stats().Errors[isotpnet.CodeTimeoutA]; got != 1 {
 			t.Errorf("%d N_TIMEOUT_A, want 1", got)
 		}
 	})

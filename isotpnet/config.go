@@ -70,13 +70,16 @@ type Config struct {
 	// says. With NoPadding it must be 0. can-isotp: tx_data_min_length.
 	MinFrameSize int
 
-	// MaxWaitFrames is how many WAITs in a row are accepted from the peer.
-	// 0: any number. Negative: none. can-isotp: wftmax (where 0 is none).
-	MaxWaitFrames int
+	// MaxWaitFramesReceived is how many WAITs in a row we accept from the peer while
+	// we send. 0: any number. Negative: none. One more ends our message with
+	// CodeWaitOverrun, or CodeWaitRefused where none is accepted. can-isotp: wftmax
+	// (where 0 is none).
+	MaxWaitFramesReceived int
 
-	// MaxSendWaitFrames is how many WAITs in a row are sent to the peer.
-	// 0: 10. Negative: none. ISO: N_WFTmax.
-	MaxSendWaitFrames int
+	// MaxWaitFramesSent is how many WAITs in a row we send to the peer while we
+	// receive and our reader is slow. 0: 10. Negative: none. When they are used up the
+	// reception ends with CodeWaitOverrun. ISO: N_WFTmax.
+	MaxWaitFramesSent int
 
 	// MaxMessageSize is the longest message, in bytes, that is received whole;
 	// a longer one is answered OVFLW. 0: 16 MiB where one peer is named (Dial, Pipe,
@@ -91,7 +94,7 @@ type Config struct {
 	// may have 64 MiB of them together, or one of MaxMessageSize if that is more, what
 	// is not read yet included: beyond that a peer is held up, by WAITs too, and at
 	// last answered OVFLW. One that brings less than 1000 bytes a second gives way to
-	// those held up: ReceiverFull in Stats and Trace. ListenOnly can hold nobody up,
+	// those held up: CodeReceiverFull in Stats and Trace. ListenOnly can hold nobody up,
 	// and loses such a message: ErrOverrun.
 	MaxMessageSize int
 
@@ -196,7 +199,7 @@ type Padding struct {
 func PadWith(b byte) Padding { return Padding{set: true, b: b} }
 
 // NoPadding sends frames as short as they are.
-var NoPadding = Padding{set: true, off: true}
+func NoPadding() Padding { return Padding{set: true, off: true} }
 
 // defaultFill stands out on an oscilloscope: it needs no stuff bits.
 const defaultFill = 0xCC
@@ -435,8 +438,8 @@ func (c *Config) engine() *engine.Config {
 		NBr:              min(c.FlowControlHold, longest),
 		NeverHold:        c.FlowControlHold < 0,
 		NCr:              min(orDefault(c.ConsecutiveFrameTimeout, defaultTimeout), longest),
-		MaxWaits:         c.MaxWaitFrames,
-		MaxSendWaits:     max(orDefault(c.MaxSendWaitFrames, defaultSendWaits), 0),
+		MaxWaits:         c.MaxWaitFramesReceived,
+		MaxSendWaits:     max(orDefault(c.MaxWaitFramesSent, defaultSendWaits), 0),
 		MaxMessageSize:   uint32(orDefault(c.MaxMessageSize, defaultMaxMessageSize)),
 		HighMark:         orDefault(c.ReadBuffer, defaultReadBuffer),
 		Window:           window,
@@ -457,9 +460,9 @@ func (c *Config) engine() *engine.Config {
 	}
 	e.NCs = e.NCr / 10 * 9
 	switch {
-	case c.MaxWaitFrames == 0:
+	case c.MaxWaitFramesReceived == 0:
 		e.MaxWaits = -1
-	case c.MaxWaitFrames < 0:
+	case c.MaxWaitFramesReceived < 0:
 		e.MaxWaits = 0
 	}
 	switch {

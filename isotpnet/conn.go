@@ -234,9 +234,9 @@ func (c *Conn) write(p []byte, functional bool) (int, error) {
 
 // SendFrom sends size bytes of r as one message, in constant memory. It reads up to
 // 16 KiB of r before the first frame, and the rest while it sends. If r fails, or ends too early, the message is aborted and
-// the error is a *ProtocolError with the Code SourceFailed. The kernel's backend
+// the error is a *ProtocolError with the Code CodeSourceFailed. The kernel's backend
 // reads all of r first, and sends nothing then. If r is slower than
-// nine tenths of Config.ConsecutiveFrameTimeout it has SourceStalled: the peer
+// nine tenths of Config.ConsecutiveFrameTimeout it has CodeSourceStalled: the peer
 // would give up anyway. Other errors are those of Write. A Read of r that is under
 // way is not interrupted by a deadline; the message is. A size of 0 sends nothing.
 func (c *Conn) SendFrom(r io.Reader, size int64) error {

@@ -136,24 +136,24 @@ func (k *kernelConn) took(fd int, errno unix.Errno) {
 	switch errno {
 	case 0, unix.EAGAIN, unix.EINTR:
 	case unix.ETIMEDOUT:
-		k.receptionAborted(TimeoutCr)
+		k.receptionAborted(CodeTimeoutCr)
 	case unix.EILSEQ:
-		k.receptionAborted(WrongSN)
+		k.receptionAborted(CodeWrongSN)
 	case unix.EBADMSG:
 		// A flow control that is too short or, with checks, any frame that is
 		// wrongly filled up. The former ends our message.
 		if k.checks && (!k.sending || !idle(fd)) {
-			k.receptionAborted(InvalidFrame)
+			k.receptionAborted(CodeInvalidFrame)
 			return
 		}
-		k.sendEnded(&ProtocolError{Code: InvalidFS})
+		k.sendEnded(&ProtocolError{Code: CodeInvalidFS})
 	case unix.EMSGSIZE:
-		k.sendEnded(&ProtocolError{Code: BufferOverflow})
+		k.sendEnded(&ProtocolError{Code: CodeBufferOverflow})
 	case unix.ECOMM:
 		// The kernel has waited for a flow control, or for an echo.
-		code := TimeoutBs
+		code := CodeTimeoutBs
 		if k.sendOnly || k.write.size <= k.single {
-			code = TimeoutA
+			code = CodeTimeoutA
 		}
 		k.sendEnded(&ProtocolError{Code: code})
 	default:
@@ -195,14 +195,14 @@ func (k *kernelConn) receptionAborted(code Code) {
 	k.observe(engine.Observation{Kind: engine.ReceptionAborted, Code: engine.Code(code)})
 	if k.report && k.reading {
 		err := &ProtocolError{Code: code}
-		if code == InvalidFrame {
+		if code == CodeInvalidFrame {
 			err.Err = errPadding
 		}
 		k.wakeReader(err)
 	}
 }
 
-// errPadding is what is wrong with an InvalidFrame: only padding is checked.
+// errPadding is what is wrong with an CodeInvalidFrame: only padding is checked.
 var errPadding = errors.New("it is probably padded otherwise than Config.Kernel.RxPadding says, or not to 8 bytes (KernelCheckPadData, KernelCheckPadLen)")
 
 // wakeReader has a Read return an error. Under mu.
@@ -483,7 +483,7 @@ func (k *kernelConn) sendFrom(r io.Reader, size int64) error {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF // the message is not complete
 		}
-		return &ProtocolError{Code: SourceFailed, Err: err}
+		return &ProtocolError{Code: CodeSourceFailed, Err: err}
 	}
 	_, err := k.send(p, len(p), false)
 	return err

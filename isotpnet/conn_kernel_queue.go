@@ -264,7 +264,7 @@ func (k *kernelConn) overrun(drops uint32) bool {
 	if drops == 0 || drops == k.drops {
 		return false
 	}
-	k.counts.Errors[ReceiverFull] += drops - k.drops
+	k.counts.Errors[CodeReceiverFull] += drops - k.drops
 	k.drops = drops
 	return true
 }

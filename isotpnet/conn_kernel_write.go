@@ -93,7 +93,7 @@ func (k *kernelConn) sendWait() error {
 		case fullSince.IsZero():
 			fullSince = time.Now()
 		case time.Since(fullSince) > fullTimeout:
-			return &ProtocolError{Code: TimeoutA}
+			return &ProtocolError{Code: CodeTimeoutA}
 		}
 		time.Sleep(fullPause)
 	}
@@ -246,11 +246,11 @@ func (k *kernelConn) sent(size int, begun bool, err error) {
 		k.observe(engine.Observation{Kind: engine.MessageSent, Size: uint32(size)})
 		return
 	}
-	code := Aborted
+	code := CodeAborted
 	if e, ok := errors.AsType[*ProtocolError](err); ok {
 		code = e.Code
 	} else if _, ok := err.(*OwedError); ok {
-		code = FlowControlOwed
+		code = CodeFlowControlOwed
 	} else if !begun {
 		return // nothing was sent
 	}

@@ -175,7 +175,7 @@ func TestFunctionalRequestStandsBesideATransfer(t *testing.T) {
 		}
 		wantRead(t, c, "\x3E\x80")
 		wantRead(t, c, "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0A")
-		if got := c.Stats().Errors[isotpnet.FunctionalFirstFrame]; got != 1 {
+		if got := c.Stats().Errors[isotpnet.CodeFunctionalFirstFrame]; got != 1 {
 			t.Errorf("%d functional First Frames counted, want 1", got)
 		}
 	})
@@ -201,7 +201,7 @@ func TestErrOverrunStandsWhereMessagesWereLost(t *testing.T) {
 		_, err := c.Read(make([]byte, 10))
 		wantErr(t, err, "read", c, isotpnet.ErrOverrun)
 		wantRead(t, c, "\xBB\xBB")
-		if got := c.Stats().Errors[isotpnet.ReceiverFull]; got != uint64(100-kept) {
+		if got := c.Stats().Errors[isotpnet.CodeReceiverFull]; got != uint64(100-kept) {
 			t.Errorf("%d losses counted, want %d", got, 100-kept)
 		}
 		// NextReader reports it too, once.

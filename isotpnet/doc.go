@@ -66,7 +66,7 @@
 // and with a time-out where nobody answers. A peer that was restarted is
 // syscall.ECONNRESET as soon as anything is sent, one that is silent
 // syscall.ETIMEDOUT (see Dialer.KeepAlive); a message that nobody takes is a
-// [*ProtocolError] with TimeoutBs after a second.
+// [*ProtocolError] with CodeTimeoutBs after a second.
 //
 // One message at a time is under way over a pair, as ISO-TP has it. One that is waiting
 // with its first frame, as the peer still owes a flow control of an earlier message, is
@@ -146,7 +146,7 @@
 // net.ErrClosed as well, so that a loop ends which asks for that.
 //
 // A message that is too long is a [*MessageTooLongError], which says whose limit that
-// is, or where the peer has refused it a *ProtocolError with BufferOverflow. Ways out are
+// is, or where the peer has refused it a *ProtocolError with CodeBufferOverflow. Ways out are
 // isotp:user above the kernel's limit, Config.SplitWrites, and isotp-stream between two
 // programs with this package.
 //
@@ -188,7 +188,7 @@
 //	                                              the first flow control, even a WAIT
 //	STmin from the last  waited for               only without a CTS in between
 //	CF of a block
-//	flow control of      is ignored               InvalidFS
+//	flow control of      is ignored               CodeInvalidFS
 //	fewer than 3 bytes
 //	empty frame (DLC 0)  is ignored               ends a reception without a word
 //	SF_DL 0              is ignored               ends a reception without a word
@@ -198,11 +198,11 @@
 //	interface goes down  each Conn's Read fails   the same; Accept and a Write under
 //	                     once with ENETDOWN, and  way, too
 //	                     can go on; Accept waits
-//	no echo of a frame   TimeoutA                 TimeoutA for a Single Frame, else
-//	                                              TimeoutBs
+//	no echo of a frame   CodeTimeoutA             CodeTimeoutA for a Single Frame, else
+//	                                              CodeTimeoutBs
 //	classic frames to a  are heard                are ignored, and FD frames without
 //	Conn with FD                                  Config.FD
-//	ReportAborted        every reason             TimeoutCr and WrongSN
+//	ReportAborted        every reason             CodeTimeoutCr and CodeWrongSN
 //	Trace, Stats         frames and messages      messages: hooks for frames rule it
 //	                                              out, counts of frames are 0
 //	MessageInfo.First    yes                      of Single Frames
@@ -224,8 +224,8 @@
 // Where the frames' time is the log's (OwnTime), Config.ConsecutiveFrameTimeout and what
 // else ends a reception go by it, however fast the log is read, and [MessageInfo] and
 // [Trace] tell it. Deadlines, and what is sent, go by the clock. A message that is open at
-// the log's end is given up with the code BusEnded, and one during which the time goes
-// back by more than a second with TimeWentBack.
+// the log's end is given up with the code CodeBusEnded, and one during which the time goes
+// back by more than a second with CodeTimeWentBack.
 //
 // # Time
 //

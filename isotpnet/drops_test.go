@@ -131,7 +131,7 @@ func TestTimeoutsThatFollowDropsSaySo(t *testing.T) {
 		time.Sleep(100 * time.Millisecond) // for all to arrive
 		close(stopped)
 		err := <-result
-		wantCode(t, err, "write", c, isotpnet.TimeoutBs)
+		wantCode(t, err, "write", c, isotpnet.CodeTimeoutBs)
 		if p, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || p.BusDropped == 0 || !strings.Contains(err.Error(), "meanwhile the bus has dropped") {
 			t.Errorf("Write: %v", err)
 		}

@@ -18,9 +18,10 @@ import (
 // syscall.EADDRINUSE, what cannot be had here errors.ErrUnsupported. Connections on
 // "isotp-stream" have a [*StreamError] of their own.
 var (
-	// ErrMessageTooLong is the error of a Write longer than
-	// Config.MaxSendSize, or than a Single Frame where only such can be sent.
-	// Nothing was sent. It is also syscall.EMSGSIZE.
+	// ErrMessageTooLong is the error of a Write that our side does not send, because p
+	// is longer than Config.MaxSendSize, or than a Single Frame where only such can be
+	// sent. Nothing was sent. It is also syscall.EMSGSIZE. A message that the peer
+	// refuses is a *ProtocolError with CodeBufferOverflow.
 	ErrMessageTooLong error = &MessageTooLongError{}
 
 	// ErrOverrun is what an [OverrunError] is to errors.Is: messages have been lost, or
@@ -140,122 +141,130 @@ func (e *ownAddrError) Is(target error) bool { return target == syscall.EADDRINU
 // frame was ignored.
 type Code uint8
 
-// There is a Code for each N_Result of ISO 15765-2, and for each error that
-// can-isotp tells apart (its name is in brackets). Write and SendFrom return
-// TimeoutA, TimeoutBs, InvalidFS, WaitOverrun, WaitRefused, BufferOverflow,
-// SourceFailed and SourceStalled. What ends a reception is given to
-// Trace.ReceptionAborted, and to Read with Config.ReportAborted; what is said to
-// be ignored, to Trace.FrameIgnored. Stats count all of them.
+// There is a Code for each N_Result of ISO 15765-2, whose name stands at the end, and
+// for each error that can-isotp tells apart, whose name is in brackets.
+//
+// Write and SendFrom return CodeTimeoutA, CodeTimeoutBs, CodeInvalidFS, CodeWaitOverrun,
+// CodeWaitRefused, CodeBufferOverflow, CodeSourceFailed and CodeSourceStalled. What ends
+// a reception is given to Trace.ReceptionAborted, and to Read with Config.ReportAborted.
+// A frame that is ignored is given to Trace.FrameIgnored. Stats count all of them.
 const (
-	// TimeoutA: a frame did not get on the wire in Config.TransmitTimeout.
-	// N_TIMEOUT_A.
-	TimeoutA = Code(engine.TimeoutA)
-	// TimeoutBs: no flow control came in Config.FlowControlTimeout.
-	// N_TIMEOUT_Bs [FlowControlTimeoutError].
-	TimeoutBs = Code(engine.TimeoutBs)
-	// TimeoutCr: no Consecutive Frame came in Config.ConsecutiveFrameTimeout.
-	// N_TIMEOUT_Cr [ConsecutiveFrameTimeoutError].
-	TimeoutCr = Code(engine.TimeoutCr)
-	// WrongSN: a Consecutive Frame had an unexpected sequence number.
+	// CodeTimeoutA: one of our frames did not get on the wire within
+	// Config.TransmitTimeout. N_TIMEOUT_A.
+	CodeTimeoutA Code = Code(engine.TimeoutA)
+	// CodeTimeoutBs: while we sent, the peer's flow control did not come within
+	// Config.FlowControlTimeout. N_TIMEOUT_Bs [FlowControlTimeoutError].
+	CodeTimeoutBs Code = Code(engine.TimeoutBs)
+	// CodeTimeoutCr: while we received, the peer's next Consecutive Frame did not come
+	// within Config.ConsecutiveFrameTimeout. N_TIMEOUT_Cr
+	// [ConsecutiveFrameTimeoutError].
+	CodeTimeoutCr Code = Code(engine.TimeoutCr)
+	// CodeWrongSN: the peer's Consecutive Frame had an unexpected sequence number.
 	// N_WRONG_SN [WrongSequenceNumberError].
-	WrongSN = Code(engine.WrongSN)
-	// InvalidFS: the peer's flow control had a reserved FlowStatus.
+	CodeWrongSN Code = Code(engine.WrongSN)
+	// CodeInvalidFS: the peer's flow control had a reserved FlowStatus.
 	// N_INVALID_FS [a kind of InvalidCanDataError].
-	InvalidFS = Code(engine.InvalidFS)
-	// WaitOverrun: the peer sent more WAITs in a row than
-	// Config.MaxWaitFrames, or our reader was so slow that
-	// Config.MaxSendWaitFrames were not enough.
+	CodeInvalidFS Code = Code(engine.InvalidFS)
+	// CodeWaitOverrun: while we sent, the peer sent more WAITs in a row than
+	// Config.MaxWaitFramesReceived; or while we received, our reader was so slow that
+	// the WAITs which Config.MaxWaitFramesSent lets us send were used up.
 	// N_WFT_OVRN [MaximumWaitFrameReachedError].
-	WaitOverrun = Code(engine.WaitOverrun)
-	// WaitRefused: the peer sent a WAIT and Config.MaxWaitFrames is negative.
-	// N_WFT_OVRN [UnsupportedWaitFrameError].
-	WaitRefused = Code(engine.WaitRefused)
-	// BufferOverflow: the peer answered OVFLW, the message is too long for it.
-	// N_BUFFER_OVFLW [OverflowError].
-	BufferOverflow = Code(engine.BufferOverflow)
-	// InterruptedBySingleFrame: a Single Frame came during a reception.
-	// N_UNEXP_PDU [ReceptionInterruptedWithSingleFrameError].
-	InterruptedBySingleFrame = Code(engine.InterruptedBySingleFrame)
-	// InterruptedByFirstFrame: a First Frame came during a reception.
-	// N_UNEXP_PDU [ReceptionInterruptedWithFirstFrameError].
-	InterruptedByFirstFrame = Code(engine.InterruptedByFirstFrame)
-	// UnexpectedConsecutiveFrame: one came although no reception is under way;
-	// ignored. N_UNEXP_PDU [UnexpectedConsecutiveFrameError].
-	UnexpectedConsecutiveFrame = Code(engine.UnexpectedConsecutive)
-	// UnexpectedFlowControl: one came that nobody waits for; ignored.
-	// N_UNEXP_PDU [UnexpectedFlowControlError].
-	UnexpectedFlowControl = Code(engine.UnexpectedFlowControl)
-	// InvalidFrame: a frame was not a protocol data unit; ignored. On the kernel, which
-	// ignores those without a word: its padding was not as KernelCheckPadLen and
-	// KernelCheckPadData have it checked. [InvalidCanDataError]
-	InvalidFrame = Code(engine.InvalidFrame)
-	// MissingEscape: a Single Frame longer than 8 bytes had its length in the
-	// first byte; ignored. [MissingEscapeSequenceError]
-	MissingEscape = Code(engine.MissingEscape)
-	// InvalidFirstFrameLength: a First Frame was shorter than 8 bytes, or of a
-	// length that no DLC has; ignored. [InvalidCanFdFirstFrameRXDL]
-	InvalidFirstFrameLength = Code(engine.InvalidFirstFrameLength)
-	// ChangedFrameLength: a Consecutive Frame was not as long as the First
+	CodeWaitOverrun Code = Code(engine.WaitOverrun)
+	// CodeWaitRefused: the peer sent a WAIT, and Config.MaxWaitFramesReceived is
+	// negative. N_WFT_OVRN [UnsupportedWaitFrameError].
+	CodeWaitRefused Code = Code(engine.WaitRefused)
+	// CodeBufferOverflow: our message is too long for the peer, which answered OVFLW.
+	// The reverse is CodeReceptionTooLong. N_BUFFER_OVFLW [OverflowError].
+	CodeBufferOverflow Code = Code(engine.BufferOverflow)
+	// CodeInterruptedBySingleFrame: the peer sent a Single Frame before it had sent
+	// the whole of its message. N_UNEXP_PDU [ReceptionInterruptedWithSingleFrameError].
+	CodeInterruptedBySingleFrame Code = Code(engine.InterruptedBySingleFrame)
+	// CodeInterruptedByFirstFrame: the peer sent a First Frame before it had sent the
+	// whole of its message. N_UNEXP_PDU [ReceptionInterruptedWithFirstFrameError].
+	CodeInterruptedByFirstFrame Code = Code(engine.InterruptedByFirstFrame)
+	// CodeUnexpectedConsecutiveFrame: the peer sent a Consecutive Frame, and no
+	// reception is under way; ignored. N_UNEXP_PDU [UnexpectedConsecutiveFrameError].
+	CodeUnexpectedConsecutiveFrame Code = Code(engine.UnexpectedConsecutive)
+	// CodeUnexpectedFlowControl: the peer sent a flow control, and we do not wait for
+	// one; ignored. N_UNEXP_PDU [UnexpectedFlowControlError].
+	CodeUnexpectedFlowControl Code = Code(engine.UnexpectedFlowControl)
+	// CodeInvalidFrame: the peer's frame was not a protocol data unit; ignored. The
+	// kernel's backend does not report those: there it says that the frame's padding
+	// was not as KernelCheckPadLen and KernelCheckPadData have it checked.
+	// [InvalidCanDataError]
+	CodeInvalidFrame Code = Code(engine.InvalidFrame)
+	// CodeMissingEscape: the peer's Single Frame was longer than 8 bytes and had its
+	// length in the first byte; ignored. [MissingEscapeSequenceError]
+	CodeMissingEscape Code = Code(engine.MissingEscape)
+	// CodeInvalidFirstFrameLength: the peer's First Frame was shorter than 8 bytes, or
+	// of a length that no DLC has; ignored. [InvalidCanFdFirstFrameRXDL]
+	CodeInvalidFirstFrameLength Code = Code(engine.InvalidFirstFrameLength)
+	// CodeChangedFrameLength: the peer's Consecutive Frame was not as long as its First
 	// Frame; ignored. [ChangingInvalidRXDLError]
-	ChangedFrameLength = Code(engine.ChangedFrameLength)
-	// FunctionalFirstFrame: functional requests are Single Frames; ignored.
-	FunctionalFirstFrame = Code(engine.FunctionalFirstFrame)
-	// MessageTooLong: the peer's message was longer than
-	// Config.MaxMessageSize; answered OVFLW. [FrameTooLongError]
-	MessageTooLong = Code(engine.MessageTooLong)
-	// ReceiverFull: messages wait to be read and there is no room for more: a
-	// Single Frame was lost, see ErrOverrun, or a First Frame answered OVFLW.
-	ReceiverFull = Code(engine.ReceiverFull)
-	// SourceFailed: the io.Reader given to SendFrom failed, or ended before
+	CodeChangedFrameLength Code = Code(engine.ChangedFrameLength)
+	// CodeFunctionalFirstFrame: a First Frame came for a functional address, whose
+	// requests are Single Frames; ignored.
+	CodeFunctionalFirstFrame Code = Code(engine.FunctionalFirstFrame)
+	// CodeReceptionTooLong: the peer's message is longer than our
+	// Config.MaxMessageSize; we answered OVFLW. The reverse is CodeBufferOverflow, and
+	// a message of ours that is not sent at all is an ErrMessageTooLong.
+	// [FrameTooLongError]
+	CodeReceptionTooLong Code = Code(engine.MessageTooLong)
+	// CodeReceiverFull: our reader has not read earlier messages, and there is no room
+	// for more: we lost a Single Frame (see ErrOverrun), or answered a First Frame OVFLW.
+	CodeReceiverFull Code = Code(engine.ReceiverFull)
+	// CodeSourceFailed: the io.Reader given to SendFrom failed, or ended before
 	// the message. N_ERROR [BadGeneratorError].
-	SourceFailed = Code(engine.SourceFailed)
-	// SourceStalled: the io.Reader given to SendFrom was so slow that the
+	CodeSourceFailed Code = Code(engine.SourceFailed)
+	// CodeSourceStalled: the io.Reader given to SendFrom was so slow that the
 	// peer's N_Cr would have run out. N_ERROR.
-	SourceStalled = Code(engine.SourceStalled)
-	// Aborted: our side gave up, at a deadline or a Close. N_ERROR.
-	Aborted = Code(engine.Aborted)
-	// FlowControlOwed: the same, before anything was sent, since the peer owed the
-	// flow control of an earlier message. Write returns an OwedError then. N_ERROR.
-	FlowControlOwed = Code(engine.FlowControlOwed)
-	// Refused: the bus has refused a frame, when it was written or later. Write
-	// returns the bus's error then, or a *canbus.RefusedError; the reception that a
-	// flow control was for is given up. N_ERROR.
-	Refused = Code(engine.Refused)
-	// BusEnded: a message was being received when the bus failed, or the log was
-	// through. N_ERROR.
-	BusEnded = Code(engine.BusEnded)
-	// TimeWentBack: a message was being received when the time of a log's frames went
-	// back by more than a second: to another recording, or as a clock was set. N_ERROR.
-	TimeWentBack = Code(engine.TimeWentBack)
+	CodeSourceStalled Code = Code(engine.SourceStalled)
+	// CodeAborted: our side aborted the message, at a deadline or a Close. N_ERROR.
+	CodeAborted Code = Code(engine.Aborted)
+	// CodeFlowControlOwed: our side aborted the message before anything of it was sent,
+	// because the peer owed the flow control of an earlier message. Write then returns
+	// an OwedError. N_ERROR.
+	CodeFlowControlOwed Code = Code(engine.FlowControlOwed)
+	// CodeRefused: the bus has refused one of our frames, when it was written or later.
+	// Write then returns the bus's error, or a *canbus.RefusedError; the reception that
+	// a flow control was for is aborted. N_ERROR.
+	CodeRefused Code = Code(engine.Refused)
+	// CodeBusEnded: a message was being received when the bus failed, or when the log
+	// came to its end. N_ERROR.
+	CodeBusEnded Code = Code(engine.BusEnded)
+	// CodeTimeWentBack: a message was being received when the time of a log's frames
+	// went back by more than a second: another recording begins there, or a clock was
+	// set. N_ERROR.
+	CodeTimeWentBack Code = Code(engine.TimeWentBack)
 )
 
 var codeTexts = [engine.NumCodes]struct{ name, text string }{
-	TimeoutA:                   {"N_TIMEOUT_A", "a frame did not get on the bus in time"},
-	TimeoutBs:                  {"N_TIMEOUT_Bs", "no flow control came in time"},
-	TimeoutCr:                  {"N_TIMEOUT_Cr", "no consecutive frame came in time"},
-	WrongSN:                    {"N_WRONG_SN", "wrong sequence number"},
-	InvalidFS:                  {"N_INVALID_FS", "reserved flow status"},
-	WaitOverrun:                {"N_WFT_OVRN", "too many wait frames in a row"},
-	WaitRefused:                {"N_WFT_OVRN", "a wait frame came and none is accepted"},
-	BufferOverflow:             {"N_BUFFER_OVFLW", "the message is too long for the peer"},
-	InterruptedBySingleFrame:   {"N_UNEXP_PDU", "interrupted by a single frame"},
-	InterruptedByFirstFrame:    {"N_UNEXP_PDU", "interrupted by a first frame"},
-	UnexpectedConsecutiveFrame: {"N_UNEXP_PDU", "consecutive frame of no message"},
-	UnexpectedFlowControl:      {"N_UNEXP_PDU", "flow control nobody waits for"},
-	InvalidFrame:               {"invalid frame", "not a protocol data unit"},
-	MissingEscape:              {"invalid single frame", "longer than 8 bytes without an escaped length"},
-	InvalidFirstFrameLength:    {"invalid first frame", "shorter than 8 bytes, or of a length no DLC has"},
-	ChangedFrameLength:         {"invalid consecutive frame", "not as long as the first frame"},
-	FunctionalFirstFrame:       {"invalid functional request", "longer than a single frame"},
-	MessageTooLong:             {"message too long", "longer than Config.MaxMessageSize"},
-	ReceiverFull:               {"receiver full", "earlier messages had not been read"},
-	SourceFailed:               {"N_ERROR", "the source of the message failed"},
-	SourceStalled:              {"N_ERROR", "the source of the message was too slow"},
-	Aborted:                    {"N_ERROR", "aborted"},
-	FlowControlOwed:            {"N_ERROR", "not begun, since the peer owes the flow control of an earlier message"},
-	Refused:                    {"N_ERROR", "the bus has refused a frame"},
-	BusEnded:                   {"N_ERROR", "the bus has ended in mid-message"},
-	TimeWentBack:               {"N_ERROR", "the time of the frames has gone back"},
+	CodeTimeoutA:                   {"N_TIMEOUT_A", "a frame did not get on the bus in time"},
+	CodeTimeoutBs:                  {"N_TIMEOUT_Bs", "no flow control came in time"},
+	CodeTimeoutCr:                  {"N_TIMEOUT_Cr", "no consecutive frame came in time"},
+	CodeWrongSN:                    {"N_WRONG_SN", "wrong sequence number"},
+	CodeInvalidFS:                  {"N_INVALID_FS", "reserved flow status"},
+	CodeWaitOverrun:                {"N_WFT_OVRN", "too many wait frames in a row"},
+	CodeWaitRefused:                {"N_WFT_OVRN", "a wait frame came and none is accepted"},
+	CodeBufferOverflow:             {"N_BUFFER_OVFLW", "the message is too long for the peer"},
+	CodeInterruptedBySingleFrame:   {"N_UNEXP_PDU", "interrupted by a single frame"},
+	CodeInterruptedByFirstFrame:    {"N_UNEXP_PDU", "interrupted by a first frame"},
+	CodeUnexpectedConsecutiveFrame: {"N_UNEXP_PDU", "consecutive frame of no message"},
+	CodeUnexpectedFlowControl:      {"N_UNEXP_PDU", "flow control nobody waits for"},
+	CodeInvalidFrame:               {"invalid frame", "not a protocol data unit"},
+	CodeMissingEscape:              {"invalid single frame", "longer than 8 bytes without an escaped length"},
+	CodeInvalidFirstFrameLength:    {"invalid first frame", "shorter than 8 bytes, or of a length no DLC has"},
+	CodeChangedFrameLength:         {"invalid consecutive frame", "not as long as the first frame"},
+	CodeFunctionalFirstFrame:       {"invalid functional request", "longer than a single frame"},
+	CodeReceptionTooLong:           {"message too long", "longer than Config.MaxMessageSize"},
+	CodeReceiverFull:               {"receiver full", "earlier messages had not been read"},
+	CodeSourceFailed:               {"N_ERROR", "the source of the message failed"},
+	CodeSourceStalled:              {"N_ERROR", "the source of the message was too slow"},
+	CodeAborted:                    {"N_ERROR", "aborted"},
+	CodeFlowControlOwed:            {"N_ERROR", "not begun, since the peer owes the flow control of an earlier message"},
+	CodeRefused:                    {"N_ERROR", "the bus has refused a frame"},
+	CodeBusEnded:                   {"N_ERROR", "the bus has ended in mid-message"},
+	CodeTimeWentBack:               {"N_ERROR", "the time of the frames has gone back"},
 }
 
 // String returns ISO 15765-2's name of the result, and what it means here.
@@ -269,11 +278,11 @@ func (c Code) String() string {
 // A ProtocolError says how the protocol ended a transmission or a reception.
 type ProtocolError struct {
 	Code Code
-	// Err is the error of the io.Reader given to SendFrom, for SourceFailed, and what is
-	// wrong with a frame where more is known of an InvalidFrame.
+	// Err, with CodeSourceFailed, is the error of the io.Reader given to SendFrom; with
+	// CodeInvalidFrame it says what is wrong with the frame, where that is known.
 	Err error
 	// Size is how many bytes the message had that the peer has refused, for
-	// BufferOverflow; 0 where that is not known.
+	// CodeBufferOverflow; 0 where that is not known.
 	Size int64
 	// BusDropped is how many received frames the bus has dropped while the message was
 	// under way (see OverrunError): what did not come may have been among them.
@@ -289,11 +298,11 @@ func (e *ProtocolError) Error() string {
 
 func (e *ProtocolError) text() string {
 	switch {
-	case e.Err != nil && e.Code == InvalidFrame:
-		return codeTexts[InvalidFrame].name + ": " + e.Err.Error()
+	case e.Err != nil && e.Code == CodeInvalidFrame:
+		return codeTexts[CodeInvalidFrame].name + ": " + e.Err.Error()
 	case e.Err != nil:
 		return e.Code.String() + ": " + e.Err.Error()
-	case e.Code == BufferOverflow && e.Size > 0:
+	case e.Code == CodeBufferOverflow && e.Size > 0:
 		return fmt.Sprintf("%v: it has refused %d bytes; send shorter messages (Config.SplitWrites makes several of a Write), or have it take longer ones (Config.MaxMessageSize, NextReader)", e.Code, e.Size)
 	}
 	return e.Code.String()
@@ -301,7 +310,7 @@ func (e *ProtocolError) text() string {
 
 // refused adds the size of a message to the error of a peer that has refused it.
 func refused(err error, size int64) error {
-	if e, ok := err.(*ProtocolError); ok && e.Code == BufferOverflow {
+	if e, ok := err.(*ProtocolError); ok && e.Code == CodeBufferOverflow {
 		e.Size = size
 	}
 	return err
@@ -313,7 +322,7 @@ func (e *ProtocolError) Unwrap() error { return e.Err }
 // Timeout reports whether a time-out of the protocol has run out. It is not a
 // deadline: errors.Is(err, os.ErrDeadlineExceeded) is false.
 func (e *ProtocolError) Timeout() bool {
-	return e.Code == TimeoutA || e.Code == TimeoutBs || e.Code == TimeoutCr
+	return e.Code == CodeTimeoutA || e.Code == CodeTimeoutBs || e.Code == CodeTimeoutCr
 }
 
 // Temporary reports false: it is there to make the type a net.Error.
@@ -370,7 +379,7 @@ func protocolError(err error) error {
 	case *mux.FailedError:
 		return &busError{err: e.Err}
 	case *mux.SourceError:
-		return &ProtocolError{Code: SourceFailed, Err: e.Err}
+		return &ProtocolError{Code: CodeSourceFailed, Err: e.Err}
 	}
 	return err
 }

@@ -45,7 +45,7 @@ func ExampleAddr() {
 // The frames of a message of 10 bytes that comes to an address, in each mode:
 // First Frame, our flow control, and the Consecutive Frames.
 func ExampleAddr_frames() {
-	config := isotpnet.Config{BlockSize: 8, Padding: isotpnet.NoPadding}
+	config := isotpnet.Config{BlockSize: 8, Padding: isotpnet.NoPadding()}
 	for _, text := range []string{
 		"456:123",
 		"00789ABC:00123456",
@@ -136,7 +136,7 @@ func ExampleAsymmetricAddr() {
 		log.Fatal(err)
 	}
 	fmt.Println(addr)
-	for _, f := range framesTo(addr, isotpnet.Config{BlockSize: 8, Padding: isotpnet.NoPadding}) {
+	for _, f := range framesTo(addr, isotpnet.Config{BlockSize: 8, Padding: isotpnet.NoPadding()}) {
 		fmt.Println("  ", f)
 	}
 	// Output:

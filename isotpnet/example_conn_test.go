@@ -81,7 +81,7 @@ func ExampleConn_SendFrom_generator() {
 	err = tester.SendFrom(strings.NewReader("too short"), 100)
 	var protocolError *isotpnet.ProtocolError
 	if errors.As(err, &protocolError) {
-		fmt.Println(protocolError.Code == isotpnet.SourceFailed, protocolError.Err)
+		fmt.Println(protocolError.Code == isotpnet.CodeSourceFailed, protocolError.Err)
 	}
 	// Output:
 	// 2000 bytes, the last are 0499, error <nil>

@@ -49,7 +49,7 @@ func ExampleProtocolError() {
 
 	_, err = conn.Write(make([]byte, 100))
 	fmt.Println(err)
-	if e, ok := errors.AsType[*isotpnet.ProtocolError](err); ok && e.Code == isotpnet.TimeoutBs {
+	if e, ok := errors.AsType[*isotpnet.ProtocolError](err); ok && e.Code == isotpnet.CodeTimeoutBs {
 		fmt.Println("no ECU at", conn.RemoteAddr())
 	}
 	if e, ok := errors.AsType[net.Error](err); ok {

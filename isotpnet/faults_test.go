@@ -178,7 +178,7 @@ func TestLossThatTheProtocolSeesIsAnErrorOfWrite(t *testing.T) {
 					if err == nil {
 						t.Fatal("Write knows nothing of the loss")
 					}
-					wantCode(t, err, "write", tester, isotpnet.TimeoutBs)
+					wantCode(t, err, "write", tester, isotpnet.CodeTimeoutBs)
 				} else if err != nil {
 					t.Errorf("Write: %v", err)
 				}

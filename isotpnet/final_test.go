@@ -239,7 +239,7 @@ func TestRefusedFrameIsNotFinal(t *testing.T) {
 
 func TestFinal(t *testing.T) {
 	op := func(op, network string, err error) error { return &net.OpError{Op: op, Net: network, Err: err} }
-	protocol := &isotpnet.ProtocolError{Code: isotpnet.TimeoutBs}
+	protocol := &isotpnet.ProtocolError{Code: isotpnet.CodeTimeoutBs}
 	for _, tc := range []struct {
 		err  error
 		want bool
@@ -258,7 +258,7 @@ func TestFinal(t *testing.T) {
 		{op("read", "isotp", isotpnet.ErrOverrun), false},
 		{op("read", "isotp", protocol), false},
 		{op("write", "isotp:user", protocol), false},
-		{op("write", "isotp", &isotpnet.ProtocolError{Code: isotpnet.SourceFailed, Err: io.EOF}), false},
+		{op("write", "isotp", &isotpnet.ProtocolError{Code: isotpnet.CodeSourceFailed, Err: io.EOF}), false},
 		{op("write", "isotp", isotpnet.ErrMessageTooLong), false},
 		{op("write", "isotp", isotpnet.ErrTooManyPeers), false},
 		{op("read", "isotp", &isotpnet.ShortBufferError{Size: 9}), false},

@@ -220,7 +220,7 @@ func TestTheReaderOfAMessageGivenUpEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, err := io.ReadAll(r)
-		if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Code != isotpnet.WrongSN || len(p) != 6 {
+		if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Code != isotpnet.CodeWrongSN || len(p) != 6 {
 			t.Errorf("read % X, %v", p, err)
 		}
 		wantSince(t, c.start, 300*ms)

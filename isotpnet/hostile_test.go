@@ -97,13 +97,13 @@ func TestHostilePeersDoNotHoldUpHonestOnes(t *testing.T) {
 		check  func(isotpnet.PacketStats) error
 	}{
 		{"First Frames from 254 sources", isotpnet.ListenConfig{}, forgeFirstFrames, func(s isotpnet.PacketStats) error {
-			if got := s.Errors[isotpnet.TimeoutCr] + s.Errors[isotpnet.InterruptedByFirstFrame]; got < 8000 || s.PeersRefused > 0 {
+			if got := s.Errors[isotpnet.CodeTimeoutCr] + s.Errors[isotpnet.CodeInterruptedByFirstFrame]; got < 8000 || s.PeersRefused > 0 {
 				return fmt.Errorf("%d messages given up, %d peers refused", got, s.PeersRefused)
 			}
 			return nil
 		}},
 		{"First Frames from 254 sources, and 16 places", isotpnet.ListenConfig{MaxPeers: 16}, forgeFirstFrames, func(s isotpnet.PacketStats) error {
-			if got := s.Errors[isotpnet.Aborted]; got < 8000 || s.PeersEvicted != got || s.PeersReaped < got {
+			if got := s.Errors[isotpnet.CodeAborted]; got < 8000 || s.PeersEvicted != got || s.PeersReaped < got {
 				return fmt.Errorf("%d messages given up for others, %d peers evicted, %d reaped", got, s.PeersEvicted, s.PeersReaped)
 			}
 			return nil
@@ -115,14 +115,14 @@ func TestHostilePeersDoNotHoldUpHonestOnes(t *testing.T) {
 			return nil
 		}},
 		{"a peer that never answers", isotpnet.ListenConfig{}, neverAnswer, func(s isotpnet.PacketStats) error {
-			if got := s.Errors[isotpnet.TimeoutBs]; got != s.SendsAborted-s.Errors[isotpnet.Aborted] || got < 8*19 {
+			if got := s.Errors[isotpnet.CodeTimeoutBs]; got != s.SendsAborted-s.Errors[isotpnet.CodeAborted] || got < 8*19 {
 				return fmt.Errorf("%d of %d aborted for lack of flow control", got, s.SendsAborted)
 			}
 			return nil
 		}},
 		{"a peer that answers everything", isotpnet.ListenConfig{}, answerEverything, func(s isotpnet.PacketStats) error {
-			for _, code := range []isotpnet.Code{isotpnet.UnexpectedFlowControl, isotpnet.UnexpectedConsecutiveFrame,
-				isotpnet.InvalidFrame, isotpnet.InterruptedBySingleFrame, isotpnet.InvalidFirstFrameLength} {
+			for _, code := range []isotpnet.Code{isotpnet.CodeUnexpectedFlowControl, isotpnet.CodeUnexpectedConsecutiveFrame,
+				isotpnet.CodeInvalidFrame, isotpnet.CodeInterruptedBySingleFrame, isotpnet.CodeInvalidFirstFrameLength} {
 				if s.Errors[code] < 400 {
 					return fmt.Errorf("%d times %v", s.Errors[code], code)
 				}

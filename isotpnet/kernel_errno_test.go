@@ -27,13 +27,13 @@ func TestKernelErrorsByNumber(t *testing.T) {
 		checks      bool
 		write, read error
 	}{
-		{unix.ECOMM, 8, false, code(TimeoutBs), nil},
-		{unix.ECOMM, 7, false, code(TimeoutA), nil},
-		{unix.EMSGSIZE, 8, false, code(BufferOverflow), nil},
-		{unix.EBADMSG, 8, false, code(InvalidFS), nil},
-		{unix.EBADMSG, 8, true, nil, code(InvalidFrame)}, // not idle: it was not about what is sent
-		{unix.ETIMEDOUT, 8, false, nil, code(TimeoutCr)},
-		{unix.EILSEQ, 8, false, nil, code(WrongSN)},
+		{unix.ECOMM, 8, false, code(CodeTimeoutBs), nil},
+		{unix.ECOMM, 7, false, code(CodeTimeoutA), nil},
+		{unix.EMSGSIZE, 8, false, code(CodeBufferOverflow), nil},
+		{unix.EBADMSG, 8, false, code(CodeInvalidFS), nil},
+		{unix.EBADMSG, 8, true, nil, code(CodeInvalidFrame)}, // not idle: it was not about what is sent
+		{unix.ETIMEDOUT, 8, false, nil, code(CodeTimeoutCr)},
+		{unix.EILSEQ, 8, false, nil, code(CodeWrongSN)},
 		{unix.ENETDOWN, 8, false, os.NewSyscallError("write", unix.ENETDOWN), os.NewSyscallError("read", unix.ENETDOWN)},
 		{unix.ENODEV, 8, false, os.NewSyscallError("write", unix.ENODEV), os.NewSyscallError("read", unix.ENODEV)},
 		{unix.EADDRNOTAVAIL, 8, false, os.NewSyscallError("write", unix.ENODEV), os.NewSyscallError("read", unix.ENODEV)},

@@ -37,7 +37,7 @@ func TestKernelQueueThatStaysFull(t *testing.T) {
 	peer.fill()
 	var err error
 	within(t, 2*time.Second, "Write", func() { _, err = c.Write([]byte{1}) })
-	wantCode(t, err, TimeoutA)
+	wantCode(t, err, CodeTimeoutA)
 	c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
 	within(t, time.Second, "Write", func() { _, err = c.Write([]byte{1}) })
 	wantError(t, err, os.ErrDeadlineExceeded)
@@ -59,7 +59,7 @@ func TestKernelQueueFullInMidMessage(t *testing.T) {
 	peer.send("7E8#300000") // the tenth
 	var err error
 	within(t, 3*time.Second, "Write", func() { err = <-done })
-	wantCode(t, err, TimeoutBs)
+	wantCode(t, err, CodeTimeoutBs)
 	must(t, cantest.ResetQueue(name))
 	if _, err := c.Write([]byte{1}); err != nil {
 		t.Error("the next message: ", err)
@@ -246,7 +246,7 @@ func TestKernelCopyToAReaderThatPauses(t *testing.T) {
 			for len(got) < size {
 				n, err := c2.Read(got[len(got):min(len(got)+8192, size)])
 				if errors.Is(err, ErrOverrun) {
-					t.Logf("overrun after %d bytes: %d messages lost", len(got), c2.Stats().Errors[ReceiverFull])
+					t.Logf("overrun after %d bytes: %d messages lost", len(got), c2.Stats().Errors[CodeReceiverFull])
 					c1.Close()
 					if err := <-sent; err != nil && !errors.Is(err, net.ErrClosed) {
 						t.Error(err)

@@ -60,7 +60,7 @@ const (
 	KernelListenMode KernelFlags = 0x0001
 	// KernelCheckPadLen and KernelCheckPadData ignore messages with frames that
 	// are not as long, or not filled up with what, RxPadding says. A flow control
-	// like that ends our message, with InvalidFS. 5.10.
+	// like that ends our message, with CodeInvalidFS. 5.10.
 	KernelCheckPadLen  KernelFlags = 0x0010
 	KernelCheckPadData KernelFlags = 0x0020
 	// KernelHalfDuplex drops what comes while a message is being sent, and flow
@@ -204,8 +204,8 @@ func (c *Config) kernelRefuses(addr Addr) error {
 		{"FlowControlHold", c.FlowControlHold, c.FlowControlHold != 0, "the kernel never holds a CTS back"},
 		{"OverrideSTmin", c.OverrideSTmin, c.OverrideSTmin > math.MaxUint32, "the kernel has at most 4.29s"},
 		{"MinFrameSize", c.MinFrameSize, c.MinFrameSize != 0 && c.MinFrameSize != canbus.MaxClassicLen, "the kernel fills frames up to 8 bytes or not at all"},
-		{"MaxWaitFrames", c.MaxWaitFrames, c.MaxWaitFrames != 0, "the kernel accepts any number of WAITs"},
-		{"MaxSendWaitFrames", c.MaxSendWaitFrames, c.MaxSendWaitFrames > 0, "the kernel sends no WAITs"},
+		{"MaxWaitFramesReceived", c.MaxWaitFramesReceived, c.MaxWaitFramesReceived != 0, "the kernel accepts any number of WAITs"},
+		{"MaxWaitFramesSent", c.MaxWaitFramesSent, c.MaxWaitFramesSent > 0, "the kernel sends no WAITs"},
 		{"MaxMessageSize", c.MaxMessageSize, c.MaxMessageSize != 0, "the kernel's limit is a parameter of its module can_isotp"},
 		{"DeadlineAtFirstFrame", c.DeadlineAtFirstFrame, c.DeadlineAtFirstFrame, "the kernel tells nothing of First Frames"},
 		{"RateLimit", c.RateLimit.BitsPerSecond, c.RateLimit.BitsPerSecond != 0, "the kernel has no rate limit"},

@@ -53,7 +53,7 @@ func TestSocketOptionsFollowTheConfig(t *testing.T) {
 			o.txSTmin = 1e9
 		}},
 		{"no STmin", "can0/1:2", Config{OverrideSTmin: -1}, func(o *socketOptions) { o.flags |= flagForceTxSTmin }},
-		{"NoPadding", "can0/1:2", Config{Padding: NoPadding}, func(o *socketOptions) { o.flags &^= flagTxPadding }},
+		{"NoPadding", "can0/1:2", Config{Padding: NoPadding()}, func(o *socketOptions) { o.flags &^= flagTxPadding }},
 		{"PadWith", "can0/1:2", Config{Padding: PadWith(0)}, func(o *socketOptions) { o.txPad = 0 }},
 		{"FD", "can0/1:2", Config{FD: true, BRS: true, FrameSize: 32}, func(o *socketOptions) { o.mtu, o.txDL, o.txFlags = 72, 32, 1 }},
 		{"FD 64", "can0/1:2", Config{FD: true}, func(o *socketOptions) { o.mtu, o.txDL = 72, 64 }},
@@ -181,7 +181,7 @@ func TestKernelOptionsOnTheWire(t *testing.T) {
 		sent        []string
 	}{
 		{"default", "7E0:7E8", Config{}, "7E8#1014010203040506", "7E0#300000CCCCCCCCCC", []byte{1}, []string{"7E0#0101CCCCCCCCCCCC"}},
-		{"no padding", "7E0:7E8", Config{Padding: NoPadding}, "7E8#1014010203040506", "7E0#300000", []byte{1}, []string{"7E0#0101"}},
+		{"no padding", "7E0:7E8", Config{Padding: NoPadding()}, "7E8#1014010203040506", "7E0#300000", []byte{1}, []string{"7E0#0101"}},
 		{"BS and STmin", "7E0:7E8", Config{BlockSize: 8, STmin: time.Millisecond}, "7E8#1014010203040506", "7E0#300801CCCCCCCCCC", []byte{1}, []string{"7E0#0101CCCCCCCCCCCC"}},
 		{"extended", "641#55:642#F1", Config{}, "642#F110140102030405", "641#55300000CCCCCCCC", []byte{1}, []string{"641#550101CCCCCCCCCC"}},
 		{"29 bits", "18DA10F1:18DAF110", Config{}, "18DAF110#1014010203040506", "18DA10F1#300000CCCCCCCCCC", []byte{1}, []string{"18DA10F1#0101CCCCCCCCCCCC"}},
@@ -242,7 +242,7 @@ func TestKernelCheckPadding(t *testing.T) {
 	if n, err := c.Read(buf); err != nil || !bytes.Equal(buf[:n], []byte{3, 4}) {
 		t.Errorf("% X, %v", buf[:n], err)
 	}
-	if s := c.Stats(); s.Errors[InvalidFrame] != 1 {
+	if s := c.Stats(); s.Errors[CodeInvalidFrame] != 1 {
 		t.Errorf("stats %+v", s)
 	}
 }
@@ -257,7 +257,7 @@ func TestKernelCheckPaddingIsNamed(t *testing.T) {
 		peer.send("7E8#0201020000000000")
 		select {
 		case err := <-read:
-			if e, ok := errors.AsType[*ProtocolError](err); !ok || e.Code != InvalidFrame || !strings.Contains(err.Error(), "RxPadding") {
+			if e, ok := errors.AsType[*ProtocolError](err); !ok || e.Code != CodeInvalidFrame || !strings.Contains(err.Error(), "RxPadding") {
 				t.Errorf("error %v", err)
 			}
 			return

@@ -97,7 +97,7 @@ func TestKernelRedialSaysWhatIsOwed(t *testing.T) {
 			if left := time.Until(owed.Until); left <= 0 || left > time.Second {
 				t.Errorf("owed for %v more", left)
 			}
-			if s := c.Stats(); s.SendsAborted != 1 || s.Errors[FlowControlOwed] != 1 {
+			if s := c.Stats(); s.SendsAborted != 1 || s.Errors[CodeFlowControlOwed] != 1 {
 				t.Errorf("%+v", s)
 			}
 			c.SetWriteDeadline(time.Time{})
@@ -124,7 +124,7 @@ func TestKernelStreamSaysWhatIsOwed(t *testing.T) {
 	if owed, ok := errors.AsType[*OwedError](err); n != 0 || !ok || time.Until(owed.Until) > 2*time.Second {
 		t.Fatalf("Write: %d, %v", n, err)
 	}
-	if s := c.(*StreamConn).Stats(); s.Errors[FlowControlOwed] != 1 {
+	if s := c.(*StreamConn).Stats(); s.Errors[CodeFlowControlOwed] != 1 {
 		t.Errorf("Stats: %+v", s)
 	}
 	c.SetWriteDeadline(time.Time{})

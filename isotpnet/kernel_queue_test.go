@@ -74,7 +74,7 @@ func TestKernelKeepsWhatNobodyReads(t *testing.T) {
 					t.Fatalf("message %d: number %d, %d bytes, %+v, %v", i, binary.BigEndian.Uint32(buf), n, info, err)
 				}
 			}
-			if s := c2.Stats(); s.MessagesReceived != uint64(test.messages) || s.Errors[ReceiverFull] != 0 {
+			if s := c2.Stats(); s.MessagesReceived != uint64(test.messages) || s.Errors[CodeReceiverFull] != 0 {
 				t.Errorf("%+v", s)
 			}
 		})
@@ -155,7 +155,7 @@ func TestKernelOverrunIsReportedWhereItHappened(t *testing.T) {
 					t.Fatalf("message %d as number %d: it was within ReadBuffer", i, read-1)
 				}
 			}
-			lost := int(c2.Stats().Errors[ReceiverFull])
+			lost := int(c2.Stats().Errors[CodeReceiverFull])
 			if losses == 0 || lost == 0 || lost+read != messages {
 				t.Errorf("%d overruns, %d lost and %d read of %d", losses, lost, read, messages)
 			}

@@ -129,8 +129,8 @@ func TestKernelReportAborted(t *testing.T) {
 		frames []string
 		code   Code
 	}{
-		{"N_Cr", []string{"7E8#1014010203040506"}, TimeoutCr},
-		{"wrong SN", []string{"7E8#1014010203040506", "7E8#2301020304050607"}, WrongSN},
+		{"N_Cr", []string{"7E8#1014010203040506"}, CodeTimeoutCr},
+		{"wrong SN", []string{"7E8#1014010203040506", "7E8#2301020304050607"}, CodeWrongSN},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, peer := kernelAndPeer(t, &Dialer{Config: Config{ReportAborted: true}})
@@ -162,10 +162,10 @@ func TestKernelAbortedReceptionDoesNotEndARead(t *testing.T) {
 	if n, err := c.Read(make([]byte, 100)); n != 1 || err != nil {
 		t.Fatalf("%v, %v", n, err)
 	}
-	if len(aborted) != 1 || aborted[0].Code != WrongSN || aborted[0].Conn != c {
+	if len(aborted) != 1 || aborted[0].Code != CodeWrongSN || aborted[0].Conn != c {
 		t.Errorf("trace %+v", aborted)
 	}
-	if s := c.Stats(); s.ReceptionsAborted != 1 || s.Errors[WrongSN] != 1 || s.MessagesReceived != 1 {
+	if s := c.Stats(); s.ReceptionsAborted != 1 || s.Errors[CodeWrongSN] != 1 || s.MessagesReceived != 1 {
 		t.Errorf("stats %+v", s)
 	}
 }

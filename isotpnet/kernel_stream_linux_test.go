@@ -283,7 +283,7 @@ func TestServerProcessKilledAndRestarted(t *testing.T) {
 	p.kill()
 	start := time.Now()
 	_, err := c.Write([]byte(payload(100)))
-	if pe, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || pe.Code != isotpnet.TimeoutBs {
+	if pe, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || pe.Code != isotpnet.CodeTimeoutBs {
 		t.Errorf("Write: %v, want N_TIMEOUT_Bs", err)
 	}
 	t.Logf("after %v: %v", time.Since(start), err)

@@ -36,7 +36,7 @@ func TestIsotpOnAnInterfaceChoosesByTheConfig(t *testing.T) {
 	}{
 		{Config{}, "7E0:7E8", "kernel"},
 		{Config{FD: true, BlockSize: 8}, "7E0:7E8", "kernel"},
-		{Config{MaxWaitFrames: 3}, "7E0:7E8", "user"},
+		{Config{MaxWaitFramesReceived: 3}, "7E0:7E8", "user"},
 		{Config{}, "fixed:10:F1", "user"},
 		{Config{}, "func:33:F1", "kernel"},
 	} {

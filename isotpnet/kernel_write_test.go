@@ -84,11 +84,11 @@ func TestKernelWriteToASilentPeer(t *testing.T) {
 	c, _ := kernelAndPeer(t, &Dialer{})
 	var err error
 	within(t, 1500*time.Millisecond, "Write", func() { _, err = c.Write(twenty) })
-	wantCode(t, err, TimeoutBs)
+	wantCode(t, err, CodeTimeoutBs)
 	if e := err.(net.Error); !e.Timeout() || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%v: Timeout %v", err, e.Timeout())
 	}
-	if s := c.Stats(); s.SendsAborted != 1 || s.Errors[TimeoutBs] != 1 || s.MessagesSent != 0 {
+	if s := c.Stats(); s.SendsAborted != 1 || s.Errors[CodeTimeoutBs] != 1 || s.MessagesSent != 0 {
 		t.Errorf("stats %+v", s)
 	}
 	if _, err := c.Write([]byte{1}); err != nil {
@@ -101,8 +101,8 @@ func TestKernelWriteRefusedByThePeer(t *testing.T) {
 		name, flowControl string
 		code              Code
 	}{
-		{"OVFLW", "7E8#320000", BufferOverflow},
-		{"too short", "7E8#3000", InvalidFS},
+		{"OVFLW", "7E8#320000", CodeBufferOverflow},
+		{"too short", "7E8#3000", CodeInvalidFS},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, peer := kernelAndPeer(t, &Dialer{})
@@ -130,7 +130,7 @@ func TestKernelErrorsReachTheirOwners(t *testing.T) {
 		done := writing(c, twenty)
 		peer.next()
 		peer.send("7E8#320000")
-		wantCode(t, <-done, BufferOverflow)
+		wantCode(t, <-done, CodeBufferOverflow)
 	}
 	// And a reception's error must not end a Write.
 	for range 20 {
@@ -144,7 +144,7 @@ func TestKernelErrorsReachTheirOwners(t *testing.T) {
 		}
 		peer.expect("7E0#216768696A6B6C6D", "7E0#226E6F7071727374")
 	}
-	if s := c.Stats(); s.Errors[WrongSN] != 20 || s.ReceptionsAborted != 20 {
+	if s := c.Stats(); s.Errors[CodeWrongSN] != 20 || s.ReceptionsAborted != 20 {
 		t.Errorf("stats %+v, want 20 wrong SN", s)
 	}
 	peer.send("7E8#01AA")
@@ -450,5 +450,5 @@ func TestKernelSendFrom(t *testing.T) {
 	if n, err := c2.Read(buf); string(buf[:n]) != "a message of some bytes" || err != nil {
 		t.Errorf("%q, %v", buf[:n], err)
 	}
-	wantCode(t, c1.SendFrom(strings.NewReader("short"), 23), SourceFailed)
+	wantCode(t, c1.SendFrom(strings.NewReader("short"), 23), CodeSourceFailed)
 }

@@ -23,7 +23,7 @@ func wantFull(t testing.TB, c *isotpnet.Conn, want string) {
 func wantTooLong(t testing.TB, c *isotpnet.Conn, size int) {
 	t.Helper()
 	_, err := c.Write(make([]byte, size))
-	wantCode(t, err, "write", c, isotpnet.BufferOverflow)
+	wantCode(t, err, "write", c, isotpnet.CodeBufferOverflow)
 }
 
 // reading has a call of Read wait, so that it is decided how c is read.
@@ -81,7 +81,7 @@ func TestManyPeersMaySendMessagesOf65535Bytes(t *testing.T) {
 				wantFull(t, to, payload(size))
 			}
 			wantFull(t, listener, payload(most))
-			if got := listener.Stats().Errors[isotpnet.MessageTooLong]; got != 1 {
+			if got := listener.Stats().Errors[isotpnet.CodeReceptionTooLong]; got != 1 {
 				t.Errorf("%d were too long", got)
 			}
 		})
@@ -163,7 +163,7 @@ func TestALongMessageThatComesSlowlyGivesWay(t *testing.T) {
 		peers.hear("18DAF210#31FF00CCCCCCCCCC", "18DAF210#30FF00CCCCCCCCCC")
 		wantSince(t, start, 1600*ms)
 		synctest.Wait()
-		if code != isotpnet.ReceiverFull || pc.Stats().ReceptionsAborted != 1 {
+		if code != isotpnet.CodeReceiverFull || pc.Stats().ReceptionsAborted != 1 {
 			t.Errorf("%d given up, %v", pc.Stats().ReceptionsAborted, code)
 		}
 	})

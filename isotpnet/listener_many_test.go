@@ -42,7 +42,7 @@ func TestListenerMakesAConnForEachPeer(t *testing.T) {
 		t.Run(strings.ReplaceAll(tc.address[1:], ":", "-"), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNetwork(t, virtual.Options{})
-				ln := listenOn(t, newTap(t, n), tc.address, isotpnet.Config{Padding: isotpnet.NoPadding})
+				ln := listenOn(t, newTap(t, n), tc.address, isotpnet.Config{Padding: isotpnet.NoPadding()})
 				if ln.Addr().String() != tc.address || ln.Backend() != "user" {
 					t.Errorf("listens on %v, backend %s", ln.Addr(), ln.Backend())
 				}
@@ -139,7 +139,7 @@ func TestFunctionalRequestsComeToTheConnOfTheirSender(t *testing.T) {
 func TestFunctionalRequestsOf11BitsComeToEachPair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, virtual.Options{})
-		ln := listenOn(t, newTap(t, n), "/7E8:7E0,7E9:7E1,7DF", isotpnet.Config{Padding: isotpnet.NoPadding})
+		ln := listenOn(t, newTap(t, n), "/7E8:7E0,7E9:7E1,7DF", isotpnet.Config{Padding: isotpnet.NoPadding()})
 		tester := newNode(t, n)
 		tester.send("7DF#020902")
 		var remotes []string

@@ -21,11 +21,11 @@ func TestListenOnlyGivesUpWhatNobodyContinues(t *testing.T) {
 		code          isotpnet.Code
 		after         time.Duration
 	}{
-		{"a First Frame that nobody answers", "/7E0:7E8", []string{first}, isotpnet.TimeoutBs, 300 * ms},
-		{"a WAIT and silence", "/7E0:7E8", []string{first, "7E0#310000"}, isotpnet.TimeoutBs, 300 * ms},
-		{"no flow control after a block", "/7E0:7E8", append([]string{first, "7E0#300200"}, block...), isotpnet.TimeoutBs, 300 * ms},
-		{"a CTS and silence", "/7E0:7E8", []string{first, "7E0#300000"}, isotpnet.TimeoutCr, 700 * ms},
-		{"flow control cannot be heard", "/:7E8", append([]string{first, "7E0#300200"}, block...), isotpnet.TimeoutCr, 700 * ms},
+		{"a First Frame that nobody answers", "/7E0:7E8", []string{first}, isotpnet.CodeTimeoutBs, 300 * ms},
+		{"a WAIT and silence", "/7E0:7E8", []string{first, "7E0#310000"}, isotpnet.CodeTimeoutBs, 300 * ms},
+		{"no flow control after a block", "/7E0:7E8", append([]string{first, "7E0#300200"}, block...), isotpnet.CodeTimeoutBs, 300 * ms},
+		{"a CTS and silence", "/7E0:7E8", []string{first, "7E0#300000"}, isotpnet.CodeTimeoutCr, 700 * ms},
+		{"flow control cannot be heard", "/:7E8", append([]string{first, "7E0#300200"}, block...), isotpnet.CodeTimeoutCr, 700 * ms},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -90,17 +90,17 @@ func TestEndOfALogInMidMessageIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := c.Read(buf)
-	if p, ok := errors.AsType[*isotpnet.ProtocolError](err); ok && p.Code == isotpnet.BusEnded {
+	if p, ok := errors.AsType[*isotpnet.ProtocolError](err); ok && p.Code == isotpnet.CodeBusEnded {
 		_, err = c.Read(buf) // it was there before the end
 	}
 	if !errors.Is(err, io.ErrUnexpectedEOF) || !isotpnet.Final(err) {
 		t.Errorf("at the end: %v", err)
 	}
 	e := <-aborted
-	if want := logBegin.Add(time.Second); e.Code != isotpnet.BusEnded || e.Size != 13 || !e.Time.Equal(want) {
+	if want := logBegin.Add(time.Second); e.Code != isotpnet.CodeBusEnded || e.Size != 13 || !e.Time.Equal(want) {
 		t.Errorf("the trace says %v after %d bytes at %v, want BusEnded after 13 at %v", e.Code, e.Size, e.Time, want)
 	}
-	if n := c.Stats().Errors[isotpnet.BusEnded]; n != 1 {
+	if n := c.Stats().Errors[isotpnet.CodeBusEnded]; n != 1 {
 		t.Errorf("%d counted", n)
 	}
 }

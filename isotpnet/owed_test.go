@@ -165,10 +165,10 @@ func TestWriteSaysThatItWaitedForWhatIsOwed(t *testing.T) {
 			t.Errorf("%v is no time-out", err)
 		}
 		log.want(t, "the second message", 0)
-		if n := c.Stats().Errors[isotpnet.FlowControlOwed]; n != 1 {
+		if n := c.Stats().Errors[isotpnet.CodeFlowControlOwed]; n != 1 {
 			t.Errorf("Stats count %d", n)
 		}
-		if want := []isotpnet.Code{isotpnet.Aborted, isotpnet.FlowControlOwed}; fmt.Sprint(aborted) != fmt.Sprint(want) {
+		if want := []isotpnet.Code{isotpnet.CodeAborted, isotpnet.CodeFlowControlOwed}; fmt.Sprint(aborted) != fmt.Sprint(want) {
 			t.Errorf("Trace told %v", aborted)
 		}
 	})
@@ -311,10 +311,10 @@ func TestRateLimitSlowerThanThePeersPatience(t *testing.T) {
 		c, ecu := newPair(t, n, isotpnet.Config{RateLimit: limit}, isotpnet.Config{ReportAborted: true})
 		beside(t, func() {
 			_, err := ecu.Read(make([]byte, 100))
-			wantCode(t, err, "read", ecu, isotpnet.TimeoutCr)
+			wantCode(t, err, "read", ecu, isotpnet.CodeTimeoutCr)
 		})
 		_, err := c.Write([]byte(payload(100)))
-		wantCode(t, err, "write", c, isotpnet.SourceStalled)
+		wantCode(t, err, "write", c, isotpnet.CodeSourceStalled)
 	})
 }
 
@@ -335,7 +335,7 @@ func TestSecondFlowControlLetsNoBlockGo(t *testing.T) {
 				t.Fatalf("%d Consecutive Frames for two flow controls of 8, want 8", got)
 			}
 		}
-		if n := c.Stats().Errors[isotpnet.UnexpectedFlowControl]; n != 4 {
+		if n := c.Stats().Errors[isotpnet.CodeUnexpectedFlowControl]; n != 4 {
 			t.Errorf("%d flow controls were ignored, want 4", n)
 		}
 	})

@@ -90,7 +90,7 @@ func TestPacketConnsWriteToEachOthersLocalAddr(t *testing.T) {
 }
 
 // noPadding makes short texts of frames.
-var noPadding = isotpnet.Config{Padding: isotpnet.NoPadding}
+var noPadding = isotpnet.Config{Padding: isotpnet.NoPadding()}
 
 func TestPacketConnKnowsWhoSpeaks(t *testing.T) {
 	for _, tc := range []struct{ address, from, answer, peer string }{
@@ -312,7 +312,7 @@ func TestListenPacketRefuses(t *testing.T) {
 		{"isotp", "virtual:x/7DF:", isotpnet.ListenConfig{}, "listen isotp virtual:x/7DF:: address virtual:x/7DF:: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0"},
 		{"isotp", "virtual:x/obd,7E0:7E8", isotpnet.ListenConfig{}, "listen isotp virtual:x/obd,7E0:7E8: address virtual:x/obd,7E0:7E8: a tester's address stands alone"},
 		{"isotp", "virtual:x/obd", isotpnet.ListenConfig{Config: isotpnet.Config{BlockSize: 8}}, "listen isotp virtual:x/obd: Config.BlockSize is 8: on an obd address ISO 15765-4 decides; leave it zero"},
-		{"isotp", "virtual:x/obd29", isotpnet.ListenConfig{Config: isotpnet.Config{Padding: isotpnet.NoPadding}}, "listen isotp virtual:x/obd29: Config.Padding is none: on an obd address ISO 15765-4 decides; leave it zero"},
+		{"isotp", "virtual:x/obd29", isotpnet.ListenConfig{Config: isotpnet.Config{Padding: isotpnet.NoPadding()}}, "listen isotp virtual:x/obd29: Config.Padding is none: on an obd address ISO 15765-4 decides; leave it zero"},
 		{"isotp", "virtual:x/fixed::F1", isotpnet.ListenConfig{MaxPeers: -1}, "listen isotp virtual:x/fixed::F1: ListenConfig.MaxPeers is -1: it must be above 0, or 0 for the default"},
 	} {
 		t.Run(tc.network+" "+strings.ReplaceAll(tc.address, "/", " "), func(t *testing.T) {
@@ -377,7 +377,7 @@ func TestOBDTimersAndFlowControl(t *testing.T) {
 		ecu.hear("7E4#300000CCCCCCCCCC")
 		start := time.Now()
 		_, from, err := pc.ReadFrom(make([]byte, 8))
-		if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Code != isotpnet.TimeoutCr {
+		if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Code != isotpnet.CodeTimeoutCr {
 			t.Errorf("%v", err)
 		}
 		if from != isotpnet.MustParseAddr("/7E4:7EC") {
@@ -386,7 +386,7 @@ func TestOBDTimersAndFlowControl(t *testing.T) {
 		wantSince(t, start, 150*time.Millisecond)
 		start = time.Now()
 		_, err = pc.WriteTo(make([]byte, 8), isotpnet.MustParseAddr("/7E4:7EC"))
-		if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Code != isotpnet.TimeoutBs {
+		if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Code != isotpnet.CodeTimeoutBs {
 			t.Errorf("%v", err)
 		}
 		wantSince(t, start, 75*time.Millisecond)
@@ -421,7 +421,7 @@ func TestPeersAreReapedWhenIdle(t *testing.T) {
 		// What was counted is not lost, and whoever comes back is heard.
 		peers.send("18DAF110#0104")
 		wantReadFrom(t, pc, "\x04", "/fixed:10:F1")
-		if s := pc.Stats(); s.MessagesReceived != 4 || s.ReceptionsAborted != 1 || s.Errors[isotpnet.TimeoutCr] != 1 || s.PeersMade != 5 {
+		if s := pc.Stats(); s.MessagesReceived != 4 || s.ReceptionsAborted != 1 || s.Errors[isotpnet.CodeTimeoutCr] != 1 || s.PeersMade != 5 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -449,7 +449,7 @@ func TestMaxPeers(t *testing.T) {
 		peers.send("18DAF107#210708")
 		wantReadFrom(t, pc, "\x01\x02\x03\x04\x05\x06\x07\x08", "/fixed:07:F1")
 		wantWriteTo(t, pc, "\x50", "/fixed:01:F1")
-		if s := pc.Stats(); s.Peers > 2 || s.PeersEvicted != 1 || s.Errors[isotpnet.Aborted] != 1 {
+		if s := pc.Stats(); s.Peers > 2 || s.PeersEvicted != 1 || s.Errors[isotpnet.CodeAborted] != 1 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -494,7 +494,7 @@ func TestPacketConnReportsOverruns(t *testing.T) {
 		if from != isotpnet.MustParseAddr("/fixed:01:F1") {
 			t.Errorf("from %v", from)
 		}
-		if s := pc.Stats(); s.Errors[isotpnet.ReceiverFull] != 7 {
+		if s := pc.Stats(); s.Errors[isotpnet.CodeReceiverFull] != 7 {
 			t.Errorf("%+v", s)
 		}
 	})

@@ -137,7 +137,7 @@ func (e *messageEnd) write(c *isotpnet.Conn, k uint64, sum *messageCounts) {
 	}
 	if pe, ok := errors.AsType[*isotpnet.ProtocolError](err); err != nil && !ok && !errors.Is(err, os.ErrDeadlineExceeded) {
 		e.w.t.Errorf("%v: Write: %v", e.w, err)
-	} else if ok && pe.Code != isotpnet.TimeoutBs && pe.Code != isotpnet.SourceFailed && e.w.lose+e.w.duplicate == 0 {
+	} else if ok && pe.Code != isotpnet.CodeTimeoutBs && pe.Code != isotpnet.CodeSourceFailed && e.w.lose+e.w.duplicate == 0 {
 		e.w.t.Errorf("%v: on a bus that loses nothing Write's error is %v", e.w, err)
 	}
 	e.written[k] = err

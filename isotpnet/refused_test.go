@@ -96,7 +96,7 @@ func TestNoMessageWithARefusedFrameIsSent(t *testing.T) {
 					if refused == 0 {
 						t.Error("no Write says that a frame was refused")
 					}
-					if n := tester.Stats().Errors[isotpnet.Refused]; n < uint64(refused) {
+					if n := tester.Stats().Errors[isotpnet.CodeRefused]; n < uint64(refused) {
 						t.Errorf("%d counted, of %d refused", n, refused)
 					}
 				})
@@ -108,7 +108,7 @@ func TestNoMessageWithARefusedFrameIsSent(t *testing.T) {
 func TestRefusedFrameIsNamedByTheError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _ := newAdapters(t, wiretest.Options{Echo: wiretest.EchoAtHandover, Refuse: refuseSome(1)}, wiretest.Options{})
-		c := dialOn(t, a, testerAddr, isotpnet.Config{Padding: isotpnet.NoPadding})
+		c := dialOn(t, a, testerAddr, isotpnet.Config{Padding: isotpnet.NoPadding()})
 		_, err := c.Write([]byte{0x3E, 0x00})
 		if err == nil || !strings.Contains(err.Error(), "refused frame 7E0#023E00") {
 			t.Errorf("Write: %v", err)

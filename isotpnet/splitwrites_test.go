@@ -120,7 +120,7 @@ func TestSplitWriteCountsWhatThePeerTook(t *testing.T) {
 			ecu.send("7E8#320000") // OVFLW
 		}()
 		k, err := c.Write([]byte(payload(30)))
-		wantCode(t, err, "write", c, isotpnet.BufferOverflow)
+		wantCode(t, err, "write", c, isotpnet.CodeBufferOverflow)
 		if k != 8 {
 			t.Errorf("n is %d, want 8", k)
 		}
@@ -302,7 +302,7 @@ func TestRefusedMessageSaysItsSize(t *testing.T) {
 				c2.SetReadDeadline(time.Now().Add(time.Second))
 				beside(t, func() { c2.Read(make([]byte, 1)) }) // by messages
 				err := write(c1)
-				wantCode(t, err, "write", c1, isotpnet.BufferOverflow)
+				wantCode(t, err, "write", c1, isotpnet.CodeBufferOverflow)
 				if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Size != 100 || e.Error() != text {
 					t.Errorf("error is %v\nwant %s", e, text)
 				}
@@ -333,7 +333,7 @@ func TestPacketConnsRefusedMessageSaysItsSize(t *testing.T) {
 			ecu.send("7E8#320000")
 		}()
 		_, err := pc.WriteTo(make([]byte, 100), isotpnet.MustParseAddr(testerAddr))
-		if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Code != isotpnet.BufferOverflow || e.Size != 100 {
+		if e, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || e.Code != isotpnet.CodeBufferOverflow || e.Size != 100 {
 			t.Errorf("error is %v, want one of 100 bytes", err)
 		}
 	})

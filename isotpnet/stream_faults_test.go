@@ -195,7 +195,7 @@ func TestServerKilledAndRestarted(t *testing.T) {
 		// Nobody is there: a message waits for flow control, a Dial for an answer.
 		start := time.Now()
 		_, err = c.Write([]byte(payload(100)))
-		if pe, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || pe.Code != isotpnet.TimeoutBs {
+		if pe, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || pe.Code != isotpnet.CodeTimeoutBs {
 			t.Errorf("Write: %v, want N_TIMEOUT_Bs", err)
 		}
 		wantSince(t, start, time.Second)
@@ -295,7 +295,7 @@ func TestDialOffTheBus(t *testing.T) {
 		start := time.Now()
 		_, err := tester.tryDial(t.Context())
 		wantStreamErr(t, err, "dial", context.DeadlineExceeded)
-		if pe, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || pe.Code != isotpnet.TimeoutA {
+		if pe, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || pe.Code != isotpnet.CodeTimeoutA {
 			t.Errorf("%v does not tell that nothing got on the bus", err)
 		}
 		wantSince(t, start, 3*time.Second)

@@ -300,7 +300,7 @@ func TestSlowReaderOfAStreamHoldsThePeerUp(t *testing.T) {
 		t.Run(fmt.Sprintf("BS %d", blockSize), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const size = 300_000
-				c1, c2 := newPipe(t, &isotpnet.Config{BlockSize: blockSize, MaxSendWaitFrames: 100})
+				c1, c2 := newPipe(t, &isotpnet.Config{BlockSize: blockSize, MaxWaitFramesSent: 100})
 				done := make(chan error, 1)
 				go func() { done <- c1.SendFrom(io.LimitReader(randomBytes(2), size), size) }()
 				r, _, err := c2.NextReader()
@@ -347,7 +347,7 @@ func TestLongMessageBeforeTheFirstReadWaits(t *testing.T) {
 		{"Read refuses it", func(t *testing.T, c *isotpnet.Conn) {
 			c.SetReadDeadline(time.Now().Add(time.Second))
 			c.Read(make([]byte, 100))
-		}, isotpnet.BufferOverflow},
+		}, isotpnet.CodeBufferOverflow},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -431,7 +431,7 @@ func TestReaderOfAnAbortedMessageFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(r)
-		wantCode(t, err, "read", c, isotpnet.TimeoutCr)
+		wantCode(t, err, "read", c, isotpnet.CodeTimeoutCr)
 		if !bytes.Equal(got, []byte{1, 2, 3, 4, 5, 6}) {
 			t.Errorf("read % x before", got)
 		}
@@ -460,7 +460,7 @@ func TestSendFromReportsTheErrorOfTheSource(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c1, c2 := newPipe(t, nil)
 				err := c1.SendFrom(tc.src, 60_000)
-				wantCode(t, err, "write", c1, isotpnet.SourceFailed)
+				wantCode(t, err, "write", c1, isotpnet.CodeSourceFailed)
 				if !errors.Is(err, tc.want) {
 					t.Errorf("error is %v, want %v in it", err, tc.want)
 				}

@@ -178,11 +178,11 @@ func TestMessageThatRunsOnAndFails(t *testing.T) {
 		}
 		ecu.hear("7E0#10112F" + session + seq + "00")
 		_, err := c.Read(make([]byte, 1))
-		wantCodeOf(t, err, isotpnet.TimeoutBs)
+		wantCodeOf(t, err, isotpnet.CodeTimeoutBs)
 		ecu.hear("7E0#0656" + session + "300007CC") // RESET
 		c.SetWriteDeadline(time.Time{})
 		_, err = c.Write([]byte("78"))
-		wantCodeOf(t, err, isotpnet.TimeoutBs)
+		wantCodeOf(t, err, isotpnet.CodeTimeoutBs)
 	})
 }
 
@@ -250,7 +250,7 @@ func TestDeadlineOfAHeldMessage(t *testing.T) {
 		if sent != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !ok || owed.Until.Before(time.Now()) {
 			t.Errorf("Write: %d, %v", sent, err)
 		}
-		if count := c.Stats().Errors[isotpnet.FlowControlOwed]; count != 1 {
+		if count := c.Stats().Errors[isotpnet.CodeFlowControlOwed]; count != 1 {
 			t.Errorf("Stats count %d", count)
 		}
 		c.SetWriteDeadline(time.Time{})

@@ -35,7 +35,7 @@ func TestFrameThatGetsNoEchoIsTimeoutA(t *testing.T) {
 					start := time.Now()
 					_, err := c.Write(make([]byte, size))
 					wantSince(t, start, tc.want)
-					wantCode(t, err, "write", c, isotpnet.TimeoutA)
+					wantCode(t, err, "write", c, isotpnet.CodeTimeoutA)
 				})
 			})
 		}
@@ -73,7 +73,7 @@ func TestNoFlowControlIsTimeoutBs(t *testing.T) {
 				start := time.Now()
 				k, err := c.Write(make([]byte, 100))
 				wantSince(t, start, tc.want)
-				wantCode(t, err, "write", c, isotpnet.TimeoutBs)
+				wantCode(t, err, "write", c, isotpnet.CodeTimeoutBs)
 				if k != 0 {
 					t.Errorf("Write returned %d", k)
 				}
@@ -92,7 +92,7 @@ func TestTimeoutBsCountsFromTheEcho(t *testing.T) {
 		start := time.Now()
 		_, err := c.Write(make([]byte, 100))
 		wantSince(t, start, time.Second+canbus.WireTime(&first, bitrate, bitrate))
-		wantCode(t, err, "write", c, isotpnet.TimeoutBs)
+		wantCode(t, err, "write", c, isotpnet.CodeTimeoutBs)
 	})
 }
 
@@ -111,7 +111,7 @@ func TestEachWaitRestartsTimeoutBs(t *testing.T) {
 		start := time.Now()
 		_, err := c.Write(make([]byte, 100))
 		wantSince(t, start, 5*999*time.Millisecond+time.Second)
-		wantCode(t, err, "write", c, isotpnet.TimeoutBs)
+		wantCode(t, err, "write", c, isotpnet.CodeTimeoutBs)
 		if got := c.Stats().WaitFramesReceived; got != 5 {
 			t.Errorf("%d WAITs counted, want 5", got)
 		}
@@ -123,15 +123,15 @@ func TestMaxWaitFrames(t *testing.T) {
 		max, waits int
 		want       isotpnet.Code
 	}{
-		{-1, 1, isotpnet.WaitRefused},
-		{1, 2, isotpnet.WaitOverrun},
-		{3, 4, isotpnet.WaitOverrun},
+		{-1, 1, isotpnet.CodeWaitRefused},
+		{1, 2, isotpnet.CodeWaitOverrun},
+		{3, 4, isotpnet.CodeWaitOverrun},
 	} {
 		t.Run(fmt.Sprint(tc.max), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNetwork(t, virtual.Options{})
 				ecu := newNode(t, n)
-				c := dialOn(t, newTap(t, n), testerAddr, isotpnet.Config{MaxWaitFrames: tc.max})
+				c := dialOn(t, newTap(t, n), testerAddr, isotpnet.Config{MaxWaitFramesReceived: tc.max})
 				go func() {
 					ecu.next()
 					for range tc.waits {
@@ -152,7 +152,7 @@ func TestWaitsInARowAreCountedAnewAfterCTS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, virtual.Options{})
 		ecu := newNode(t, n)
-		c := dialOn(t, newTap(t, n), testerAddr, isotpnet.Config{MaxWaitFrames: 2})
+		c := dialOn(t, newTap(t, n), testerAddr, isotpnet.Config{MaxWaitFramesReceived: 2})
 		go func() {
 			ecu.next()
 			ecu.send("7E8#310000", "7E8#310000", "7E8#300100") // one frame a block
@@ -168,9 +168,9 @@ func TestRefusedByThePeer(t *testing.T) {
 		flowControl string
 		want        isotpnet.Code
 	}{
-		{"7E8#320000", isotpnet.BufferOverflow},
-		{"7E8#330000", isotpnet.InvalidFS},
-		{"7E8#3F0000", isotpnet.InvalidFS},
+		{"7E8#320000", isotpnet.CodeBufferOverflow},
+		{"7E8#330000", isotpnet.CodeInvalidFS},
+		{"7E8#3F0000", isotpnet.CodeInvalidFS},
 	} {
 		t.Run(tc.flowControl, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -217,11 +217,11 @@ func TestNextMessageIsReadAfterTimeoutCr(t *testing.T) {
 				wantSince(t, last, 3*time.Second)
 				want := cmp.Or(timeout, time.Second)
 				synctest.Wait()
-				if len(aborted) != 1 || aborted[0].Code != isotpnet.TimeoutCr || aborted[0].Size != 13 || aborted[0].Time.Sub(last) != want {
+				if len(aborted) != 1 || aborted[0].Code != isotpnet.CodeTimeoutCr || aborted[0].Size != 13 || aborted[0].Time.Sub(last) != want {
 					t.Errorf("aborted: %+v; want one N_TIMEOUT_Cr after 13 bytes and %v", aborted, want)
 				}
 				stats := c.Stats()
-				if stats.ReceptionsAborted != 1 || stats.Errors[isotpnet.TimeoutCr] != 1 || stats.MessagesReceived != 1 {
+				if stats.ReceptionsAborted != 1 || stats.Errors[isotpnet.CodeTimeoutCr] != 1 || stats.MessagesReceived != 1 {
 					t.Errorf("Stats: %+v", stats)
 				}
 			})
@@ -238,7 +238,7 @@ func TestReportAbortedTellsAWaitingRead(t *testing.T) {
 		go ecu.send("7E8#1064010203040506")
 		_, err := c.Read(make([]byte, 100))
 		wantSince(t, start, time.Second)
-		wantCode(t, err, "read", c, isotpnet.TimeoutCr)
+		wantCode(t, err, "read", c, isotpnet.CodeTimeoutCr)
 
 		// Nobody waits: nobody is told, then or later.
 		ecu.send("7E8#1064010203040506")
@@ -289,16 +289,16 @@ func TestMaxSendWaitFramesThenOverflow(t *testing.T) {
 				const hold = 300 * time.Millisecond
 				n := newNetwork(t, virtual.Options{})
 				tester, ecu := newPair(t, n, isotpnet.Config{},
-					isotpnet.Config{ReadBuffer: 100, FlowControlHold: hold, MaxSendWaitFrames: tc.max})
+					isotpnet.Config{ReadBuffer: 100, FlowControlHold: hold, MaxWaitFramesSent: tc.max})
 				wantWrite(t, tester, payload(50))
 				start := time.Now()
 				_, err := tester.Write(make([]byte, 50))
 				wantSince(t, start, time.Duration(tc.waits+1)*hold)
-				wantCode(t, err, "write", tester, isotpnet.BufferOverflow)
+				wantCode(t, err, "write", tester, isotpnet.CodeBufferOverflow)
 				if got := tester.Stats().WaitFramesReceived; got != uint64(tc.waits) {
 					t.Errorf("%d WAITs came, want %d", got, tc.waits)
 				}
-				if got := ecu.Stats().Errors[isotpnet.WaitOverrun]; got != 1 {
+				if got := ecu.Stats().Errors[isotpnet.CodeWaitOverrun]; got != 1 {
 					t.Errorf("the receiver counts %d N_WFT_OVRN, want 1", got)
 				}
 				wantRead(t, ecu, payload(50)) // is not touched by that
@@ -315,7 +315,7 @@ func TestNegativeFlowControlHoldRefusesAtOnce(t *testing.T) {
 		start := time.Now()
 		_, err := tester.Write(make([]byte, 50))
 		wantSince(t, start, 0)
-		wantCode(t, err, "write", tester, isotpnet.BufferOverflow)
+		wantCode(t, err, "write", tester, isotpnet.CodeBufferOverflow)
 		wantRead(t, ecu, payload(50))
 		wantWrite(t, tester, payload(51))
 		wantRead(t, ecu, payload(51))
@@ -582,9 +582,9 @@ func TestSendFromStalledReaderAborts(t *testing.T) {
 				}()
 				err := tester.SendFrom(r, 60_000)
 				wantSince(t, start, time.Minute)
-				wantCode(t, err, "write", tester, isotpnet.SourceStalled)
+				wantCode(t, err, "write", tester, isotpnet.CodeSourceStalled)
 				synctest.Wait()
-				if len(aborted) != 1 || aborted[0].Time.Sub(start) != timeout*9/10 || aborted[0].Code != isotpnet.SourceStalled {
+				if len(aborted) != 1 || aborted[0].Time.Sub(start) != timeout*9/10 || aborted[0].Code != isotpnet.CodeSourceStalled {
 					t.Errorf("aborted: %+v, want after %v", aborted, timeout*9/10)
 				}
 			})

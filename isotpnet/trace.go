@@ -37,7 +37,7 @@ type Trace struct {
 	MessageReceived, MessageSent func(TraceEvent)
 	// ReceptionAborted and SendAborted: a message was given up. Code says why,
 	// Size how much of it was received or handed to the bus; of a message that
-	// was refused (MessageTooLong, ReceiverFull) how long it would have been.
+	// was refused (CodeReceptionTooLong, CodeReceiverFull) how long it would have been.
 	// BusDropped is how many received frames the bus has dropped meanwhile.
 	ReceptionAborted, SendAborted func(TraceEvent)
 }
@@ -64,18 +64,18 @@ type FlowStatus uint8
 
 // The values of FlowStatus; others are reserved.
 const (
-	ContinueToSend = FlowStatus(wire.ContinueToSend) // CTS
-	Wait           = FlowStatus(wire.Wait)           // WAIT
-	Overflow       = FlowStatus(wire.Overflow)       // OVFLW
+	FlowContinueToSend FlowStatus = FlowStatus(wire.ContinueToSend) // CTS
+	FlowWait           FlowStatus = FlowStatus(wire.Wait)           // WAIT
+	FlowOverflow       FlowStatus = FlowStatus(wire.Overflow)       // OVFLW
 )
 
 func (s FlowStatus) String() string {
 	switch s {
-	case ContinueToSend:
+	case FlowContinueToSend:
 		return "CTS"
-	case Wait:
+	case FlowWait:
 		return "WAIT"
-	case Overflow:
+	case FlowOverflow:
 		return "OVFLW"
 	}
 	return "reserved"

@@ -133,7 +133,7 @@ func TestTraceOfWhatGoesWrong(t *testing.T) {
 			synctest.Wait()
 		}
 		_, err := c.Write(make([]byte, 10))
-		wantCode(t, err, "write", c, isotpnet.TimeoutBs)
+		wantCode(t, err, "write", c, isotpnet.CodeTimeoutBs)
 		c.Close()
 		synctest.Wait()
 		wantSteps(t, steps,
@@ -320,20 +320,20 @@ func TestStats(t *testing.T) {
 			FramesSent: 1 + 5 + 2, FramesReceived: 2 + 1,
 			MessagesSent: 2, BytesSent: 5 + 34,
 			SendsAborted: 1,
-			Errors:       map[isotpnet.Code]uint64{isotpnet.Aborted: 1},
+			Errors:       map[isotpnet.Code]uint64{isotpnet.CodeAborted: 1},
 			STminGap:     isotpnet.Gap{Count: 2, Min: gap, Mean: gap, Max: gap},
 		})
 		same("receiver", c2.Stats(), isotpnet.Stats{
 			FramesSent: 2 + 1, FramesReceived: 1 + 5 + 2,
 			MessagesReceived: 2, BytesReceived: 5 + 34,
 			ReceptionsAborted: 1,
-			Errors:            map[isotpnet.Code]uint64{isotpnet.TimeoutCr: 1},
+			Errors:            map[isotpnet.Code]uint64{isotpnet.CodeTimeoutCr: 1},
 		})
 	})
 }
 
 func TestCodesHaveTexts(t *testing.T) {
-	for code := isotpnet.TimeoutA; code <= isotpnet.FlowControlOwed; code++ {
+	for code := isotpnet.CodeTimeoutA; code <= isotpnet.CodeFlowControlOwed; code++ {
 		if text := code.String(); strings.HasPrefix(text, "Code(") || !strings.Contains(text, ": ") {
 			t.Errorf("code %d is %q", code, text)
 		}

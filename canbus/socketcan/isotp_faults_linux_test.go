@@ -62,7 +62,7 @@ func TestAQueueThatStaysFullEndsTheMessage(t *testing.T) {
 	defer c.Close()
 	_, err := c.Write([]byte{1})
 	p, ok := errors.AsType[*isotpnet.ProtocolError](err)
-	if !ok || p.Code != isotpnet.TimeoutA {
+	if !ok || p.Code != isotpnet.CodeTimeoutA {
 		t.Errorf("Write: %v, want N_TIMEOUT_A", err)
 	}
 	must(t, cantest.ResetQueue(name))

@@ -21,8 +21,8 @@ type configFlags struct {
 	BlockSize               int           `name:"block-size" group:"config" placeholder:"N" help:"BS: Consecutive Frames from one flow control to the next, 1 to 255; 0: no limit."`
 	FrameSize               int           `name:"frame-size" group:"config" placeholder:"N" help:"TX_DL: bytes in a full frame (8, or 64 with --fd)."`
 	MinFrameSize            int           `name:"min-frame-size" group:"config" placeholder:"N" help:"Fill frames up to so many bytes (8)."`
-	MaxWaitFrames           int           `name:"max-wait-frames" group:"config" placeholder:"N" help:"WAITs in a row to accept; 0: any number; negative: none."`
-	MaxSendWaitFrames       int           `name:"max-send-wait-frames" group:"config" placeholder:"N" help:"N_WFTmax: WAITs in a row to send (10); negative: none."`
+	MaxWaitFramesReceived   int           `name:"max-wait-frames" group:"config" placeholder:"N" help:"WAITs in a row to accept; 0: any number; negative: none."`
+	MaxWaitFramesSent       int           `name:"max-send-wait-frames" group:"config" placeholder:"N" help:"N_WFTmax: WAITs in a row to send (10); negative: none."`
 	MaxMessageSize          int           `name:"max-message-size" group:"config" placeholder:"BYTES" help:"Longest message to receive whole (16 MiB from one peer, 65535 from any of many); negative: any."`
 	MaxSendSize             int           `name:"max-send-size" group:"config" placeholder:"BYTES" help:"Longest message to send (any)."`
 	SplitWrites             bool          `name:"split-writes" group:"config" help:"Send what is longer than --max-send-size (4095) as several messages."`
@@ -57,8 +57,8 @@ func (f *configFlags) config() isotpnet.Config {
 		BlockSize:               f.BlockSize,
 		FrameSize:               f.FrameSize,
 		MinFrameSize:            f.MinFrameSize,
-		MaxWaitFrames:           f.MaxWaitFrames,
-		MaxSendWaitFrames:       f.MaxSendWaitFrames,
+		MaxWaitFramesReceived:   f.MaxWaitFramesReceived,
+		MaxWaitFramesSent:       f.MaxWaitFramesSent,
 		MaxMessageSize:          f.MaxMessageSize,
 		MaxSendSize:             f.MaxSendSize,
 		SplitWrites:             f.SplitWrites,
@@ -104,7 +104,7 @@ type padding struct{ isotpnet.Padding }
 func (p *padding) UnmarshalText(text []byte) error {
 	s := string(text)
 	if s == "none" {
-		p.Padding = isotpnet.NoPadding
+		p.Padding = isotpnet.NoPadding()
 		return nil
 	}
 	b, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(s), "0x"), 16, 8)

@@ -52,8 +52,8 @@ func TestFlagsSetTheirFields(t *testing.T) {
 	want := isotpnet.Config{
 		STmin: 300 * time.Microsecond, OverrideSTmin: -1, TransmitTimeout: 1 * time.Millisecond,
 		FlowControlTimeout: 2 * time.Millisecond, FlowControlHold: -time.Second, ConsecutiveFrameTimeout: 3 * time.Millisecond,
-		BlockSize: 4, FrameSize: 32, MinFrameSize: 12, MaxWaitFrames: -1,
-		MaxSendWaitFrames: 5, MaxMessageSize: -1, MaxSendSize: 6, SplitWrites: true, ReadBuffer: 7,
+		BlockSize: 4, FrameSize: 32, MinFrameSize: 12, MaxWaitFramesReceived: -1,
+		MaxWaitFramesSent: 5, MaxMessageSize: -1, MaxSendSize: 6, SplitWrites: true, ReadBuffer: 7,
 		Padding: isotpnet.PadWith(0x5A), FD: true, BRS: true, ListenOnly: true, ReportAborted: true, DeadlineAtFirstFrame: true, KeepFirstFlowControl: true,
 		RateLimit: isotpnet.RateLimit{BitsPerSecond: 80000, Window: 9 * time.Millisecond}, Pacing: isotpnet.PaceSpin,
 		Kernel: isotpnet.KernelOptions{
@@ -86,7 +86,7 @@ func TestPaddingIsAByteOrNone(t *testing.T) {
 		{"00", isotpnet.PadWith(0), true},
 		{"CC", isotpnet.PadWith(0xCC), true},
 		{"0xaA", isotpnet.PadWith(0xAA), true},
-		{"none", isotpnet.NoPadding, true},
+		{"none", isotpnet.NoPadding(), true},
 		{"", isotpnet.Padding{}, false},
 		{"100", isotpnet.Padding{}, false},
 		{"-1", isotpnet.Padding{}, false},

@@ -67,7 +67,7 @@ func (t *tracer) tellAborts(f *configFlags, c *isotpnet.Config, stderr io.Writer
 		c.Trace = new(isotpnet.Trace)
 	}
 	c.Trace.ReceptionAborted = func(ev isotpnet.TraceEvent) {
-		if ev.Code != isotpnet.ReceiverFull { // that is told by an ErrOverrun, once for many
+		if ev.Code != isotpnet.CodeReceiverFull { // that is told by an ErrOverrun, once for many
 			fmt.Fprintf(stderr, "%s: %s\n", address, abortText(ev))
 		}
 		if t.abortsOnly {
@@ -80,7 +80,7 @@ func (t *tracer) tellAborts(f *configFlags, c *isotpnet.Config, stderr io.Writer
 // abortText says which message was given up, and why.
 func abortText(ev isotpnet.TraceEvent) string {
 	what := fmt.Sprintf("given up after %d bytes", ev.Size)
-	if ev.Code == isotpnet.MessageTooLong {
+	if ev.Code == isotpnet.CodeReceptionTooLong {
 		what = fmt.Sprintf("of %d bytes refused", ev.Size)
 	}
 	at := ev.Time.UnixMicro()

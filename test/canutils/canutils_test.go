@@ -38,9 +38,9 @@ var variants = []struct {
 		config: isotpnet.Config{BlockSize: 8, STmin: 10 * time.Millisecond}},
 	{name: "padding is checked", ours: "7E0:7E8", options: "-p 55:55 -P a",
 		config: isotpnet.Config{Padding: isotpnet.PadWith(0x55)}},
-	{name: "no padding", ours: "7E0:7E8", config: isotpnet.Config{Padding: isotpnet.NoPadding}},
+	{name: "no padding", ours: "7E0:7E8", config: isotpnet.Config{Padding: isotpnet.NoPadding()}},
 	{name: "extended addressing", ours: "7E0#55:7E8#F1", options: "-p CC:CC -x F1:55"},
-	{name: "FD, 64 bytes", ours: "7E0:7E8", options: "-L 72:64:0", config: isotpnet.Config{FD: true, Padding: isotpnet.NoPadding}},
+	{name: "FD, 64 bytes", ours: "7E0:7E8", options: "-L 72:64:0", config: isotpnet.Config{FD: true, Padding: isotpnet.NoPadding()}},
 }
 
 func TestIsotprecvReceivesWhatWeSend(t *testing.T) {
