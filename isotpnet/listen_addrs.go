@@ -31,6 +31,25 @@ type addrList string
 func (addrList) Network() string  { return "isotp" }
 func (l addrList) String() string { return string(l) }
 
+// checkAddrs refuses a list that no text for ParseAddrs could name: its callers may have made
+// it of any Addrs.
+func checkAddrs(addrs []Addr) error {
+	if len(addrs) == 0 {
+		return &net.AddrError{Err: "there is no address to listen on: name a pair or a node, as in can0/7E8:7E0 or can0/fixed::10"}
+	}
+	for i, a := range addrs {
+		switch {
+		case !a.IsValid():
+			return &net.AddrError{Err: "the zero Addr cannot be listened on; ParseAddr makes one that can"}
+		case a.Bus() != addrs[0].Bus():
+			return &net.AddrError{Err: "is on another bus than " + addrs[0].String() + ": a listener has one bus", Addr: a.String()}
+		case slices.Contains(addrs[:i], a):
+			return &net.AddrError{Err: "is in the list twice; name each address once", Addr: a.String()}
+		}
+	}
+	return nil
+}
+
 // newLocals makes locals of a list of addresses, and of ListenConfig.Functional.
 // packets allows what only ListenPacket takes.
 func newLocals(addrs, functional []Addr, packets bool) (*locals, error) {

@@ -20,8 +20,7 @@ import (
 //	can0/fixed::10,func:33  the same ECU, a member of the functional group 33
 //
 // See [Listener], which the net.Listener is. On "isotp-stream" it is a
-// [*StreamListener]; on a node, or on several pairs, one with a SetDeadline too, which
-// accepts the streams of all peers and ends with its bus. Streams have no groups.
+// [*StreamListener]. Streams have no groups.
 func Listen(network, address string) (net.Listener, error) {
 	return new(ListenConfig).Listen(context.Background(), network, address)
 }
@@ -111,7 +110,11 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 		return nil, opError(opListen, network, nil, nil, err)
 	}
 	if isStream(network) {
-		return lc.listenStreams(ctx, network, addrs)
+		l, err := lc.ListenStream(ctx, network, addrs...)
+		if err != nil {
+			return nil, err
+		}
+		return l, nil
 	}
 	l, err := lc.listenMessages(ctx, network, addrs)
 	if err != nil {

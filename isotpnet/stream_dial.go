@@ -121,7 +121,7 @@ func (p *streamPair) dial(ctx context.Context, network string, keep stream.KeepA
 // Under mu.
 func (p *streamPair) unanswered() error {
 	switch addr := p.addr; {
-	case p.listener != nil && !p.heard:
+	case p.source != nil && !p.heard:
 		return unansweredError{cause: &ownAddrError{"this process itself listens on " + addr.String(), addr.Mirror()}}
 	case p.controlErr != nil:
 		return unansweredError{cause: p.controlErr}

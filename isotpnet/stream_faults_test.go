@@ -363,25 +363,29 @@ func pullOut() {
 
 // http.Server waits until the bus is back, and goes on.
 func TestServerOutlivesItsBus(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, virtual.Options{})
-		putIn(n)
-		defer pullOut()
-		ln, err := isotpnet.Listen("isotp-stream", "plug:"+ecuAddr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		serveHTTP(t, ln, echo)
-		tester := tapEnd(newTap(t, n), testerAddr, isotpnet.Config{})
-		wantEcho(t, newClient(t, tester, false), "before")
-		for range 3 {
-			pullOut()
-			time.Sleep(10 * time.Second)
-			putIn(n)
-			time.Sleep(2 * time.Second) // http.Server looks every second
-			wantEcho(t, newClient(t, tester, false), "after")
-		}
-	})
+	for _, tt := range streamListens {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t, virtual.Options{})
+				putIn(n)
+				defer pullOut()
+				ln, err := isotpnet.Listen("isotp-stream", "plug:"+tt.listen)
+				if err != nil {
+					t.Fatal(err)
+				}
+				serveHTTP(t, ln, echo)
+				tester := tapEnd(newTap(t, n), tt.dial, isotpnet.Config{})
+				wantEcho(t, newClient(t, tester, false), "before")
+				for range 3 {
+					pullOut()
+					time.Sleep(10 * time.Second)
+					putIn(n)
+					time.Sleep(2 * time.Second) // http.Server looks every second
+					wantEcho(t, newClient(t, tester, false), "after")
+				}
+			})
+		})
+	}
 }
 
 func TestStreamsOfABusThatFails(t *testing.T) {

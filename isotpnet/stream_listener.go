@@ -3,8 +3,10 @@ package isotpnet
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,91 +16,68 @@ import (
 	"example.com/isotp/internal/stream"
 )
 
-// streamBacklog is how many connections may wait for Accept, of each peer. Of more the
-// oldest of whose dialer nothing was heard since it asked gives way; else they are not
-// answered, and their dialers go on asking.
+// streamBacklog is how many connections of each peer may wait for Accept. One more takes
+// the place of the oldest whose dialer was not heard again after it asked. If there is no
+// such connection the new dialer gets no answer, and goes on asking.
 const streamBacklog = 128
 
-// A StreamListener accepts connections on the network "isotp-stream". A dialer has
-// its connection before Accept has returned it, and either side may speak first. One
-// that the dialer has ended again meanwhile is returned all the same: what it has sent
-// can be read, and then the end or the error.
+// A StreamListener accepts connections on the network "isotp-stream": those of one peer
+// (can0/7E8:7E0), of a list of peers (can0/7E8:7E0,7E9:7E1) or of any peer of a node
+// (can0/fixed::10). A dialer has its connection before Accept has returned it, and either
+// side may speak first. Accept also returns a connection that its dialer has ended
+// meanwhile: what the dialer has sent can be read, and then the end or the error.
 //
 // All connections that a listener has accepted, of all its peers, have together 1024
-// windows of 65280 bytes for what is not read yet. Where none is left a dialer is not
-// answered, unless one can be taken from a connection of whose dialer nothing was heard
-// since it asked: the oldest of these ends with syscall.ECONNRESET. In the same way 128
-// of a peer can wait for Accept. So what forged addresses ask for keeps nobody out.
+// windows of 65280 bytes for what is not read yet. If none is left, a new connection takes
+// the window of the oldest one whose dialer was not heard again after it asked, and that
+// one ends with syscall.ECONNRESET; if there is none of these either, the dialer gets no
+// answer. In the same way 128 connections of each peer can wait for Accept. So what
+// forged addresses ask for keeps no honest dialer out.
 //
-// When the bus fails Accept returns an error that is Temporary, and the next Accept
-// opens the bus again: [net/http.Server] goes on in this way. But a ListenConfig.Bus
-// cannot be opened again: then the error is [Final].
+// When the bus fails all connections end, Accept returns an error that is Temporary, and
+// the next Accept opens the bus again: [net/http.Server] goes on in this way. But a
+// ListenConfig.Bus cannot be opened again: then the error is [Final].
 type StreamListener struct {
-	network string
-	addr    Addr
-	join    func() (*streamPair, error)
-
-	namespace *netns.Namespace // that of the bus
+	network   string
+	addrs     []Addr
+	addr      net.Addr // of Addr
+	config    ListenConfig
 	keep      stream.KeepAlive
-	given     bool // ListenConfig.Bus, which nobody can open again
+	namespace *netns.Namespace // that of the bus
 	ends      ends
 	deadline  deadline.Deadline
+	accepted  deadline.Signal // a connection waits for Accept, or the source has failed
+	windows   streamWindows   // of all sources
 
-	waiting deadline.Signal // a connection waits, or the pair has failed
+	// opening is held by the Accept that opens the source again. It comes before mu.
+	opening sync.Mutex
 
-	mu      sync.Mutex
-	pair    *streamPair // nil if it has to be opened anew
-	backend string
-	closed  bool
-	failed  error // of the bus that was given
+	// mu guards what follows, and the sources' fields that say so. It comes before
+	// streamPair.mu.
+	mu     sync.Mutex
+	source *streamSource
+	closed bool
 }
 
 var _ net.Listener = (*StreamListener)(nil)
 
-// ListenStream is Listen on one of the networks "isotp-stream", for a pair that is parsed
-// already. Nodes and lists, whose listener is of another type, go through Listen.
-func (lc *ListenConfig) ListenStream(ctx context.Context, network string, addr Addr) (*StreamListener, error) {
-	addr = addr.plain()
-	l, err := lc.listenStream(ctx, network, addr)
-	if err != nil {
-		return nil, opError(opListen, network, nil, addr.ofStream(), err)
+// ListenStream is Listen on one of the networks "isotp-stream", for addresses that are
+// parsed already: a pair, a node, or several of them on one bus.
+func (lc *ListenConfig) ListenStream(ctx context.Context, network string, addrs ...Addr) (*StreamListener, error) {
+	addrs = slices.Clone(addrs)
+	for i, a := range addrs {
+		addrs[i] = a.plain()
 	}
-	return l, nil
-}
-
-// listenStreams is Listen on one of the networks "isotp-stream".
-func (lc *ListenConfig) listenStreams(ctx context.Context, network string, addrs []Addr) (net.Listener, error) {
-	var l net.Listener
-	var err error
-	if len(addrs) == 1 && !addrs[0].IsPattern() {
-		l, err = lc.listenStream(ctx, network, addrs[0])
-	} else {
-		l, err = lc.listenStreamPeers(ctx, network, addrs)
-	}
+	l, err := lc.listenStream(ctx, network, addrs)
 	if err != nil {
 		return nil, opError(opListen, network, nil, streamTextOf(addrs), err)
 	}
 	return l, nil
 }
 
-func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr Addr) (*StreamListener, error) {
-	if err := checkStreamNetwork(network); err != nil {
+func (lc *ListenConfig) listenStream(ctx context.Context, network string, addrs []Addr) (*StreamListener, error) {
+	if err := lc.checkStream(network, addrs); err != nil {
 		return nil, err
-	}
-	if err := checkStreamConfig(&lc.Config, lc.streamGroup(), addr); err != nil {
-		return nil, err
-	}
-	if err := checkStreamPair(addr); err != nil {
-		return nil, err
-	}
-	if err := checkBus(addr, lc.Bus); err != nil {
-		return nil, err
-	}
-	d := &Dialer{Config: lc.Config, Bus: lc.Bus, Control: lc.Control}
-	join := func(ctx context.Context) (*streamPair, error) {
-		return joinPair(ctx, network, d.Bus, addr, &d.Config, func() (*Conn, error) {
-			return d.dialMessages(ctx, network, addr)
-		})
 	}
 	namespace, err := netns.Hold()
 	if err != nil {
@@ -106,32 +85,56 @@ func (lc *ListenConfig) listenStream(ctx context.Context, network string, addr A
 	}
 	l := &StreamListener{
 		network:   network,
-		addr:      addr.Mirror().ofStream(),
-		given:     lc.Bus != nil,
-		namespace: namespace,
+		addrs:     addrs,
+		addr:      streamTextOf(addrs),
+		config:    *lc,
 		keep:      newKeepAlive(lc.KeepAlive, lc.KeepAliveConfig),
+		namespace: namespace,
 	}
-	l.join = func() (p *streamPair, err error) {
-		err = namespace.Do(func() (err error) {
-			p, err = join(context.Background())
-			return err
-		})
-		return p, err
+	if pair, ok := l.single(); ok {
+		l.addr = pair.Mirror().ofStream()
 	}
-	l.waiting.Make()
-	p, err := join(ctx)
-	if err == nil {
-		err = l.listen(p)
-	}
-	if err != nil {
+	l.accepted.Make()
+	if l.source, err = l.open(ctx); err != nil {
 		namespace.Close()
 		return nil, err
 	}
 	return l, nil
 }
 
+// checkStream refuses what streams cannot be listened for on.
+func (lc *ListenConfig) checkStream(network string, addrs []Addr) error {
+	if err := checkStreamNetwork(network); err != nil {
+		return err
+	}
+	if err := checkAddrs(addrs); err != nil {
+		return err
+	}
+	var group Addr
+	if len(lc.Functional) > 0 {
+		group = lc.Functional[0]
+	}
+	if err := checkStreamConfig(&lc.Config, group, addrs...); err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		if a.kind != kindPair && a.kind != kindNode {
+			return &net.AddrError{Err: "streams are listened for on pairs and on nodes, as in can0/7E0:7E8 or can0/fixed::10", Addr: a.String()}
+		}
+	}
+	return checkBus(addrs[0], lc.Bus)
+}
+
+// single returns the pair, if one is all that is listened on.
+func (l *StreamListener) single() (pair Addr, ok bool) {
+	return l.addrs[0], len(l.addrs) == 1 && l.addrs[0].IsPair()
+}
+
 // streamTextOf is textOf for "isotp-stream".
 func streamTextOf(addrs []Addr) net.Addr {
+	if len(addrs) == 0 {
+		return nil
+	}
 	if a, ok := textOf(addrs).(Addr); ok {
 		return a.ofStream()
 	}
@@ -141,47 +144,6 @@ func streamTextOf(addrs []Addr) net.Addr {
 type streamAddrList struct{ net.Addr }
 
 func (streamAddrList) Network() string { return streamNetwork }
-
-// streamGroup is a group that the listener belongs to, for checkStreamConfig.
-func (lc *ListenConfig) streamGroup() Addr {
-	if len(lc.Functional) > 0 {
-		return lc.Functional[0]
-	}
-	return Addr{}
-}
-
-// listen makes l the listener of a pair that was joined.
-func (l *StreamListener) listen(p *streamPair) error {
-	if err := l.attach(p); err != nil {
-		return err
-	}
-	p.start()
-	return nil
-}
-
-func (l *StreamListener) attach(p *streamPair) error {
-	l.mu.Lock()
-	p.mu.Lock()
-	defer p.unlock() // after l.mu
-	defer l.mu.Unlock()
-	var err error
-	switch {
-	case l.closed:
-		err = net.ErrClosed
-	case p.err != nil:
-		err = p.err
-	case p.listener != nil:
-		err = &mux.InUseError{Name: p.addr.String(), Other: p.addr.String()}
-	}
-	if err != nil {
-		p.users--
-		return err
-	}
-	p.listener, p.accepted = l, &l.waiting
-	p.proto.Listen(streamBacklog)
-	l.pair, l.backend = p, p.backend.name()
-	return nil
-}
 
 // Accept waits for a connection, a [*StreamConn].
 func (l *StreamListener) Accept() (net.Conn, error) {
@@ -202,102 +164,60 @@ func (l *StreamListener) AcceptStream() (*StreamConn, error) {
 }
 
 func (l *StreamListener) accept() (*StreamConn, error) {
-	p, err := l.open()
+	s, err := l.listening()
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
 	for {
-		switch {
-		case p.err != nil:
-			p.unlock()
-			return nil, l.lose(p)
-		case p.listener != l:
-			p.unlock()
-			return nil, net.ErrClosed
-		case l.deadline.Exceeded():
-			p.unlock()
-			return nil, os.ErrDeadlineExceeded
+		// An Accept that is woken wakes the next one, if there is more.
+		if c, err := s.next(); c != nil || err != nil {
+			return c, err
 		}
-		if c := p.accept(l.network, l.keep); c != nil {
-			p.unlock()
-			return c, nil
-		}
-		p.unlock()
-		l.waiting.Wait(&l.deadline)
-		p.mu.Lock()
+		l.accepted.Wait(&l.deadline)
 	}
 }
 
-// open returns the pair, which it opens again after it has failed.
-func (l *StreamListener) open() (*streamPair, error) {
+// listening returns the source, which it opens again when Accept has told why the last
+// one has failed.
+func (l *StreamListener) listening() (*streamSource, error) {
+	l.opening.Lock()
+	defer l.opening.Unlock()
 	l.mu.Lock()
-	closed, failed, p := l.closed, l.failed, l.pair
+	s, closed, again := l.source, l.closed, l.source.told && l.config.Bus == nil
 	l.mu.Unlock()
 	switch {
 	case closed:
 		return nil, net.ErrClosed
-	case failed != nil:
-		return nil, failed
-	case p != nil:
-		return p, nil
+	case again:
+		s.ending.Wait() // until then the addresses are in use
+		return l.reopen()
 	}
-	p, err := l.join()
-	if err == nil {
-		err = l.listen(p)
-	}
-	switch {
-	case err == net.ErrClosed:
-		return nil, err
-	case err != nil:
+	return s, nil
+}
+
+// reopen replaces the source, which has failed. Under opening.
+func (l *StreamListener) reopen() (s *streamSource, err error) {
+	err = l.namespace.Do(func() (err error) {
+		s, err = l.open(context.Background())
+		return err
+	})
+	if err != nil {
 		return nil, passing(err)
 	}
-	return p, nil
-}
-
-// lose gives up the pair, which has failed, and returns why.
-func (l *StreamListener) lose(p *streamPair) error {
 	l.mu.Lock()
-	closed, mine := l.closed, l.pair == p
-	if mine && !closed {
-		l.pair = nil
-		if l.given {
-			l.failed = p.err
-		}
+	closed := l.closed
+	if !closed {
+		l.source = s
 	}
-	l.waiting.Set() // for the next Accept that waits
 	l.mu.Unlock()
 	if closed {
-		return net.ErrClosed
+		s.close()
+		return nil, net.ErrClosed
 	}
-	if mine {
-		l.stop(p)
-	}
-	if l.given {
-		return p.err
-	}
-	return passing(p.err)
+	return s, nil
 }
 
-// stop ends listening on a pair.
-func (l *StreamListener) stop(p *streamPair) {
-	p.mu.Lock()
-	defer p.unlock()
-	p.listener, p.accepted = nil, nil
-	p.users--
-	p.proto.StopListening()
-}
-
-// passing makes an error of the bus one that may pass, unless somebody has closed
-// the bus.
-func passing(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return acceptError{err}
-}
-
-// SetDeadline sets the deadline of Accept.
+// SetDeadline sets the deadline of Accept. On a closed listener it returns net.ErrClosed.
 func (l *StreamListener) SetDeadline(t time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -312,32 +232,292 @@ func (l *StreamListener) SetDeadline(t time.Time) error {
 func (l *StreamListener) Backend() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.backend
+	return l.source.backend
 }
 
-// Addr returns the address that a peer dials, the mirror of the one that is listened on,
-// and the LocalAddr of the connections accepted. It is an [Addr] whose Network is
-// "isotp-stream":
+// Addr returns an address whose Network is "isotp-stream". Of a listener on one pair it is
+// what the peer dials, the mirror of the pair, and the LocalAddr of the connections
+// accepted:
 //
 //	c, err := isotpnet.Dial(ln.Addr().Network(), ln.Addr().String())
 //
-// So it is not what ListenStream takes for another listener of the same.
+// So it is not what ListenStream takes for another listener of the same. Of a node or of
+// several addresses it is what was listened on, which cannot be dialled: each peer has its
+// own. It is an [Addr] unless it is a list.
 func (l *StreamListener) Addr() net.Addr { return l.addr }
 
 // Close ends the listener; connections that wait for Accept are reset, the others
 // live on. A second Close does nothing.
 func (l *StreamListener) Close() error {
 	l.mu.Lock()
-	closed, p := l.closed, l.pair
+	closed, s := l.closed, l.source
 	l.closed = true
 	l.mu.Unlock()
 	if closed {
 		return nil
 	}
-	if p != nil {
-		l.stop(p)
-	}
 	l.deadline.Set(past)
+	s.close()
 	l.namespace.Close()
 	return nil
+}
+
+// A streamSource is what a listener has open, until its bus fails: one pair; or, for more
+// peers than one, a Listener that makes a Conn of each peer's first message. Of that
+// another pair is made, which lives as long as there are streams over it.
+type streamSource struct {
+	listener *StreamListener
+	messages *Listener // nil for one pair
+	backend  string
+	ending   sync.WaitGroup // of admit and of the pairs that it has made
+
+	// Under listener.mu.
+	pairs map[*streamPair]struct{} // whose sessions can be accepted
+	err   error                    // why it has failed
+	told  bool                     // Accept has returned err
+}
+
+// open opens what is listened on.
+func (l *StreamListener) open(ctx context.Context) (*streamSource, error) {
+	s := &streamSource{listener: l, pairs: make(map[*streamPair]struct{})}
+	if pair, ok := l.single(); ok {
+		return s, s.openPair(ctx, pair)
+	}
+	return s, s.openPeers(ctx)
+}
+
+// openPair listens on one pair, which streams that were dialled may share.
+func (s *streamSource) openPair(ctx context.Context, pair Addr) error {
+	c := &s.listener.config
+	d := &Dialer{Config: c.Config, Bus: c.Bus, Control: c.Control}
+	p, err := joinPair(ctx, s.listener.network, d.Bus, pair, &d.Config, func() (*Conn, error) {
+		return d.dialMessages(ctx, s.listener.network, pair)
+	})
+	if err != nil {
+		return err
+	}
+	s.backend = p.backend.name()
+	defer p.leave() // a pair that is listened on needs no other user
+	if err := s.adopt(p); err != nil {
+		return err
+	}
+	p.start()
+	return nil
+}
+
+// openPeers listens for the first messages of any number of peers.
+func (s *streamSource) openPeers(ctx context.Context) (err error) {
+	l := s.listener
+	s.messages, err = l.config.listen(ctx, l.network, l.addrs)
+	if err != nil {
+		return err
+	}
+	s.backend = s.messages.name()
+	key := newPairKey(l.config.Bus, l.addrs[0]) // here, in the bus's network namespace
+	s.ending.Go(func() {
+		s.fail(s.admit(key))
+		s.messages.Close()
+	})
+	return nil
+}
+
+// admit makes a pair of each new peer, until the bus fails or the listener is closed. All
+// of them have the bus of that key.
+func (s *streamSource) admit(key pairKey) error {
+	for {
+		c, err := s.messages.accept()
+		if err != nil {
+			return err
+		}
+		key.addr = c.remote.WithBus("")
+		p := newStreamPair(key, c.remote, s.listener.network, &s.listener.config.Config)
+		p.admitter = s
+		if !p.enlist() { // a Dial is opening it, and will fail
+			c.Close()
+			continue
+		}
+		s.ending.Add(1)
+		p.open(func() (*Conn, error) { return c, nil })
+		s.adopt(p) // else it refuses all streams: the listener is closed, or another has the pair
+		p.start()
+	}
+}
+
+// adopt has a pair's sessions accepted here.
+func (s *streamSource) adopt(p *streamPair) error {
+	l := s.listener
+	l.mu.Lock()
+	p.mu.Lock()
+	defer p.unlock() // after l.mu
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return net.ErrClosed
+	case p.err != nil:
+		return p.err
+	case p.source != nil:
+		return &mux.InUseError{Name: p.addr.String(), Other: p.addr.String()}
+	}
+	s.pairs[p] = struct{}{}
+	p.source = s
+	p.proto.Listen(streamBacklog)
+	return nil
+}
+
+// disown follows the end of a pair; err is why.
+func (s *streamSource) disown(p *streamPair, err error) {
+	s.listener.mu.Lock()
+	delete(s.pairs, p)
+	s.listener.mu.Unlock()
+	if s.messages == nil {
+		s.fail(err)
+	}
+}
+
+// fail has Accept return an error.
+func (s *streamSource) fail(err error) {
+	l := s.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.config.Bus == nil {
+		err = passing(err)
+	}
+	s.err = err
+	l.accepted.Set()
+}
+
+// next returns a connection that waits for Accept, if there is one, or why Accept is to
+// end.
+func (s *streamSource) next() (*StreamConn, error) {
+	p, err := s.lockWaiting()
+	if p == nil {
+		return nil, err
+	}
+	defer p.unlock()
+	return p.accept(s.listener.network, s.listener.keep), nil
+}
+
+// lockWaiting returns a pair of which a session waits for Accept, if there is one, and
+// locks it.
+func (s *streamSource) lockWaiting() (*streamPair, error) {
+	l := s.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return nil, net.ErrClosed
+	case s.err != nil:
+		s.told = true
+		l.accepted.Set()
+		return nil, s.err
+	case l.deadline.Exceeded():
+		return nil, os.ErrDeadlineExceeded
+	}
+	for p := range s.pairs {
+		p.mu.Lock()
+		if p.proto.Waiting() > 0 && p.err == nil {
+			l.accepted.Set()
+			return p, nil
+		}
+		p.mu.Unlock()
+	}
+	return nil, nil
+}
+
+// close ends the source: no more connections come, and those that wait for Accept are
+// reset. listener.closed is set already.
+func (s *streamSource) close() {
+	s.listener.mu.Lock()
+	pairs := slices.Collect(maps.Keys(s.pairs))
+	clear(s.pairs)
+	s.listener.mu.Unlock()
+	for _, p := range pairs {
+		p.unlisten()
+	}
+	if s.messages != nil {
+		s.messages.Close()
+	}
+}
+
+// passing makes an error of the bus one that may pass, unless the bus was closed by its
+// user.
+func passing(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return acceptError{err}
+}
+
+// streamWindows are the windows that the peers of one listener have together: so many
+// sources as there are on a bus, or are forged, cannot fill the memory.
+//
+// Its lock is a leaf: it is taken under streamPair.mu.
+type streamWindows struct {
+	mu      sync.Mutex
+	holders map[*stream.Session]struct{}
+	// unconfirmed are those of the holders that anybody may have asked for, the oldest
+	// first.
+	unconfirmed []windowHolder
+}
+
+type windowHolder struct {
+	pair    *streamPair
+	session *stream.Session
+}
+
+// A pairWindows is how the sessions of a pair get to them.
+type pairWindows struct {
+	*streamWindows
+	pair *streamPair
+}
+
+var _ stream.Windows = pairWindows{}
+
+// Take implements stream.Windows.
+func (w pairWindows) Take(s *stream.Session) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.holders) == maxStreams {
+		if len(w.unconfirmed) == 0 {
+			return false
+		}
+		oldest := w.unconfirmed[0]
+		w.unconfirmed = slices.Delete(w.unconfirmed, 0, 1)
+		delete(w.holders, oldest.session)
+		go oldest.evict() // its pair may be locked, or another
+	}
+	if w.holders == nil {
+		w.holders = make(map[*stream.Session]struct{})
+	}
+	w.holders[s] = struct{}{}
+	w.unconfirmed = append(w.unconfirmed, windowHolder{w.pair, s})
+	return true
+}
+
+// Confirm implements stream.Windows.
+func (w pairWindows) Confirm(s *stream.Session) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.confirm(s)
+	_, holds := w.holders[s]
+	return holds
+}
+
+// Give implements stream.Windows.
+func (w pairWindows) Give(s *stream.Session) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.confirm(s)
+	delete(w.holders, s)
+}
+
+func (w *streamWindows) confirm(s *stream.Session) {
+	w.unconfirmed = slices.DeleteFunc(w.unconfirmed, func(h windowHolder) bool { return h.session == s })
+}
+
+// evict ends a session whose window is another's.
+func (h windowHolder) evict() {
+	h.pair.mu.Lock()
+	h.session.Evict()
+	h.pair.unlock()
 }

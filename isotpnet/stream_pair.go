@@ -43,8 +43,7 @@ type streamPair struct {
 	opened  chan struct{} // closed when the fields below are set
 	ended   chan struct{} // closed when the pair may be opened anew
 
-	peers *streamPeers // the listener that has admitted it, if one has
-	heard bool         // a message has come; for peers, under mu
+	admitter *streamSource // that has made it for a peer's first message; nil for one dialled or listened on
 
 	conn    *Conn // err is set if there is none
 	backend streamBackend
@@ -52,13 +51,12 @@ type streamPair struct {
 
 	starting sync.Once
 
-	mu       sync.Mutex
-	proto    stream.Endpoint
-	listener *StreamListener
-	accepted *deadline.Signal // the listener's: a stream waits for Accept
-	users    int              // the listener, and the streams that are not closed
-	err      error            // why there is no transport any more
-	over     bool             // nobody can join any more
+	mu     sync.Mutex
+	proto  stream.Endpoint
+	source *streamSource // of the listener that accepts its streams; nil: none does
+	users  int           // streams that are not closed, callers that have joined it, and the first message that is to come
+	heard  bool          // a message has come
+	err    error         // why there is no transport, and no caller can join, any more
 
 	sending    bool            // a message is under way, in out
 	number     uint            // its number
@@ -156,13 +154,13 @@ func joinPair(ctx context.Context, network string, bus canbus.Bus, addr Addr, co
 	for {
 		streamPairs.Lock()
 		p := streamPairs.open[key]
+		streamPairs.Unlock()
 		if p == nil {
-			p = newStreamPair(key, addr, network, config)
-			streamPairs.open[key] = p
-			streamPairs.Unlock()
+			if p = newStreamPair(key, addr, network, config); !p.enlist() {
+				continue
+			}
 			return p, p.open(open)
 		}
-		streamPairs.Unlock()
 		switch joined, err := p.join(ctx, network, config); {
 		case err != nil:
 			return nil, err
@@ -170,6 +168,17 @@ func joinPair(ctx context.Context, network string, bus canbus.Bus, addr Addr, co
 			return p, nil
 		}
 	}
+}
+
+// enlist makes p the pair of its addresses. It reports false if there is one already.
+func (p *streamPair) enlist() bool {
+	streamPairs.Lock()
+	defer streamPairs.Unlock()
+	if streamPairs.open[p.key] != nil {
+		return false
+	}
+	streamPairs.open[p.key] = p
+	return true
 }
 
 // newStreamPair returns a pair that is not open yet, and has one user.
@@ -190,7 +199,7 @@ func (p *streamPair) join(ctx context.Context, network string, config *Config) (
 	}
 	p.mu.Lock()
 	switch {
-	case p.over:
+	case p.err != nil:
 	case p.config != *config:
 		p.mu.Unlock()
 		return false, &streamsDifferError{p.addr, "another Config"}
@@ -228,7 +237,7 @@ func (e *streamsDifferError) Is(target error) bool { return target == syscall.EA
 func (p *streamPair) open(open func() (*Conn, error)) error {
 	conn, err := open()
 	if err != nil {
-		p.over = true
+		p.err = err
 		close(p.opened)
 		p.forget()
 		return err
@@ -236,8 +245,8 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 	p.conn, p.backend = conn, conn.backend.(streamBackend)
 	p.began = p.backend.epoch()
 	var windows stream.Windows
-	if p.peers != nil {
-		windows = pairWindows{&p.peers.windows, p}
+	if p.admitter != nil {
+		windows = pairWindows{&p.admitter.listener.windows, p}
 	}
 	p.proto.Init(stream.Config{
 		Windows:     windows,
@@ -248,9 +257,6 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 		MaxSessions: maxStreams,
 		Random:      rand.Uint32,
 	})
-	if p.peers != nil {
-		p.peers.join(p)
-	}
 	close(p.opened)
 	return nil
 }
@@ -343,14 +349,17 @@ func (p *streamPair) takeBack(number uint, givenUp bool) {
 
 // unused reports whether nobody uses the pair any more. Under mu.
 func (p *streamPair) unused() bool {
-	return p.users == 0 && p.proto.Sessions()+p.proto.Waiting() == 0 && !p.sending && !p.over
+	return p.users == 0 && p.proto.Sessions()+p.proto.Waiting() == 0 && !p.sending && p.err == nil &&
+		(p.source == nil || p.source.messages != nil)
 }
 
 // retire shuts the pair if it is still unused.
 func (p *streamPair) retire() {
 	p.mu.Lock()
 	unused := p.unused()
-	p.over = p.over || unused
+	if unused {
+		p.err = net.ErrClosed
+	}
 	p.mu.Unlock()
 	if unused {
 		p.shut()
@@ -378,8 +387,8 @@ func (p *streamPair) wake() {
 			c.ended.Set()
 		}
 	}
-	if p.accepted != nil && p.proto.Waiting() > 0 {
-		p.accepted.Set()
+	if p.proto.Waiting() > 0 && p.source != nil {
+		p.source.listener.accepted.Set()
 	}
 }
 
@@ -396,7 +405,7 @@ func (p *streamPair) accept(network string, keep stream.KeepAlive) *StreamConn {
 // setTimer has tick called when something is due. Under mu.
 func (p *streamPair) setTimer() {
 	at, ok := p.proto.PollTimeout()
-	if !ok || p.over || p.timerAt != 0 && p.timerAt <= at {
+	if !ok || p.err != nil || p.timerAt != 0 && p.timerAt <= at {
 		return
 	}
 	p.timerAt = at
@@ -471,12 +480,12 @@ func (p *streamPair) recall(c *StreamConn) {
 // message takes a message. It does not wait for anything, nor shut the pair itself.
 func (p *streamPair) message(at stream.Time, m []byte) {
 	p.mu.Lock()
-	if p.over { // the peer will ask again, and be heard by whoever opens the pair anew
+	if p.err != nil { // the peer will ask again, and be heard by whoever opens the pair anew
 		p.mu.Unlock()
 		return
 	}
 	p.proto.HandleMessage(at, m)
-	if !p.heard && p.peers != nil {
+	if !p.heard && p.admitter != nil {
 		p.users-- // from now on its streams keep it
 	}
 	p.heard = true
@@ -503,34 +512,53 @@ func (p *streamPair) fail(err error) {
 		err = io.ErrUnexpectedEOF // it is the bus that has ended, no stream
 	}
 	p.mu.Lock()
-	over := p.over
-	p.over = true
-	if p.err == nil {
+	over := p.err != nil
+	if !over {
 		p.err = err
 	}
 	p.proto.Fail(err)
-	if p.accepted != nil {
-		p.accepted.Set()
-	}
 	p.unlock()
 	if !over {
 		p.shut()
 	}
 }
 
-// shut ends the transport. It is called once.
+// shut ends the transport. It is called once, after err was set.
 func (p *streamPair) shut() {
 	p.mu.Lock()
-	if p.err == nil {
-		p.err = net.ErrClosed
-	}
 	if p.timer != nil {
 		p.timer.Stop()
 	}
+	s, why := p.source, p.err
+	p.stopListening()
 	p.mu.Unlock()
-	if p.peers != nil {
-		p.peers.leave(p)
+	if s != nil {
+		s.disown(p, why)
 	}
 	p.conn.Close()
 	p.forget()
+	if p.admitter != nil {
+		p.admitter.ending.Done()
+	}
+}
+
+// leave follows the use of a pair that was joined.
+func (p *streamPair) leave() {
+	p.mu.Lock()
+	p.users--
+	p.unlock()
+}
+
+// unlisten ends listening, on the source's side.
+func (p *streamPair) unlisten() {
+	p.mu.Lock()
+	p.stopListening()
+	p.unlock()
+}
+
+// stopListening resets the sessions that wait for Accept, and refuses those to come.
+// Under mu.
+func (p *streamPair) stopListening() {
+	p.source = nil
+	p.proto.StopListening()
 }

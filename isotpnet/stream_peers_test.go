@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,10 +20,14 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-func listenStreamPeers(t testing.TB, bus canbus.Bus, address string) net.Listener {
+func listenStreamPeers(t testing.TB, bus canbus.Bus, address string) *isotpnet.StreamListener {
 	t.Helper()
+	addrs, err := isotpnet.ParseAddrs(address)
+	if err != nil {
+		t.Fatal(err)
+	}
 	lc := isotpnet.ListenConfig{Bus: bus}
-	l, err := lc.Listen(t.Context(), "isotp-stream", address)
+	l, err := lc.ListenStream(t.Context(), "isotp-stream", addrs...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +224,7 @@ func TestAcceptOfStreamsForAnyPeerHasADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := listenStreamPeers(t, newTap(t, newNetwork(t, virtual.Options{})), "/fixed::10")
 		start := time.Now()
-		ln.(interface{ SetDeadline(time.Time) error }).SetDeadline(start.Add(time.Second))
+		ln.SetDeadline(start.Add(time.Second))
 		_, err := ln.Accept()
 		wantSince(t, start, time.Second)
 		if err == nil || !err.(net.Error).Timeout() {
@@ -228,17 +233,173 @@ func TestAcceptOfStreamsForAnyPeerHasADeadline(t *testing.T) {
 	})
 }
 
-func TestListenerOfStreamsForAnyPeerEndsWithItsBus(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tap := newTap(t, newNetwork(t, virtual.Options{}))
-		ln := listenStreamPeers(t, tap, "/fixed::10")
-		tap.Close()
-		for range 2 {
-			if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("accept: %v, want %v", err, net.ErrClosed)
-			}
+// streamListens are what a StreamListener can listen on, and what a peer dials.
+var streamListens = []struct{ name, listen, dial string }{
+	{"pair", ecuAddr, testerAddr},
+	{"list", "/7E8:7E0,7E9:7E1", "/7E1:7E9"},
+	{"node", "/fixed::10", "/fixed:10:F1"},
+}
+
+func TestStreamListenerEndsWithAGivenBus(t *testing.T) {
+	for _, tt := range streamListens {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tap := newTap(t, newNetwork(t, virtual.Options{}))
+				ln := listenStreamPeers(t, tap, tt.listen)
+				tap.Close()
+				for range 2 {
+					_, err := ln.Accept()
+					wantStreamErr(t, err, "accept", net.ErrClosed)
+					if !isotpnet.Final(err) || isTemporary(err) {
+						t.Errorf("Accept: %v: Final is %t and Temporary %t", err, isotpnet.Final(err), isTemporary(err))
+					}
+				}
+			})
+		})
+	}
+}
+
+// Each Accept that waits is told that the bus has failed, and so is the next one where none
+// does. Then Accept opens the bus again, or says why it cannot.
+func TestAcceptAfterTheBusHasFailed(t *testing.T) {
+	for _, tt := range streamListens {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t, virtual.Options{})
+				putIn(n)
+				defer pullOut()
+				ln := listenPlug(t, tt.listen)
+				told := make(chan error)
+				for range 2 {
+					go func() {
+						_, err := ln.Accept()
+						told <- err
+					}()
+				}
+				synctest.Wait()
+				pullOut()
+				wantPassing(t, <-told)
+				wantPassing(t, <-told)
+				_, err := ln.Accept() // there is no bus to open
+				wantPassing(t, err)
+
+				putIn(n)
+				go func() {
+					_, err := ln.Accept()
+					told <- err
+				}()
+				synctest.Wait()
+				mustDialStreamOf(t, newTap(t, n), tt.dial)
+				if err := <-told; err != nil {
+					t.Error("Accept:", err)
+				}
+				pullOut() // while no Accept waits
+				putIn(n)
+				synctest.Wait()
+				_, err = ln.Accept()
+				wantPassing(t, err)
+			})
+		})
+	}
+}
+
+// What a peer has opened on the bus that has failed is not accepted on the next one.
+func TestBusFailsWhileAStreamWaitsForAccept(t *testing.T) {
+	for _, tt := range streamListens {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t, virtual.Options{})
+				putIn(n)
+				defer pullOut()
+				ln := listenPlug(t, tt.listen)
+				wantWrite(t, mustDialStreamOf(t, newTap(t, n), tt.dial), "too late")
+				synctest.Wait()
+				pullOut()
+				synctest.Wait()
+				putIn(n)
+				_, err := ln.Accept()
+				wantPassing(t, err)
+				ln.SetDeadline(time.Now().Add(time.Second))
+				if _, err := ln.Accept(); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("Accept: %v, want %v", err, os.ErrDeadlineExceeded)
+				}
+			})
+		})
+	}
+}
+
+// listenPlug listens for streams on the bus "plug:".
+func listenPlug(t *testing.T, address string) *isotpnet.StreamListener {
+	t.Helper()
+	ln, err := isotpnet.Listen("isotp-stream", "plug:"+address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.(*isotpnet.StreamListener)
+}
+
+// wantPassing checks that Accept has failed with its bus, and that the next may not.
+func wantPassing(t *testing.T, err error) {
+	t.Helper()
+	wantStreamErr(t, err, "accept", errUnplugged)
+	if isotpnet.Final(err) || !isTemporary(err) {
+		t.Errorf("Accept: %v: Final is %t and Temporary %t", err, isotpnet.Final(err), isTemporary(err))
+	}
+}
+
+func isTemporary(err error) bool {
+	temporary, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	return ok && temporary.Temporary()
+}
+
+// An Accept that would open the bus again has no business there after Close.
+func TestAcceptAfterCloseOpensNoBus(t *testing.T) {
+	for _, tt := range streamListens {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				putIn(newNetwork(t, virtual.Options{}))
+				defer pullOut()
+				ln := listenPlug(t, tt.listen)
+				pullOut()
+				synctest.Wait()
+				_, err := ln.Accept()
+				wantPassing(t, err)
+				ln.Close()
+				putIn(newNetwork(t, virtual.Options{}))
+				_, err = ln.Accept()
+				wantStreamErr(t, err, "accept", net.ErrClosed)
+				plug.Lock()
+				defer plug.Unlock()
+				if len(plug.taps) > 0 {
+					t.Error("the bus was opened")
+				}
+			})
+		})
+	}
+}
+
+// A list can be one that no text names.
+func TestListenStreamRefusesLists(t *testing.T) {
+	pair := isotpnet.MustParseAddr("can0/7E8:7E0")
+	for _, tt := range []struct {
+		name  string
+		addrs []isotpnet.Addr
+		want  string
+	}{
+		{"none", nil, `listen isotp-stream: there is no address to listen on: name a pair or a node, as in can0/7E8:7E0 or can0/fixed::10`},
+		{"the zero Addr", []isotpnet.Addr{pair, {}}, `the zero Addr cannot be listened on; ParseAddr makes one that can`},
+		{"two buses", []isotpnet.Addr{pair, isotpnet.MustParseAddr("can1/7E9:7E1")}, `address can1/7E9:7E1: is on another bus than can0/7E8:7E0: a listener has one bus`},
+		{"twice the same", []isotpnet.Addr{pair, pair}, `address can0/7E8:7E0: is in the list twice; name each address once`},
+	} {
+		_, err := new(isotpnet.ListenConfig).ListenStream(t.Context(), "isotp-stream", tt.addrs...)
+		if err == nil || !strings.HasSuffix(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
 		}
-	})
+	}
 }
 
 func TestListenersOfStreamsForAnyPeerRefuse(t *testing.T) {

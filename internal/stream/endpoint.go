@@ -128,6 +128,7 @@ func (e *Endpoint) StopListening() {
 	waiting := e.waiting
 	e.waiting = nil
 	for _, s := range waiting {
+		s.giveWindow() // if the session is over, which reset leaves alone
 		s.reset(Aborted)
 	}
 }

@@ -224,6 +224,24 @@ func (w *fakeWindows) Take(*Session) bool {
 func (w *fakeWindows) Confirm(s *Session) bool { return s != w.stale }
 func (w *fakeWindows) Give(*Session)           { w.left++ }
 
+// A session that is over holds its window as long as it waits for Accept.
+func TestStopListeningReturnsTheWindowsOfSessionsThatAreOver(t *testing.T) {
+	w := &fakeWindows{left: 1}
+	sc := newScript(t, func(c *Config) { c.Windows = w })
+	sc.e.Listen(1)
+	sc.gets(">OPEN 0001 2000 02 10")
+	sc.sends("<ACCEPT 0001 1000 02 10")
+	sc.gets(">DATA 0001 2000 AA")
+	sc.e.Fail(errors.New("the bus has failed"))
+	if w.left != 0 {
+		t.Error("its data can still be read, and it has no window")
+	}
+	sc.e.StopListening()
+	if w.left != 1 {
+		t.Error("its window was not returned")
+	}
+}
+
 func TestOpenWithoutAWindowIsNotAnswered(t *testing.T) {
 	w := &fakeWindows{left: 1}
 	sc := newScript(t, func(c *Config) { c.Windows = w })
