@@ -14,7 +14,7 @@
 //
 // [Open] finds a bus by name among the drivers that the program has imported:
 //
-//	bus, err := canbus.Open("virtual:demo")
+//	bus, err := canbus.Open(ctx, "virtual:demo")
 package canbus
 
 import (

@@ -1,6 +1,7 @@
 package canbus
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -38,7 +39,7 @@ type namedBus struct {
 
 // register is Register until the test's end.
 func register(t *testing.T, scheme string, err error) {
-	Register(scheme, func(address string) (Bus, error) {
+	Register(scheme, func(_ context.Context, address string) (Bus, error) {
 		if err != nil {
 			return nil, err
 		}
@@ -61,7 +62,7 @@ func TestOpenFindsTheDriver(t *testing.T) {
 		"vcan0":     "vcan0",
 		"one":       "one",
 	} {
-		bus, err := Open(name)
+		bus, err := Open(t.Context(), name)
 		if err != nil || bus != (namedBus{address: want}) {
 			t.Errorf("Open(%q) = %v, %v; want address %q", name, bus, err, want)
 		}
@@ -71,7 +72,7 @@ func TestOpenFindsTheDriver(t *testing.T) {
 func TestOpenReturnsTheDriversError(t *testing.T) {
 	want := errors.New("no such device")
 	register(t, "broken", want)
-	if bus, err := Open("broken:x"); bus != nil || err != want {
+	if bus, err := Open(t.Context(), "broken:x"); bus != nil || err != want {
 		t.Errorf("Open = %v, %v; want %v", bus, err, want)
 	}
 }
@@ -80,7 +81,7 @@ func TestOpenUnknown(t *testing.T) {
 	register(t, "two", nil)
 	register(t, "one", nil)
 	for _, name := range []string{"three:x", "vcan0", ""} {
-		_, err := Open(name)
+		_, err := Open(t.Context(), name)
 		unknown, ok := errors.AsType[*UnknownBusError](err)
 		if !ok || unknown.Name != name || !slices.Equal(unknown.Schemes, []string{"one", "two"}) {
 			t.Errorf("Open(%q): %v", name, err)

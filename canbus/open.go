@@ -1,6 +1,7 @@
 package canbus
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,7 +11,7 @@ import (
 
 var (
 	driversMu  sync.Mutex
-	drivers    = make(map[string]func(address string) (Bus, error))
+	drivers    = make(map[string]func(ctx context.Context, address string) (Bus, error))
 	identities = make(map[string]func(address string) string)
 )
 
@@ -18,7 +19,12 @@ var (
 // name before its first colon; the driver's open function gets the part after
 // it. The empty scheme serves names without a colon. Register is for the init
 // functions of drivers and panics if the scheme is taken.
-func Register(scheme string, open func(address string) (Bus, error)) {
+//
+// When ctx ends before the bus is open, the open function returns an error that is
+// ctx.Err() to errors.Is, promptly, and leaves nothing open: no goroutine, no
+// descriptor, no channel of an adapter. Once it has returned, ctx means nothing any
+// more to the bus.
+func Register(scheme string, open func(ctx context.Context, address string) (Bus, error)) {
 	driversMu.Lock()
 	defer driversMu.Unlock()
 	if _, taken := drivers[scheme]; taken {
@@ -29,7 +35,9 @@ func Register(scheme string, open func(address string) (Bus, error)) {
 
 // Open opens the bus of that name: "virtual:NAME", or what another imported
 // driver has registered. Each call returns a Bus of its own on the same wire.
-func Open(name string) (Bus, error) {
+// ctx bounds the opening, not the life of the bus: when it ends first, the error is
+// ctx.Err() to errors.Is, and nothing stays open.
+func Open(ctx context.Context, name string) (Bus, error) {
 	scheme, address := cutScheme(name)
 	driversMu.Lock()
 	open := drivers[scheme]
@@ -38,7 +46,10 @@ func Open(name string) (Bus, error) {
 	if open == nil {
 		return nil, &UnknownBusError{Name: name, Schemes: known}
 	}
-	return open(address)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("canbus: open %s: %w", name, err)
+	}
+	return open(ctx, address)
 }
 
 func cutScheme(name string) (scheme, address string) {

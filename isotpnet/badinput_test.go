@@ -465,7 +465,7 @@ func TestDialWithACancelledContext(t *testing.T) {
 var slowBuses = make(chan func() (canbus.Bus, error), 1)
 
 func init() {
-	canbus.Register("slow", func(string) (canbus.Bus, error) { return (<-slowBuses)() })
+	canbus.Register("slow", func(context.Context, string) (canbus.Bus, error) { return (<-slowBuses)() })
 }
 
 func TestDialerTimeout(t *testing.T) {
@@ -511,7 +511,7 @@ func TestDialerTimeout(t *testing.T) {
 	}
 }
 
-// A driver that takes its time is asked once, however often it is dialled meanwhile.
+// One that gives up does not take the opening away from the others.
 func TestDialsOfASlowBusShareItsOpening(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opening := make(chan struct{})
@@ -521,10 +521,12 @@ func TestDialsOfASlowBusShareItsOpening(t *testing.T) {
 			return bus, nil
 		}
 		d := isotpnet.Dialer{Timeout: 20 * time.Millisecond}
-		for range 3 {
+		first := make(chan error)
+		go func() {
 			_, err := d.Dial("isotp:user", "slow:x/7E0:7E8")
-			wantErr(t, err, "dial", nil, context.DeadlineExceeded)
-		}
+			first <- err
+		}()
+		synctest.Wait()
 		beside(t, func() {
 			c, err := isotpnet.Dial("isotp:user", "slow:x/7E0:7E8")
 			if err != nil {
@@ -534,6 +536,7 @@ func TestDialsOfASlowBusShareItsOpening(t *testing.T) {
 			c.Close()
 		})
 		synctest.Wait()
+		wantErr(t, <-first, "dial", nil, context.DeadlineExceeded)
 		close(opening)
 		<-bus.closed
 	})

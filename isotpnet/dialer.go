@@ -45,9 +45,8 @@ type Dialer struct {
 
 	// Timeout is how long opening the bus may take. 0: as long as it takes.
 	// Negative: it has passed already, as in net.Dialer. On "isotp-stream" the
-	// peer's answer is in it, and 0 stands for 3 s. A driver cannot be called back:
-	// after a time-out one goroutine waits for it, whom the next Dial of that bus
-	// joins, and a bus that nobody waits for any more is closed as soon as it is open.
+	// peer's answer is in it, and 0 stands for 3 s. Dials of one bus share its opening,
+	// which ends when the last of them gives up.
 	Timeout time.Duration
 
 	// KeepAlive and KeepAliveConfig say when a peer that is silent is asked for a

@@ -1,6 +1,7 @@
 package isotpnet_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 
@@ -98,7 +99,7 @@ func ExampleAddr_frames() {
 
 // framesTo returns the frames of a message of 10 bytes that comes to an address.
 func framesTo(addr isotpnet.Addr, config isotpnet.Config) []canbus.Frame {
-	bus, err := canbus.Open(addr.Bus())
+	bus, err := canbus.Open(context.Background(), addr.Bus())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package isotpnet_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ func ExampleConfig() {
 		BlockSize:               8,
 		Padding:                 isotpnet.PadWith(0x55),
 	}}
-	bus, err := canbus.Open("virtual:config")
+	bus, err := canbus.Open(context.Background(), "virtual:config")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -79,7 +80,7 @@ func ExampleConfig_splitWrites() {
 // With FD a message of up to 62 bytes is a single frame, and frames above 8 bytes
 // are filled up to the next length there is.
 func ExampleConfig_fd() {
-	bus, err := canbus.Open("virtual:fd")
+	bus, err := canbus.Open(context.Background(), "virtual:fd")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -217,7 +217,7 @@ func ExampleConn_SetReadDeadline() {
 
 // A write deadline in the past stops the message that is being sent.
 func ExampleConn_SetWriteDeadline() {
-	peer, err := canbus.Open("virtual:stop")
+	peer, err := canbus.Open(context.Background(), "virtual:stop")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package isotpnet_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -85,7 +86,7 @@ func ExampleTrace() {
 	}
 	defer conn.Close()
 
-	peer, err := canbus.Open("virtual:trace")
+	peer, err := canbus.Open(context.Background(), "virtual:trace")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func ExampleConfig_reportAborted() {
 		log.Fatal(err)
 	}
 	defer conn.Close()
-	peer, err := canbus.Open("virtual:aborted")
+	peer, err := canbus.Open(context.Background(), "virtual:aborted")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -207,7 +207,7 @@ func ExampleDialer() {
 // Any number of connections share a bus, and take no frames from each other nor
 // from others who read the bus. Only one may answer on a pair of addresses.
 func ExampleDialer_sharedBus() {
-	logger, err := canbus.Open("virtual:shared")
+	logger, err := canbus.Open(context.Background(), "virtual:shared")
 	if err != nil {
 		log.Fatal(err)
 	}

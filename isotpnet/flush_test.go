@@ -2,6 +2,7 @@ package isotpnet_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"math/rand/v2"
 	"sync/atomic"
@@ -19,7 +20,7 @@ import (
 var adapterWire atomic.Pointer[wiretest.Wire]
 
 func init() {
-	canbus.Register("adapter", func(string) (canbus.Bus, error) {
+	canbus.Register("adapter", func(context.Context, string) (canbus.Bus, error) {
 		return adapterWire.Load().Adapter(wiretest.Options{Echo: wiretest.EchoAtHandover})
 	})
 }

@@ -315,7 +315,7 @@ var plug struct {
 var errUnplugged = errors.New("no such device")
 
 func init() {
-	canbus.Register("plug", func(string) (canbus.Bus, error) {
+	canbus.Register("plug", func(context.Context, string) (canbus.Bus, error) {
 		plug.Lock()
 		defer plug.Unlock()
 		if plug.network == nil {

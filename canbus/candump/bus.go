@@ -1,6 +1,7 @@
 package candump
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/lifetime"
 )
 
 var (
@@ -96,16 +98,17 @@ type Bus struct {
 	unheard   atomic.Uint64
 }
 
-// Open opens a log file. The file - is standard input: a Read of it that is under way
-// when the Bus is closed cannot be called back, and is left behind.
-func Open(file string, o Options) (*Bus, error) {
+// Open opens a log file. A FIFO is open once a program writes to it; if ctx ends
+// first, the error is ctx.Err() to errors.Is. The file - is standard input: a Read of it
+// that is under way when the Bus is closed cannot be called back, and is left behind.
+func Open(ctx context.Context, file string, o Options) (*Bus, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	if file == "-" {
 		return newBus(readStdin(), stdinName, o), nil
 	}
-	f, err := os.Open(file)
+	f, err := openFile(ctx, file)
 	if err != nil {
 		return nil, fmt.Errorf("candump: %w", err)
 	}
@@ -117,6 +120,26 @@ func Open(file string, o Options) (*Bus, error) {
 		}
 	}
 	return b, nil
+}
+
+// openFile is os.Open until ctx ends.
+func openFile(ctx context.Context, file string) (*os.File, error) {
+	opened := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		if w := wakeReader(file); w != nil {
+			<-opened
+			w.Close()
+		}
+	})
+	defer stop()
+	f, err := lifetime.Open(ctx, func() (*os.File, error) {
+		defer close(opened)
+		return os.Open(file)
+	})
+	if ctx.Err() != nil && err == ctx.Err() {
+		err = fmt.Errorf("open %s: %w", file, err)
+	}
+	return f, err
 }
 
 // New plays a log from anywhere, such as a candump -L of another computer. Close

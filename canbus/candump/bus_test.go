@@ -305,7 +305,7 @@ func TestStandardInputIsALog(t *testing.T) {
 	before := os.Stdin
 	os.Stdin = r
 	defer func() { os.Stdin = before }()
-	b, err := canbus.Open("candump:-,fast")
+	b, err := canbus.Open(t.Context(), "candump:-,fast")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -341,7 +341,7 @@ func TestFilesThatAreNoLogsAreNotOpened(t *testing.T) {
 		writeLog(t, strings.Repeat("\x7fELF", 1<<20)):                         "line 1",
 		writeLog(t, "(1.0) can0 001"):                                         "ends in the middle of the line",
 	} {
-		b, err := Open(path, Options{})
+		b, err := Open(t.Context(), path, Options{})
 		if err == nil {
 			b.Close()
 		}
@@ -350,7 +350,7 @@ func TestFilesThatAreNoLogsAreNotOpened(t *testing.T) {
 		}
 		wantError(t, err, want)
 	}
-	if _, err := Open(filepath.Join(dir, "nothing.log"), Options{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(t.Context(), filepath.Join(dir, "nothing.log"), Options{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v is not fs.ErrNotExist", err)
 	}
 }
@@ -398,20 +398,20 @@ func TestOptionsAreChecked(t *testing.T) {
 	} {
 		_, err := New(strings.NewReader(""), "x", o)
 		wantError(t, err, want)
-		_, err = Open("nothing.log", o)
+		_, err = Open(t.Context(), "nothing.log", o)
 		wantError(t, err, want)
 	}
 }
 
 func TestOpenByName(t *testing.T) {
-	b, err := canbus.Open("candump:" + writeLog(t, twoInterfaces) + ",fast,interface=can1")
+	b, err := canbus.Open(t.Context(), "candump:"+writeLog(t, twoInterfaces)+",fast,interface=can1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
 	frames, _ := readAll(t, b)
 	wantTexts(t, frames, "123#AA", "18DAF110##3AABBCC")
-	if b, err := canbus.Open("candump:nothing.log"); err == nil || b != nil {
+	if b, err := canbus.Open(t.Context(), "candump:nothing.log"); err == nil || b != nil {
 		t.Errorf("%v, %v", b, err)
 	}
 }

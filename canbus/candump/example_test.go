@@ -1,6 +1,7 @@
 package candump_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +58,7 @@ func talk(file string) {
 		log.Fatal(err)
 	}
 	defer recorder.Close()
-	bus, err := canbus.Open("virtual:drive")
+	bus, err := canbus.Open(context.Background(), "virtual:drive")
 	if err != nil {
 		log.Fatal(err)
 	}

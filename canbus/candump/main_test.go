@@ -27,7 +27,7 @@ func writeLog(t testing.TB, text string) string {
 // open opens a log for the time of the test.
 func open(t testing.TB, path string, o Options) *Bus {
 	t.Helper()
-	b, err := Open(path, o)
+	b, err := Open(t.Context(), path, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package candump
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"strconv"
@@ -11,12 +12,12 @@ import (
 )
 
 func init() {
-	canbus.Register("candump", func(name string) (canbus.Bus, error) {
+	canbus.Register("candump", func(ctx context.Context, name string) (canbus.Bus, error) {
 		file, o, err := ParseName(name)
 		if err != nil {
 			return nil, err
 		}
-		b, err := Open(file, o)
+		b, err := Open(ctx, file, o)
 		if err != nil {
 			return nil, err
 		}

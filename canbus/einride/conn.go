@@ -50,9 +50,13 @@ type addr string
 func (addr) Network() string  { return "can" }
 func (a addr) String() string { return string(a) }
 
-// Dial opens a bus as [canbus.Open] does and makes a Conn of it.
-func Dial(name string) (*Conn, error) {
-	bus, err := canbus.Open(name)
+// Dial is [DialContext] without a context.
+func Dial(name string) (*Conn, error) { return DialContext(context.Background(), name) }
+
+// DialContext opens a bus as [canbus.Open] does and makes a Conn of it. The context
+// bounds the opening, not the life of the Conn.
+func DialContext(ctx context.Context, name string) (*Conn, error) {
+	bus, err := canbus.Open(ctx, name)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "can", Addr: addr(name), Err: err}
 	}

@@ -1,6 +1,7 @@
 package slcan
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,12 +16,12 @@ import (
 )
 
 func init() {
-	canbus.Register("slcan", func(address string) (canbus.Bus, error) {
+	canbus.Register("slcan", func(ctx context.Context, address string) (canbus.Bus, error) {
 		port, o, err := parseAddress(address)
 		if err != nil {
 			return nil, err
 		}
-		b, err := Open(port, o)
+		b, err := Open(ctx, port, o)
 		if err != nil {
 			return nil, err
 		}
@@ -124,23 +125,27 @@ func (e *LostError) Error() string {
 func (e *LostError) Unwrap() []error { return []error{net.ErrClosed, e.Err} }
 
 // Open opens an adapter on a serial port, or at the other end of a TCP connection if the
-// port is tcp:HOST:PORT.
-func Open(port string, o Options) (*Bus, error) {
+// port is tcp:HOST:PORT. See [New] for the context.
+func Open(ctx context.Context, port string, o Options) (*Bus, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	p, err := openPort(port, o.Baud)
+	p, err := openPort(ctx, port, o.Baud)
 	if err != nil {
 		return nil, err
 	}
-	return New(p, port, o)
+	return New(ctx, p, port, o)
 }
 
 // New opens the adapter at the other end of a connection, such as a serial line
 // across a network. Close of the connection must end a Read and a Write under way.
 // The connection is the Bus's, which closes it, also when New fails. name stands in
 // errors.
-func New(port io.ReadWriteCloser, name string, o Options) (*Bus, error) {
+//
+// If ctx ends before the adapter is set up, the error is ctx.Err() to errors.Is. New
+// returns once the adapter has taken the command that closes its channel, or has not
+// taken it within 0.2 s.
+func New(ctx context.Context, port io.ReadWriteCloser, name string, o Options) (*Bus, error) {
 	if err := o.check(); err != nil {
 		port.Close()
 		return nil, err
@@ -176,8 +181,7 @@ func New(port io.ReadWriteCloser, name string, o Options) (*Bus, error) {
 		b.props.Echo, b.props.EchoAtHandover = false, false // nothing is sent
 	}
 	go b.receive()
-	if err := b.setUp(&o); err != nil {
-		b.shutDown()
+	if err := b.setUpWithin(ctx, &o); err != nil {
 		return nil, err
 	}
 	close(b.ready)

@@ -78,7 +78,7 @@ func pair(t *testing.T, o Options, of string) bustest.MakePair {
 			sims[i] = newSim(wire, of)
 			sims[i].boots, sims[i].patient = 0, true
 			sims[i].plugInto(other)
-			if buses[i], err = Open(name, o); err != nil {
+			if buses[i], err = Open(t.Context(), name, o); err != nil {
 				return nil, nil, nil, err
 			}
 		}
@@ -166,7 +166,7 @@ func openLine(t *testing.T, o Options) (*Bus, *master) {
 			}
 		}
 	}()
-	b, err := Open(name, o)
+	b, err := Open(t.Context(), name, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestFloodHoldsTheAdapterUp(t *testing.T) {
 }
 
 func TestPortThatIsNotThere(t *testing.T) {
-	_, err := canbus.Open("slcan:/dev/no-such-port@500000")
+	_, err := canbus.Open(t.Context(), "slcan:/dev/no-such-port@500000")
 	if err == nil || !strings.Contains(err.Error(), "/dev/no-such-port") {
 		t.Errorf("Open: %v", err)
 	}

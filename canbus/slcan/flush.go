@@ -110,7 +110,7 @@ func (b *Bus) Close() error {
 }
 
 // shutDown closes the adapter's channel, waits until the adapter says that it has the
-// command, where it does, and ends the Bus.
+// command, where it does, and ends the Bus. Nothing is written behind the command.
 func (b *Bus) shutDown() {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -122,7 +122,6 @@ func (b *Bus) shutDown() {
 		go func() {
 			defer close(taken)
 			b.port.Write([]byte("C\r"))
-			<-b.writing
 		}()
 		select {
 		case <-taken:

@@ -1,6 +1,7 @@
 package slcan
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"example.com/isotp/canbus/internal/lifetime"
 	"go.bug.st/serial"
 )
 
@@ -25,18 +27,24 @@ type port struct {
 }
 
 // openPort opens a serial port of this computer or another.
-func openPort(name string, baud int) (io.ReadWriteCloser, error) {
+func openPort(ctx context.Context, name string, baud int) (io.ReadWriteCloser, error) {
 	if address, isTCP := strings.CutPrefix(name, tcpScheme); isTCP {
-		return dialPort(address)
+		return dialPort(ctx, address)
 	}
-	return openSerial(name, baud)
+	return openSerial(ctx, name, baud)
 }
 
-func openSerial(name string, baud int) (*port, error) {
+func openSerial(ctx context.Context, name string, baud int) (*port, error) {
 	if baud == 0 {
 		baud = defaultBaud
 	}
-	sp, err := serial.Open(name, &serial.Mode{BaudRate: baud})
+	// The system may take its time, for a port of Bluetooth for one.
+	sp, err := lifetime.Open(ctx, func() (serial.Port, error) {
+		return serial.Open(name, &serial.Mode{BaudRate: baud})
+	})
+	if err != nil && err == ctx.Err() {
+		return nil, fmt.Errorf("slcan: open %s: %w", name, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("slcan: open %s: %w%s", name, err, otherPorts())
 	}

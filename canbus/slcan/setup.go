@@ -1,6 +1,7 @@
 package slcan
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,6 +30,21 @@ func (s said) isAnswer() (is, ok bool) { return isAnswer([]byte(s.text), s.end) 
 type reply struct {
 	answered, refused bool
 	status            string // the answer to F
+}
+
+// setUpWithin is setUp until ctx ends. If it fails, the Bus is over.
+func (b *Bus) setUpWithin(ctx context.Context, o *Options) error {
+	interrupt := context.AfterFunc(ctx, b.shutDown)
+	err := b.setUp(o)
+	if err == nil && interrupt() {
+		return nil
+	}
+	interrupt()
+	b.shutDown()
+	if ctx.Err() != nil {
+		return fmt.Errorf("slcan: open %s: %w", b.name, ctx.Err())
+	}
+	return err
 }
 
 // setUp finds out what the adapter is, sets it up and opens the channel.

@@ -21,7 +21,7 @@ import (
 func openLogged(s *sim, o Options) (b *Bus, logged string, err error) {
 	var text bytes.Buffer
 	o.Logger = slog.New(slog.NewTextHandler(&text, nil))
-	b, err = New(s.plug(), "PORT", o)
+	b, err = New(context.Background(), s.plug(), "PORT", o)
 	return b, text.String(), err
 }
 
@@ -219,7 +219,7 @@ func TestWhatIsLeftInTheAdapter(t *testing.T) {
 		}
 		s.text = []byte("t100211")
 		s.mu.Unlock()
-		b, err := New(port, "PORT", Options{Bitrate: 500_000, Wait: -1, Logger: quietly})
+		b, err := New(t.Context(), port, "PORT", Options{Bitrate: 500_000, Wait: -1, Logger: quietly})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,7 +250,7 @@ func TestFloodWhileOpening(t *testing.T) {
 		}
 		opened := make(chan result, 1)
 		go func() {
-			b, err := New(host, "PORT", Options{Bitrate: 500_000, Wait: -1, Logger: quietly})
+			b, err := New(t.Context(), host, "PORT", Options{Bitrate: 500_000, Wait: -1, Logger: quietly})
 			opened <- result{b, err}
 		}()
 		select {
@@ -272,7 +272,7 @@ func TestRefusalIsReported(t *testing.T) {
 		s := newSim(newWire(t, 500_000, 0), "Lawicel")
 		s.refuse = func(*canbus.Frame) bool { return true }
 		var text bytes.Buffer
-		b, err := New(s.plug(), "PORT", Options{Bitrate: 500_000, Logger: slog.New(slog.NewTextHandler(&text, nil))})
+		b, err := New(t.Context(), s.plug(), "PORT", Options{Bitrate: 500_000, Logger: slog.New(slog.NewTextHandler(&text, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -358,7 +358,7 @@ func TestSerialOverTCP(t *testing.T) {
 				s.plugInto(conn)
 			}
 		}()
-		bus, err := canbus.Open("slcan:tcp:" + ln.Addr().String() + "@500000")
+		bus, err := canbus.Open(t.Context(), "slcan:tcp:"+ln.Addr().String()+"@500000")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -381,7 +381,7 @@ func TestSerialOverTCP(t *testing.T) {
 		if !s.did("C") {
 			t.Error("the channel was not closed")
 		}
-		if _, err := canbus.Open("slcan:tcp:" + ln.Addr().String() + "@500000"); err == nil || !strings.Contains(err.Error(), "tcp:") {
+		if _, err := canbus.Open(t.Context(), "slcan:tcp:"+ln.Addr().String()+"@500000"); err == nil || !strings.Contains(err.Error(), "tcp:") {
 			t.Errorf("nobody there: %v", err)
 		}
 	}
@@ -400,7 +400,7 @@ func TestSerialOverTCPIsLost(t *testing.T) {
 			s.plugInto(conn)
 		}
 	}()
-	b, err := Open("tcp:"+ln.Addr().String(), Options{Bitrate: 500_000})
+	b, err := Open(t.Context(), "tcp:"+ln.Addr().String(), Options{Bitrate: 500_000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package slcan
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -26,8 +27,9 @@ type tcpPort struct {
 	err   error
 }
 
-func dialPort(address string) (*tcpPort, error) {
-	conn, err := net.DialTimeout("tcp", address, dialTime)
+func dialPort(ctx context.Context, address string) (*tcpPort, error) {
+	d := net.Dialer{Timeout: dialTime}
+	conn, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("slcan: open %s%s: %w", tcpScheme, address, err)
 	}

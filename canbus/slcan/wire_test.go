@@ -37,7 +37,7 @@ func openSim(t *testing.T, s *sim, o Options) *Bus {
 	if o.Logger == nil {
 		o.Logger = quietly
 	}
-	b, err := New(s.plug(), "a port in memory", o)
+	b, err := New(t.Context(), s.plug(), "a port in memory", o)
 	if err != nil {
 		t.Fatal(err)
 	}

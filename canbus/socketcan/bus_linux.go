@@ -1,6 +1,7 @@
 package socketcan
 
 import (
+	"context"
 	"net"
 	"os"
 	"sync/atomic"
@@ -14,7 +15,7 @@ import (
 )
 
 func init() {
-	canbus.Register("", func(name string) (canbus.Bus, error) {
+	canbus.Register("", func(_ context.Context, name string) (canbus.Bus, error) {
 		b, err := Open(name)
 		if err != nil {
 			return nil, err

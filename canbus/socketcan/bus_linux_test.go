@@ -393,7 +393,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"lo", unix.ENODEV}, // not a CAN interface
 		{down, unix.ENETDOWN},
 	} {
-		b, err := canbus.Open(c.name)
+		b, err := canbus.Open(t.Context(), c.name)
 		if b != nil || !errors.Is(err, c.want) || !strings.Contains(err.Error(), "open "+c.name) {
 			t.Errorf("Open(%q) = %v, %v; want %v", c.name, b, err, c.want)
 		}

@@ -3,6 +3,7 @@
 package socketcan
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -11,7 +12,7 @@ import (
 )
 
 func init() {
-	canbus.Register("", func(name string) (canbus.Bus, error) {
+	canbus.Register("", func(_ context.Context, name string) (canbus.Bus, error) {
 		return nil, fmt.Errorf("socketcan: interface %q: %s has no SocketCAN, only Linux (names of other buses have a colon, as virtual:NAME): %w",
 			name, runtime.GOOS, errors.ErrUnsupported)
 	})

@@ -4,7 +4,7 @@
 //
 //	import _ "example.com/isotp/canbus/socketcan"
 //
-//	bus, err := canbus.Open("can0")
+//	bus, err := canbus.Open(ctx, "can0")
 //
 // An interface is that of the network namespace of the thread which opens it; a Bus stays
 // on it whatever thread uses it, and whatever name the interface gets.

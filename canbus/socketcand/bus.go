@@ -19,8 +19,8 @@ import (
 )
 
 func init() {
-	canbus.Register("socketcand", func(address string) (canbus.Bus, error) {
-		b, err := Open(address)
+	canbus.Register("socketcand", func(ctx context.Context, address string) (canbus.Bus, error) {
+		b, err := Open(ctx, address)
 		if err != nil {
 			return nil, err
 		}
@@ -105,21 +105,23 @@ func (e *LostError) Error() string {
 func (e *LostError) Unwrap() []error { return []error{net.ErrClosed, e.Err} }
 
 // Open connects to a server and opens one of its buses: "HOST:PORT/BUS", or
-// "HOST:PORT/BUS@BITRATE".
-func Open(address string) (*Bus, error) {
+// "HOST:PORT/BUS@BITRATE". The server has 10 s to be reached and 10 s to open the bus;
+// if ctx ends first, the error is ctx.Err() to errors.Is.
+func Open(ctx context.Context, address string) (*Bus, error) {
 	hostport, bus, bitrate, err := parseAddress(address)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := net.DialTimeout("tcp", hostport, patience)
+	d := net.Dialer{Timeout: patience}
+	conn, err := d.DialContext(ctx, "tcp", hostport)
 	if err != nil {
 		return nil, fmt.Errorf("socketcand: %w", err)
 	}
-	return open(conn, hostport+"/"+bus, bus, bitrate)
+	return open(ctx, conn, hostport+"/"+bus, bus, bitrate)
 }
 
 // open is Open on a connection, which it closes if it fails.
-func open(conn net.Conn, name, bus string, bitrate int) (*Bus, error) {
+func open(ctx context.Context, conn net.Conn, name, bus string, bitrate int) (*Bus, error) {
 	b := &Bus{
 		name:     name,
 		conn:     conn,
@@ -135,16 +137,28 @@ func open(conn net.Conn, name, bus string, bitrate int) (*Bus, error) {
 		defer b.mu.Unlock()
 		b.changed.Broadcast()
 	})
+	interrupt := context.AfterFunc(ctx, func() { b.life.Fail(ctx.Err()) })
+	err := b.begin(bus)
+	if err == nil && interrupt() {
+		return b, nil
+	}
+	interrupt()
+	b.life.Close()
+	<-b.ended
+	if ctx.Err() != nil {
+		err = fmt.Errorf("socketcand: open %s: %w", name, ctx.Err())
+	}
+	return nil, err
+}
+
+// begin opens the server's bus, and finds out what the server can do.
+func (b *Bus) begin(bus string) error {
 	if err := b.greet(bus); err != nil {
-		conn.Close()
-		return nil, err
+		close(b.ended)
+		return err
 	}
 	go b.receive()
-	if err := b.probe(); err != nil {
-		b.life.Close()
-		return nil, err
-	}
-	return b, nil
+	return b.probe()
 }
 
 func parseAddress(s string) (hostport, bus string, bitrate int, err error) {

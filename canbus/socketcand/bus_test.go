@@ -2,6 +2,7 @@ package socketcand
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ func serve(o virtual.Options) (address string, n *virtual.Network, stop func(), 
 	if err != nil {
 		return "", nil, nil, err
 	}
-	s := &Server{Buses: []string{"can0"}, Open: func(string) (canbus.Bus, error) { return n.Tap() }}
+	s := &Server{Buses: []string{"can0"}, Open: func(context.Context, string) (canbus.Bus, error) { return n.Tap() }}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -57,7 +58,7 @@ func serveTest(t *testing.T, o virtual.Options) (address string, n *virtual.Netw
 
 func openTest(t *testing.T, address string) *Bus {
 	t.Helper()
-	b, err := Open(address)
+	b, err := Open(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,10 +73,10 @@ func pair(o virtual.Options) bustest.MakePair {
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		if a, err = Open(address + "/can0"); err != nil {
+		if a, err = Open(context.Background(), address+"/can0"); err != nil {
 			return nil, nil, nil, err
 		}
-		b, err = Open(address + "/can0")
+		b, err = Open(context.Background(), address+"/can0")
 		return a, b, stop, err
 	}
 }
@@ -224,7 +225,7 @@ func TestServerThatStalls(t *testing.T) {
 
 func TestServersThatSayNo(t *testing.T) {
 	address, _ := serveTest(t, virtual.Options{})
-	if _, err := Open(address + "/can1"); err == nil || !strings.Contains(err.Error(), "could not open bus") {
+	if _, err := Open(t.Context(), address+"/can1"); err == nil || !strings.Contains(err.Error(), "could not open bus") {
 		t.Errorf("a bus that is not served: %v", err)
 	}
 	for bad, want := range map[string]string{
@@ -236,7 +237,7 @@ func TestServersThatSayNo(t *testing.T) {
 		"host:1/can0@":     "bit rate",
 		"host:1/can0@fast": "bit rate",
 	} {
-		if _, err := Open(bad); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Open(t.Context(), bad); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v does not tell %q", bad, err, want)
 		}
 	}

@@ -1,6 +1,7 @@
 package socketcand_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
@@ -23,12 +24,12 @@ func Example() {
 	}
 	server := &socketcand.Server{
 		Buses: []string{"can0"},
-		Open:  func(string) (canbus.Bus, error) { return virtual.Open("example-served") },
+		Open:  func(context.Context, string) (canbus.Bus, error) { return virtual.Open("example-served") },
 	}
 	go server.Serve(ln)
 	defer server.Close()
 
-	client, err := canbus.Open("socketcand:" + ln.Addr().String() + "/can0")
+	client, err := canbus.Open(context.Background(), "socketcand:"+ln.Addr().String()+"/can0")
 	if err != nil {
 		log.Fatal(err)
 	}

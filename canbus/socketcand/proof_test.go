@@ -93,7 +93,7 @@ func (d *daemon) client(t *testing.T) (*Bus, func()) {
 	ours, theirs := net.Pipe()
 	var wg sync.WaitGroup
 	wg.Go(func() { d.serve(theirs) })
-	b, err := open(ours, "HOST:1/can0", "can0", 0)
+	b, err := open(context.Background(), ours, "HOST:1/can0", "can0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -519,7 +519,7 @@ func TestFramesBeforeTheEndAreRead(t *testing.T) {
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		wg.Go(func() { d.serve(theirs) })
-		b, err := open(ours, "HOST:1/can0", "can0", 0)
+		b, err := open(context.Background(), ours, "HOST:1/can0", "can0", 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package socketcand
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -53,8 +54,8 @@ type Server struct {
 	// called NAME by the clients, and BUS by Open: can0=slcan:/dev/ttyACM0@500000. In
 	// NAME are no colon, slash, space, @, < or >. Any other is called the same by both.
 	Buses []string
-	// Open opens a bus; nil means canbus.Open.
-	Open func(name string) (canbus.Bus, error)
+	// Open opens a bus; nil means canbus.Open. Close ends its context.
+	Open func(ctx context.Context, name string) (canbus.Bus, error)
 	// Beacon: Serve broadcasts every 3 s where the server is and which buses it has, as
 	// socketcand does, by UDP to port 42000 of each IPv4 network from which it can be
 	// reached.
@@ -66,7 +67,7 @@ type Server struct {
 	mu      sync.Mutex
 	closed  bool
 	done    chan struct{}          // closed by Close; nil as long as nobody has asked
-	closers map[io.Closer]struct{} // listeners and connections
+	closers map[io.Closer]struct{} // listeners, connections, and contexts of openings
 	shared  map[string]*shared     // by the clients' name; Close waits for those being opened
 	clients sync.WaitGroup
 	readers sync.WaitGroup // of shared buses
@@ -235,12 +236,31 @@ func (s *Server) share(name string) (*shared, error) {
 	}
 	s.shared[name] = b
 	s.mu.Unlock()
+	b.begin(s.open(driversName))
+	return b, b.failed
+}
+
+// open opens a bus, unless Close comes first.
+func (s *Server) open(driversName string) (canbus.Bus, error) {
 	open := s.Open
 	if open == nil {
 		open = canbus.Open
 	}
-	b.begin(open(driversName))
-	return b, b.failed
+	ctx, cancel := context.WithCancel(context.Background())
+	opening := &canceler{cancel}
+	if !s.add(opening) {
+		return nil, net.ErrClosed
+	}
+	defer s.remove(opening)
+	return open(ctx, driversName)
+}
+
+// A canceler is a context that Close ends.
+type canceler struct{ cancel context.CancelFunc }
+
+func (c *canceler) Close() error {
+	c.cancel()
+	return nil
 }
 
 // forget has a bus opened anew for the next client.

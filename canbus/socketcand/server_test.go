@@ -56,7 +56,7 @@ func (l *pipeListener) dial() net.Conn {
 
 func (l *pipeListener) open(t *testing.T, bus string) *Bus {
 	t.Helper()
-	b, err := open(l.dial(), "HOST:1/"+bus, bus, 0)
+	b, err := open(context.Background(), l.dial(), "HOST:1/"+bus, bus, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func (s *Server) start(t *testing.T) (l *pipeListener, stop func()) {
 
 // tapOf serves a tap as can0, and counts how often it is opened.
 func tapOf(n *virtual.Network, opened *atomic.Int32) *Server {
-	return &Server{Buses: []string{"can0"}, Open: func(string) (canbus.Bus, error) {
+	return &Server{Buses: []string{"can0"}, Open: func(context.Context, string) (canbus.Bus, error) {
 		opened.Add(1)
 		return n.Tap()
 	}}
@@ -340,14 +340,14 @@ func TestClientsShareABus(t *testing.T) {
 				opened := 0
 				s := &Server{
 					Buses: []string{"can0=slcan:/dev/ttyACM0@500000", "virtual:x,y=z"},
-					Open: func(name string) (canbus.Bus, error) {
+					Open: func(_ context.Context, name string) (canbus.Bus, error) {
 						if opened++; name != "slcan:/dev/ttyACM0@500000" {
 							t.Errorf("opened %q", name)
 						}
 						return n.Tap()
 					},
 				}
-				if err := (&Server{Buses: []string{"virtual:x,y=z"}, Open: func(name string) (canbus.Bus, error) {
+				if err := (&Server{Buses: []string{"virtual:x,y=z"}, Open: func(_ context.Context, name string) (canbus.Bus, error) {
 					return nil, errors.New("not " + name)
 				}}).OpenBuses(); err == nil || err.Error() != "not virtual:x,y=z" {
 					t.Errorf("OpenBuses: %v", err)
@@ -455,7 +455,7 @@ func (b *bent) Flush(ctx context.Context) error {
 
 // bentServer serves a bent bus as can0.
 func bentServer(b *bent) *Server {
-	return &Server{Buses: []string{"can0"}, Open: func(string) (canbus.Bus, error) { return b, nil }}
+	return &Server{Buses: []string{"can0"}, Open: func(context.Context, string) (canbus.Bus, error) { return b, nil }}
 }
 
 // On a bus with echoes a client's proof is that its frames are on the wire.
@@ -660,7 +660,7 @@ func TestBusThatWaitsLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 60_000
 		opened := 0
-		s := &Server{Buses: []string{"log"}, Open: func(string) (canbus.Bus, error) {
+		s := &Server{Buses: []string{"log"}, Open: func(context.Context, string) (canbus.Bus, error) {
 			opened++
 			n := network(t, virtual.Options{})
 			next := 0

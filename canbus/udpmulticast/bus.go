@@ -1,6 +1,7 @@
 package udpmulticast
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -18,7 +19,7 @@ import (
 )
 
 func init() {
-	canbus.Register("udp", func(name string) (canbus.Bus, error) {
+	canbus.Register("udp", func(_ context.Context, name string) (canbus.Bus, error) {
 		a, err := parseAddress(name)
 		if err != nil {
 			return nil, err

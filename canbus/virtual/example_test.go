@@ -1,6 +1,7 @@
 package virtual_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 
@@ -9,12 +10,12 @@ import (
 )
 
 func Example() {
-	tester, err := canbus.Open("virtual:demo")
+	tester, err := canbus.Open(context.Background(), "virtual:demo")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer tester.Close()
-	ecu, err := canbus.Open("virtual:demo")
+	ecu, err := canbus.Open(context.Background(), "virtual:demo")
 	if err != nil {
 		log.Fatal(err)
 	}

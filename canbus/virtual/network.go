@@ -2,7 +2,7 @@
 // examples, on every operating system. Importing it makes [canbus.Open] know
 // the scheme "virtual":
 //
-//	bus, err := canbus.Open("virtual:demo")
+//	bus, err := canbus.Open(ctx, "virtual:demo")
 //
 // Everybody who opens the same name is on the same bus, which hears what the
 // others write. It comes with its first user and goes with its last.

@@ -1,6 +1,7 @@
 package virtual
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -17,7 +18,7 @@ var registry struct {
 
 func init() {
 	registry.networks = make(map[string]*Network)
-	canbus.Register("virtual", func(name string) (canbus.Bus, error) {
+	canbus.Register("virtual", func(_ context.Context, name string) (canbus.Bus, error) {
 		t, err := Open(name)
 		if err != nil {
 			return nil, err
@@ -28,7 +29,7 @@ func init() {
 
 var errNoName = errors.New(`virtual: a bus needs a name, as in "virtual:demo"`)
 
-// Create makes a network that [Open] and canbus.Open("virtual:NAME") join. It
+// Create makes a network that [Open] and canbus.Open of "virtual:NAME" join. It
 // fails if there is one of that name. The name is free again after Close of the
 // network and of its last tap.
 func Create(name string, o Options) (*Network, error) {

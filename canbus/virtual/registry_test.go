@@ -9,7 +9,7 @@ import (
 )
 
 func TestOpenByName(t *testing.T) {
-	a, err := canbus.Open("virtual:" + t.Name())
+	a, err := canbus.Open(t.Context(), "virtual:"+t.Name())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestCreatedNetworkIsJoinedByName(t *testing.T) {
 }
 
 func TestNameIsNeeded(t *testing.T) {
-	if b, err := canbus.Open("virtual:"); err == nil || b != nil {
+	if b, err := canbus.Open(t.Context(), "virtual:"); err == nil || b != nil {
 		t.Errorf("Open = %v, %v; want nil and an error", b, err)
 	}
 	if _, err := Create("", Options{}); err == nil {

@@ -33,7 +33,7 @@ func (s *streams) openLog(ctx context.Context, file string, o candump.Options, c
 		l.file = "standard input"
 		l.Bus, err = candump.New(s.input(ctx), l.file, o)
 	} else {
-		l.Bus, err = candump.Open(file, o)
+		l.Bus, err = candump.Open(ctx, file, o)
 	}
 	if err != nil {
 		return nil, err

@@ -204,6 +204,7 @@ type fakeBus struct {
 	write   func(canbus.Frame) error
 	flush   func(ctx context.Context) error
 	echoes  bool
+	opened  func() // called when it is opened
 	once    sync.Once
 	closed  chan struct{}
 }
@@ -248,10 +249,13 @@ func (b *fakeBus) Flush(ctx context.Context) error {
 var fakeBuses sync.Map
 
 func init() {
-	canbus.Register("fake", func(name string) (canbus.Bus, error) {
+	canbus.Register("fake", func(_ context.Context, name string) (canbus.Bus, error) {
 		b, ok := fakeBuses.LoadAndDelete(name)
 		if !ok {
 			return nil, fmt.Errorf("fake: no bus %q", name)
+		}
+		if b, ok := b.(*fakeBus); ok && b.opened != nil {
+			b.opened()
 		}
 		return b.(canbus.Bus), nil
 	})
@@ -271,7 +275,7 @@ func TestRecordFailsIfFramesWereDropped(t *testing.T) {
 	bus.dropped.Store(9)
 	path := filepath.Join(t.TempDir(), "test.log")
 	ctx, interrupt := context.WithCancel(t.Context())
-	interrupt() // what has come is recorded all the same
+	bus.opened = interrupt // what has come is recorded all the same
 	r := isotp(ctx, nil, "record", bus.named(t), path)
 	r.want(t, exitFailure, "9 frames not recorded: fake:"+t.Name()+" dropped them")
 	for _, want := range []string{"1 frames recorded\n", "candump: "} {

@@ -50,12 +50,12 @@ func (c *recordCmd) Validate() error {
 func (c *recordCmd) Run(ctx context.Context, s *streams) error {
 	log, err := s.openNamedLog(ctx, c.Bus)
 	if err != nil {
-		return err
+		return interrupted(ctx, err)
 	}
 	var bus canbus.Bus = log
 	if log == nil {
-		if bus, err = canbus.Open(c.Bus); err != nil {
-			return err
+		if bus, err = canbus.Open(ctx, c.Bus); err != nil {
+			return interrupted(ctx, err)
 		}
 	}
 	defer bus.Close()

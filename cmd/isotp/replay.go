@@ -41,13 +41,16 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 	if _, bad := errors.AsType[*candump.LineError](err); bad {
 		return err // as when other lines are good
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return &usageError{err}
 	}
-	defer log.Close()
-	bus, err := canbus.Open(c.Bus)
 	if err != nil {
-		return err
+		return interrupted(ctx, err)
+	}
+	defer log.Close()
+	bus, err := canbus.Open(ctx, c.Bus)
+	if err != nil {
+		return interrupted(ctx, err)
 	}
 	defer bus.Close()
 	stop := context.AfterFunc(ctx, func() {

@@ -61,16 +61,16 @@ func (c *serveBusCmd) Run(ctx context.Context, s *streams) error {
 		Logger: slog.New(slog.NewTextHandler(s.stderr, &slog.HandlerOptions{Level: level})),
 	}
 	defer server.Close() // waits for the clients, and for the buses
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
 	// What is wrong should be told now, and not to the first client.
 	if err := server.OpenBuses(); err != nil {
-		return err
+		return interrupted(ctx, err)
 	}
 	ln, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
 	fmt.Fprintf(s.stdout, "serving %s on %s\n", strings.Join(c.Buses, ", "), ln.Addr())
 	err = server.Serve(ln)
 	if ctx.Err() != nil {

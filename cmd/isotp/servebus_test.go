@@ -41,7 +41,7 @@ func TestServeBusServesUntilInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tap.Close()
-	b, err := canbus.Open("socketcand:" + address + "/virtual:servebus")
+	b, err := canbus.Open(t.Context(), "socketcand:"+address+"/virtual:servebus")
 	if err != nil {
 		t.Fatal(err)
 	}

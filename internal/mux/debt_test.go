@@ -1,6 +1,7 @@
 package mux
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -343,7 +344,7 @@ func TestDebtOutlivesTheMux(t *testing.T) {
 			forgetDebts(t)
 			synctest.Test(t, func(t *testing.T) {
 				var buses []describedBus
-				setDriver(func(string) (canbus.Bus, error) {
+				setDriver(func(context.Context, string) (canbus.Bus, error) {
 					buses = append(buses, describedBus{newFakeBus(), canbus.Properties{InProcess: c.inProcess}})
 					return buses[len(buses)-1], nil
 				})

@@ -37,7 +37,7 @@ func newFlushBuses(t *testing.T) *[]*flushBus {
 	t.Helper()
 	newBuses(t) // for its check at the end
 	buses := new([]*flushBus)
-	setDriver(func(string) (canbus.Bus, error) {
+	setDriver(func(context.Context, string) (canbus.Bus, error) {
 		b := &flushBus{fakeBus: newFakeBus(), flushed: make(chan error)}
 		*buses = append(*buses, b)
 		return b, nil

@@ -1,6 +1,7 @@
 package mux
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,7 +15,7 @@ import (
 var meanings sync.Map
 
 func init() {
-	canbus.Register("muxmeans", func(string) (canbus.Bus, error) { return newFakeBus(), nil })
+	canbus.Register("muxmeans", func(context.Context, string) (canbus.Bus, error) { return newFakeBus(), nil })
 	canbus.RegisterIdentity("muxmeans", func(address string) string {
 		id, _ := meanings.Load(address)
 		return id.(string)

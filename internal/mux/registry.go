@@ -22,71 +22,110 @@ var registry = struct {
 }
 
 // named is a bus that was opened here, and is closed with its last user. It may take
-// long to open. Then all who name it wait for the same attempt, those too who come after
-// others have given up, and no more than one goroutine is at it.
+// long to open. Then all users wait for the same opening, and the last one that stops
+// waiting cancels it.
 type named struct {
 	id    string // see canbus.Identity
 	users int    // under the registry's lock, as closing
-	// closing: it is being closed, and newcomers wait for closed before they open it
-	// anew. A serial line, for one, cannot be open twice.
+	// closing: it is being closed, or its opening is canceled, and newcomers wait for
+	// closed before they open it anew. A serial line, for one, cannot be open twice.
 	closing bool
 	closed  chan struct{}
-	opened  chan struct{} // closed when the rest is set
-	mux     *Mux          // nil if it cannot be opened
+	cancel  context.CancelFunc // ends the opening
+	opened  chan struct{}      // closed when the rest is set
+	mux     *Mux               // nil if it cannot be opened
 	err     error
+	// canceled: err is that of a context that has ended. It is not the error of users
+	// whose own context has not.
+	canceled bool
 }
 
 // Open returns the Mux of the bus of that name, and a function that must be
 // called when it is no longer needed. For the last user it waits until what was written
-// is on the wire, and returns what is in doubt: see canbus.Flusher. The context bounds the wait: a bus that is open
-// too late is closed, unless somebody else waits for it. Only on a thread in a network
-// namespace of its own the driver may take as long as it likes.
+// is on the wire, and returns what is in doubt: see canbus.Flusher.
+//
+// When ctx ends first, Open returns ctx.Err() at once, and the bus stays for others that
+// wait for it. On a thread in a network namespace of its own it returns when the driver
+// does.
 func Open(ctx context.Context, name string) (m *Mux, release func() error, err error) {
-	id := canbus.Identity(name)
+	for {
+		b, first, err := join(ctx, canbus.Identity(name))
+		if err != nil {
+			return nil, nil, err
+		}
+		if first {
+			b.startOpening(ctx, name)
+		}
+		release := sync.OnceValue(b.release)
+		err = b.await(ctx)
+		if err == nil {
+			return b.mux, release, nil
+		}
+		release()
+		if !b.isCanceled() || ctx.Err() != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// join makes the caller a user of the bus, the first one perhaps. It waits while the bus is
+// being closed.
+func join(ctx context.Context, id string) (b *named, first bool, err error) {
 	registry.Lock()
-	b := registry.named[id]
-	for b != nil && b.closing {
+	defer registry.Unlock()
+	for b = registry.named[id]; b != nil && b.closing; b = registry.named[id] {
 		registry.Unlock()
 		select {
 		case <-b.closed:
 		case <-ctx.Done():
-			return nil, nil, ctx.Err()
+			err = ctx.Err()
 		}
 		registry.Lock()
-		b = registry.named[id]
+		if err != nil {
+			return nil, false, err
+		}
 	}
-	first := b == nil
-	if first {
+	if first = b == nil; first {
 		b = &named{id: id, opened: make(chan struct{}), closed: make(chan struct{})}
 		registry.named[id] = b
 	}
 	b.users++
-	registry.Unlock()
+	return b, first, nil
+}
 
-	switch {
-	case !first:
-	case ctx.Done() == nil || netns.Away(): // another goroutine would open another bus
-		b.open(name)
-	default:
-		go b.open(name)
+// startOpening has the bus opened, by a goroutine of its own if it can be that of any
+// thread: then it goes on when ctx ends, for others.
+func (b *named) startOpening(ctx context.Context, name string) {
+	if ctx.Done() == nil || netns.Away() { // another thread may open another bus
+		b.open(ctx, name)
+		return
 	}
-	release = sync.OnceValue(b.release)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	registry.Lock()
+	b.cancel = cancel
+	registry.Unlock()
+	go func() {
+		defer cancel()
+		b.open(ctx, name)
+	}()
+}
+
+// await waits until the bus is open.
+func (b *named) await(ctx context.Context) error {
 	select {
 	case <-b.opened:
-		err = b.err
+		if b.canceled && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return b.err
 	case <-ctx.Done():
-		err = ctx.Err()
+		return ctx.Err()
 	}
-	if err != nil {
-		release()
-		return nil, nil, err
-	}
-	return b.mux, release, nil
 }
 
 // open opens the bus, without the registry's lock.
-func (b *named) open(name string) {
-	bus, err := canbus.Open(name)
+func (b *named) open(ctx context.Context, name string) {
+	bus, err := canbus.Open(ctx, name)
 	if err == nil {
 		// Once its reader has ended, a bus is of no use to newcomers.
 		b.mux = newMux(bus, false, b.remove)
@@ -95,35 +134,50 @@ func (b *named) open(name string) {
 		}
 	}
 	b.err = err
+	b.canceled = err != nil && ctx.Err() != nil
 	registry.Lock()
 	close(b.opened)
-	unused := b.users == 0
-	if unused || err != nil {
+	unused := b.closing
+	if err != nil {
 		b.forget() // the next one tries again
 	}
 	registry.Unlock()
 	if unused {
 		b.close()
+		b.remove()
+		close(b.closed)
 	}
 }
 
-// isOpen reports whether the rest is set, with a Mux.
-func (b *named) isOpen() bool {
+// isOpened reports whether the opening has ended.
+func (b *named) isOpened() bool {
 	select {
 	case <-b.opened:
-		return b.mux != nil
+		return true
 	default:
 		return false
 	}
 }
 
+// isOpen reports whether the rest is set, with a Mux.
+func (b *named) isOpen() bool { return b.isOpened() && b.mux != nil }
+
+// isCanceled reports whether the opening has ended because it was canceled.
+func (b *named) isCanceled() bool { return b.isOpened() && b.canceled }
+
 func (b *named) release() error {
 	registry.Lock()
 	b.users--
-	last := b.users == 0 && b.isOpen() // else open sees to the rest
+	opened := b.isOpened()
+	failed := opened && b.mux == nil
+	last := b.users == 0 && !failed
 	b.closing = last
 	registry.Unlock()
-	if !last {
+	switch {
+	case !last:
+		return nil
+	case !opened:
+		b.cancel() // open sees to the rest
 		return nil
 	}
 	err := b.mux.flush()

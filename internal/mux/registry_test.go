@@ -3,6 +3,7 @@ package mux
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -21,19 +22,19 @@ import (
 // A driver is what canbus.Open finds under the scheme "muxtest".
 var driver struct {
 	sync.Mutex
-	open func(address string) (canbus.Bus, error)
+	open func(ctx context.Context, address string) (canbus.Bus, error)
 }
 
 func init() {
-	canbus.Register("muxtest", func(address string) (canbus.Bus, error) {
+	canbus.Register("muxtest", func(ctx context.Context, address string) (canbus.Bus, error) {
 		driver.Lock()
 		open := driver.open
 		driver.Unlock()
-		return open(address)
+		return open(ctx, address)
 	})
 }
 
-func setDriver(open func(address string) (canbus.Bus, error)) {
+func setDriver(open func(ctx context.Context, address string) (canbus.Bus, error)) {
 	driver.Lock()
 	defer driver.Unlock()
 	driver.open = open
@@ -43,7 +44,7 @@ func setDriver(open func(address string) (canbus.Bus, error)) {
 func newBuses(t *testing.T) *[]*fakeBus {
 	t.Helper()
 	buses := new([]*fakeBus)
-	setDriver(func(string) (canbus.Bus, error) {
+	setDriver(func(context.Context, string) (canbus.Bus, error) {
 		*buses = append(*buses, newFakeBus())
 		return (*buses)[len(*buses)-1], nil
 	})
@@ -114,7 +115,7 @@ func TestFailedOpenIsTriedAgain(t *testing.T) {
 		driver.Lock()
 		good := driver.open
 		driver.Unlock()
-		setDriver(func(string) (canbus.Bus, error) { return nil, errBroken })
+		setDriver(func(context.Context, string) (canbus.Bus, error) { return nil, errBroken })
 		for range 2 {
 			if m, release, err := Open(context.Background(), "muxtest:x"); err != errBroken || m != nil || release != nil {
 				t.Errorf("Open: %v", err)
@@ -192,11 +193,11 @@ func TestSlowOpenDoesNotHoldUpOthers(t *testing.T) {
 		good := driver.open
 		driver.Unlock()
 		gate := make(chan struct{})
-		setDriver(func(address string) (canbus.Bus, error) {
+		setDriver(func(ctx context.Context, address string) (canbus.Bus, error) {
 			if address == "slow" {
 				<-gate
 			}
-			return good(address)
+			return good(ctx, address)
 		})
 		slow := start(func() error {
 			_, release, err := Open(context.Background(), "muxtest:slow")
@@ -213,41 +214,133 @@ func TestSlowOpenDoesNotHoldUpOthers(t *testing.T) {
 	})
 }
 
-// Whoever gives up leaves the attempt to those who come later.
-func TestSlowOpenIsOneAttempt(t *testing.T) {
+// gateDriver has openings wait for the gate, or for the end of their context, and counts
+// them.
+func gateDriver() (gate chan struct{}, openings *atomic.Int32) {
+	driver.Lock()
+	good := driver.open
+	driver.Unlock()
+	gate, openings = make(chan struct{}), new(atomic.Int32)
+	setDriver(func(ctx context.Context, address string) (canbus.Bus, error) {
+		openings.Add(1)
+		select {
+		case <-gate:
+			return good(ctx, address)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("open %s: %w", address, ctx.Err())
+		}
+	})
+	return gate, openings
+}
+
+// openAndRelease is Open and the release of what it returns.
+func openAndRelease(ctx context.Context, name string) error {
+	_, release, err := Open(ctx, name)
+	if err == nil {
+		release()
+	}
+	return err
+}
+
+// The first user, whose call began it, is one of those that give up.
+func TestOneOpeningServesAllThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		buses := newBuses(t)
+		gate, openings := gateDriver()
+		patient := make(chan (<-chan error), 1)
+		for i := range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if i == 0 {
+				time.AfterFunc(time.Millisecond, func() {
+					patient <- start(func() error { return openAndRelease(t.Context(), "muxtest:x") })
+				})
+			}
+			began := time.Now()
+			if err := openAndRelease(ctx, "muxtest:x"); err != context.DeadlineExceeded || time.Since(began) != time.Second {
+				t.Errorf("Open: %v, after %v", err, time.Since(began))
+			}
+		}
+		result := <-patient
+		wantWaiting(t, result)
+		close(gate)
+		wantResult(t, result, nil)
+		if openings.Load() != 1 || len(*buses) != 1 || !(*buses)[0].isClosed() {
+			t.Errorf("%d openings of %d buses, or one that is still open", openings.Load(), len(*buses))
+		}
+	})
+}
+
+func TestOpeningEndsWithTheLastThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newBuses(t)
+		gate, openings := gateDriver()
+		ctx, cancel := context.WithCancel(t.Context())
+		result := start(func() error { return openAndRelease(ctx, "muxtest:x") })
+		wantWaiting(t, result)
+		cancel()
+		wantResult(t, result, context.Canceled)
+		// The next one begins anew.
+		next := start(func() error { return openAndRelease(t.Context(), "muxtest:x") })
+		wantWaiting(t, next)
+		if n := openings.Load(); n != 2 {
+			t.Errorf("%d openings, want 2", n)
+		}
+		close(gate)
+		wantResult(t, next, nil)
+	})
+}
+
+// On a thread of another network namespace the opening has the context of the user whose
+// thread that is.
+func TestOpeningThatOneUserHasCanceledIsBegunAnewForTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newBuses(t)
+		gate, openings := gateDriver()
+		ctx, cancel := context.WithCancel(t.Context())
+		b, first, err := join(ctx, "muxtest:x")
+		if !first || err != nil {
+			t.Fatal(first, err)
+		}
+		canceled := start(func() error { b.open(ctx, "muxtest:x"); return b.await(ctx) })
+		other := start(func() error { return openAndRelease(t.Context(), "muxtest:x") })
+		wantWaiting(t, other)
+		cancel()
+		wantResult(t, canceled, context.Canceled)
+		b.release()
+		wantWaiting(t, other)
+		close(gate)
+		wantResult(t, other, nil)
+		if n := openings.Load(); n != 2 {
+			t.Errorf("%d openings, want 2", n)
+		}
+	})
+}
+
+// A driver that does not heed its context is waited for before the bus is opened anew.
+func TestBusIsNotOpenedTwiceAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		buses := newBuses(t)
 		driver.Lock()
 		good := driver.open
 		driver.Unlock()
 		gate := make(chan struct{})
-		var attempts atomic.Int32
-		setDriver(func(address string) (canbus.Bus, error) {
-			attempts.Add(1)
+		setDriver(func(ctx context.Context, address string) (canbus.Bus, error) {
 			<-gate
-			return good(address)
+			return good(ctx, address)
 		})
-		for range 3 {
+		for range 2 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			if _, _, err := Open(ctx, "muxtest:x"); err != context.DeadlineExceeded {
+			if err := openAndRelease(ctx, "muxtest:x"); err != context.DeadlineExceeded {
 				t.Errorf("Open: %v", err)
 			}
 		}
-		if n := attempts.Load(); n != 1 {
-			t.Errorf("the driver was called %d times at once", n)
-		}
-		late := start(func() error {
-			_, release, err := Open(t.Context(), "muxtest:x")
-			if err == nil {
-				release()
-			}
-			return err
-		})
+		late := start(func() error { return openAndRelease(t.Context(), "muxtest:x") })
 		wantWaiting(t, late)
 		close(gate)
 		wantResult(t, late, nil)
-		if len(*buses) != 1 || !(*buses)[0].isClosed() {
+		if len(*buses) != 2 || !(*buses)[0].isClosed() || !(*buses)[1].isClosed() {
 			t.Errorf("%d buses, or one that is still open", len(*buses))
 		}
 	})
@@ -260,9 +353,9 @@ func TestBusThatIsOpenTooLateIsClosed(t *testing.T) {
 		good := driver.open
 		driver.Unlock()
 		gate := make(chan struct{})
-		setDriver(func(address string) (canbus.Bus, error) {
+		setDriver(func(ctx context.Context, address string) (canbus.Bus, error) {
 			<-gate
-			return good(address)
+			return good(ctx, address)
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

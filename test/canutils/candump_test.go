@@ -71,7 +71,7 @@ func TestWePlayWhatCandumpRecords(t *testing.T) {
 	if err != nil || len(files) != 1 {
 		t.Fatalf("its files are %v, %v", files, err)
 	}
-	log, err := candump.Open(files[0], candump.Options{Interface: name})
+	log, err := candump.Open(t.Context(), files[0], candump.Options{Interface: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestCanplayerReadsOfAnEditedLogWhatWeRead(t *testing.T) {
 	if err := os.WriteFile(path, []byte(editedLog), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	log, err := candump.Open(path, candump.Options{Fast: true})
+	log, err := candump.Open(t.Context(), path, candump.Options{Fast: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func TestWeReadPythonCANsLog(t *testing.T) {
 		}
 	}
 	start(t, &lines, python, "candump.py", "write", path).wait(t)
-	b, err := candump.Open(path, candump.Options{Fast: true, Interface: "vcan0"})
+	b, err := candump.Open(t.Context(), path, candump.Options{Fast: true, Interface: "vcan0"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func TestScapyOverPythonCANsSlcan(t *testing.T) {
 	if _, err := term.MakeRaw(int(tty.Fd())); err != nil {
 		t.Fatal(err)
 	}
-	bus, err := slcan.New(line, "a pty", slcan.Options{Bitrate: 500_000})
+	bus, err := slcan.New(t.Context(), line, "a pty", slcan.Options{Bitrate: 500_000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestScapyOverPythonCANsSlcanAcrossTCP(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	bus, err := canbus.Open("slcan:tcp:" + ln.Addr().String() + "@500000,wait=0")
+	bus, err := canbus.Open(t.Context(), "slcan:tcp:"+ln.Addr().String()+"@500000,wait=0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func TestScapyOverPythonCANsSocketcand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &socketcand.Server{Buses: []string{"can0"}, Open: func(string) (canbus.Bus, error) { return n.Tap() }}
+	server := &socketcand.Server{Buses: []string{"can0"}, Open: func(context.Context, string) (canbus.Bus, error) { return n.Tap() }}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ln) }()
 	t.Cleanup(func() {
