@@ -109,7 +109,7 @@ func (a Addr) Network() string {
 	if a.stream {
 		return streamNetwork
 	}
-	return "isotp"
+	return messageNetwork
 }
 
 // ofStream returns the same address on "isotp-stream", plain on "isotp".

@@ -109,7 +109,7 @@ func nameMirror(err error, addr Addr) error {
 }
 
 func (d *Dialer) dial(ctx context.Context, network string, addr Addr) (*Conn, error) {
-	if err := checkNetwork(network); err != nil {
+	if err := checkMessages(network); err != nil {
 		return nil, err
 	}
 	if err := d.Config.check(); err != nil {
@@ -285,38 +285,6 @@ func checkBus(addr Addr, bus canbus.Bus) error {
 	}
 	return nil
 }
-
-// parse parses an address, or a list, of a network that is known: what others mean by
-// theirs is not for us to say.
-func parse[T any](network, address string, parse func(string) (T, error)) (addr T, err error) {
-	check := checkNetwork
-	if isStream(network) {
-		check = checkStreamNetwork
-	}
-	if err := check(network); err != nil {
-		return addr, err
-	}
-	return parse(address)
-}
-
-// checkNetwork knows the networks that can be dialled.
-func checkNetwork(network string) error {
-	switch network {
-	case "isotp", "isotp:user", "isotp:kernel":
-		return nil
-	case "isotp-stream", "isotp-stream:kernel", "isotp-stream:user":
-		return &networkError{network, "carries connections as TCP's: use Dial, or DialStream and ListenStream"}
-	}
-	return net.UnknownNetworkError(network)
-}
-
-// A networkError says that a network is known, but cannot do what is asked of it. To
-// errors.As it is a net.UnknownNetworkError, which package net has for "tcp" in ListenPacket.
-type networkError struct{ network, what string }
-
-func (e *networkError) Error() string { return "network " + e.network + " " + e.what }
-
-func (e *networkError) Unwrap() error { return net.UnknownNetworkError(e.network) }
 
 // openBus returns the bus of that name, or the one given. release must be called
 // when it is no longer needed.

@@ -28,7 +28,7 @@ type local struct {
 // An addrList is the text of a list, which ParseAddrs takes.
 type addrList string
 
-func (addrList) Network() string  { return "isotp" }
+func (addrList) Network() string  { return messageNetwork }
 func (l addrList) String() string { return string(l) }
 
 // checkAddrs refuses a list that no text for ParseAddrs could name: its callers may have made
@@ -101,9 +101,21 @@ func notToListen(a Addr) error {
 	return &net.AddrError{Err: "to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0", Addr: a.String()}
 }
 
-// textOf is the address that a list of them makes.
+// plainAddrs returns the same addresses on "isotp", in a slice of its own.
+func plainAddrs(addrs []Addr) []Addr {
+	addrs = slices.Clone(addrs)
+	for i, a := range addrs {
+		addrs[i] = a.plain()
+	}
+	return addrs
+}
+
+// textOf is the address that a list of them makes, nil where there is none.
 func textOf(addrs []Addr) net.Addr {
-	if len(addrs) == 1 {
+	switch len(addrs) {
+	case 0:
+		return nil
+	case 1:
 		return addrs[0]
 	}
 	return listOf(addrs)

@@ -103,7 +103,8 @@ type acceptor interface {
 	close() error
 }
 
-// Listen listens on an address. The context bounds the opening of the bus.
+// Listen listens on an address: see the function of that name. The context bounds the
+// opening of the bus.
 func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
 	addrs, err := parse(network, address, ParseAddrs)
 	if err != nil {
@@ -116,21 +117,31 @@ func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (ne
 		}
 		return l, nil
 	}
-	l, err := lc.listenMessages(ctx, network, addrs)
+	l, err := lc.ListenAddr(ctx, network, addrs...)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// ListenAddr is Listen on one of the networks "isotp", for addresses that are parsed
+// already: pairs and nodes on one bus, and the functional addresses that they hear, as in
+// the list that [ParseAddrs] makes of "can0/7E8:7E0,7DF". See [ListenConfig.ListenStream]
+// for "isotp-stream".
+func (lc *ListenConfig) ListenAddr(ctx context.Context, network string, addrs ...Addr) (*Listener, error) {
+	addrs = plainAddrs(addrs)
+	err := checkMessages(network)
+	var l *Listener
+	if err == nil {
+		l, err = lc.listen(ctx, network, addrs)
+	}
 	if err != nil {
 		return nil, opError(opListen, network, nil, textOf(addrs), err)
 	}
 	return l, nil
 }
 
-func (lc *ListenConfig) listenMessages(ctx context.Context, network string, addrs []Addr) (*Listener, error) {
-	if err := checkNetwork(network); err != nil {
-		return nil, err
-	}
-	return lc.listen(ctx, network, addrs)
-}
-
-// listen is listenMessages for a network that was checked: streams listen so, too.
+// listen is ListenAddr for a network that was checked: streams listen so, too.
 func (lc *ListenConfig) listen(ctx context.Context, network string, addrs []Addr) (*Listener, error) {
 	ls, err := lc.check(addrs, false)
 	if err != nil {
@@ -156,6 +167,9 @@ func (lc *ListenConfig) check(addrs []Addr, packets bool) (*locals, error) {
 	}
 	if lc.MaxPeers < 0 {
 		return nil, &ConfigError{Field: "ListenConfig.MaxPeers", Value: lc.MaxPeers, Want: "it must be above 0, or 0 for the default"}
+	}
+	if err := checkAddrs(addrs); err != nil {
+		return nil, err
 	}
 	ls, err := newLocals(addrs, lc.Functional, packets)
 	if err != nil {

@@ -243,3 +243,73 @@ func TestListenerOfManyIsFreeAfterTheLastConn(t *testing.T) {
 		dialOn(t, tap, "/fixed:F3:10", isotpnet.Config{})
 	})
 }
+
+// What is parsed is listened on as its text is.
+func TestListenAddrIsListen(t *testing.T) {
+	addrs, err := isotpnet.ParseAddrs("/7E8:7E0,7E9:7E1,7DF")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		lc := isotpnet.ListenConfig{Bus: newTap(t, n), Config: isotpnet.Config{Padding: isotpnet.NoPadding()}}
+		ln, err := lc.ListenAddr(t.Context(), "isotp:user", addrs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		peers := newNode(t, n)
+		peers.send("7E1#0101")
+		c, err := ln.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		wantRead(t, c, "\x01")
+		if ln.Addr().String() != "/7E8:7E0,7E9:7E1,:7DF" || c.RemoteAddr().String() != "/7E9:7E1" {
+			t.Errorf("listens on %v, has accepted %v", ln.Addr(), c.RemoteAddr())
+		}
+	})
+}
+
+func TestListenPacketAddrIsListenPacket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		lc := isotpnet.ListenConfig{Bus: newTap(t, n)}
+		pc, err := lc.ListenPacketAddr(t.Context(), "isotp", isotpnet.MustParseAddr("/7E0:7E8"), isotpnet.MustParseAddr("/7E1:7E9"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pc.Close()
+		newNode(t, n).send("7E9#0101")
+		message, _, from, err := pc.ReadMessageFrom(nil)
+		if string(message) != "\x01" || from.String() != "/7E1:7E9" || err != nil {
+			t.Errorf("got %x from %v, %v", message, from, err)
+		}
+	})
+}
+
+// A list of Addrs can be one that no text names, and the network one of streams.
+func TestListsOfAddrsAreRefused(t *testing.T) {
+	pair := isotpnet.MustParseAddr("can0/7E8:7E0")
+	for _, tt := range []struct {
+		network string
+		addrs   []isotpnet.Addr
+		want    string
+	}{
+		{"isotp", nil, `listen isotp: there is no address to listen on: name a pair or a node, as in can0/7E8:7E0 or can0/fixed::10`},
+		{"isotp", []isotpnet.Addr{pair, {}}, `the zero Addr cannot be listened on; ParseAddr makes one that can`},
+		{"isotp:user", []isotpnet.Addr{pair, isotpnet.MustParseAddr("can1/7E9:7E1")}, `address can1/7E9:7E1: is on another bus than can0/7E8:7E0: a listener has one bus`},
+		{"isotp:kernel", []isotpnet.Addr{pair, pair}, `address can0/7E8:7E0: is in the list twice; name each address once`},
+		{"isotp-stream", []isotpnet.Addr{pair}, `network isotp-stream carries connections as TCP's`},
+	} {
+		lc := new(isotpnet.ListenConfig)
+		_, listen := lc.ListenAddr(t.Context(), tt.network, tt.addrs...)
+		_, packets := lc.ListenPacketAddr(t.Context(), tt.network, tt.addrs...)
+		for _, err := range []error{listen, packets} {
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s %v: %v, want %s", tt.network, tt.addrs, err, tt.want)
+			}
+		}
+	}
+}

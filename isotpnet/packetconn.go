@@ -78,17 +78,21 @@ const defaultMaxPeers = 256
 // ListenPacket opens addresses: see the function of that name. The context bounds
 // the opening of the bus. The net.PacketConn is a [*PacketConn].
 func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
-	var addrs []Addr
-	err := checkStreamNetwork(network)
-	switch {
-	case !isStream(network):
-		addrs, err = parse(network, address, ParseAddrs)
-	case err == nil:
-		err = &networkError{network, "carries connections as TCP's, which have no packets: use Listen, or isotp"}
-	}
+	addrs, err := parse(network, address, ParseAddrs)
 	if err != nil {
 		return nil, opError(opListen, network, nil, nil, err)
 	}
+	c, err := lc.ListenPacketAddr(ctx, network, addrs...)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// ListenPacketAddr is ListenPacket for addresses that are parsed already, as [ParseAddrs]
+// makes them.
+func (lc *ListenConfig) ListenPacketAddr(ctx context.Context, network string, addrs ...Addr) (*PacketConn, error) {
+	addrs = plainAddrs(addrs)
 	c, err := lc.listenPacket(ctx, network, addrs)
 	if err != nil {
 		return nil, opError(opListen, network, nil, textOf(addrs), err)
@@ -99,7 +103,7 @@ func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address strin
 var errPacketsNotKernels = errors.New("a socket of the kernel has one peer, and a PacketConn any number")
 
 func (lc *ListenConfig) listenPacket(ctx context.Context, network string, addrs []Addr) (*PacketConn, error) {
-	if err := checkNetwork(network); err != nil {
+	if err := checkPackets(network); err != nil {
 		return nil, err
 	}
 	ls, err := lc.check(addrs, true)

@@ -11,7 +11,7 @@ import (
 // other: when one is closed, the other reads io.EOF after the last message, and
 // its Write fails with io.ErrClosedPipe.
 func Pipe(c *Config) (*Conn, *Conn, error) {
-	const network = "isotp"
+	const network = messageNetwork
 	if c == nil {
 		c = new(Config)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"example.com/isotp/internal/deadline"
@@ -13,20 +12,6 @@ import (
 
 // defaultStreamTimeout is how long an OPEN is repeated.
 const defaultStreamTimeout = 3 * time.Second
-
-const streamNetwork = "isotp-stream"
-
-// isStream reports whether a network is one of connections as TCP's.
-func isStream(network string) bool {
-	name, _, _ := strings.Cut(network, ":")
-	return name == streamNetwork
-}
-
-// backendOf is the backend that a network names, or "".
-func backendOf(network string) string {
-	_, backend, _ := strings.Cut(network, ":")
-	return backend
-}
 
 // DialStream is DialContext on one of the networks "isotp-stream", for an address
 // that is parsed already. Context and Timeout bound the opening of the connection
@@ -44,7 +29,7 @@ func (d *Dialer) DialStream(ctx context.Context, network string, addr Addr) (*St
 }
 
 func (d *Dialer) dialStream(ctx context.Context, network string, addr Addr) (*StreamConn, error) {
-	if err := checkStreamNetwork(network); err != nil {
+	if err := checkStreams(network); err != nil {
 		return nil, err
 	}
 	if err := checkStreamConfig(&d.Config, d.Functional, addr); err != nil {
@@ -127,16 +112,6 @@ func (p *streamPair) unanswered() error {
 		return unansweredError{cause: p.controlErr}
 	}
 	return timeoutError{}
-}
-
-func checkStreamNetwork(network string) error {
-	switch network {
-	case streamNetwork, streamNetwork + ":" + backendUser, streamNetwork + ":" + backendKernel:
-		return nil
-	case "isotp", "isotp:user", "isotp:kernel":
-		return &networkError{network, "carries messages; connections as TCP's are on " + streamNetwork}
-	}
-	return net.UnknownNetworkError(network)
 }
 
 // checkStreamConfig refuses what streams cannot be made of.

@@ -64,10 +64,7 @@ var _ net.Listener = (*StreamListener)(nil)
 // ListenStream is Listen on one of the networks "isotp-stream", for addresses that are
 // parsed already: a pair, a node, or several of them on one bus.
 func (lc *ListenConfig) ListenStream(ctx context.Context, network string, addrs ...Addr) (*StreamListener, error) {
-	addrs = slices.Clone(addrs)
-	for i, a := range addrs {
-		addrs[i] = a.plain()
-	}
+	addrs = plainAddrs(addrs)
 	l, err := lc.listenStream(ctx, network, addrs)
 	if err != nil {
 		return nil, opError(opListen, network, nil, streamTextOf(addrs), err)
@@ -104,7 +101,7 @@ func (lc *ListenConfig) listenStream(ctx context.Context, network string, addrs 
 
 // checkStream refuses what streams cannot be listened for on.
 func (lc *ListenConfig) checkStream(network string, addrs []Addr) error {
-	if err := checkStreamNetwork(network); err != nil {
+	if err := checkStreams(network); err != nil {
 		return err
 	}
 	if err := checkAddrs(addrs); err != nil {
