@@ -58,9 +58,9 @@ type Addr struct {
 	bus    string
 	kind   addrKind
 	stream bool // it is an address of "isotp-stream"
-	// tx and rx are the two directions, zero where there is none. AnyPriority
-	// is set in both where the text is fixed, mixed or func. What a pattern
-	// leaves open (see wild) is zero.
+	// tx and rx are the two directions, zero where there is none. Where the text is
+	// fixed, mixed or func they leave the priority open; rx of the patterns of any
+	// peer leaves that open, too.
 	tx, rx wire.Address
 }
 
@@ -186,20 +186,20 @@ func (a Addr) AppendText(b []byte) ([]byte, error) {
 	b = append(b, '/')
 	switch a.kind {
 	case kindPair:
-		if a.tx.AnyPriority {
+		if a.tx.Open != wire.OpenNothing {
 			return appendFixed(b, pairWord(a.tx), a.tx, true, true), nil
 		}
 		b = appendSide(b, a.tx)
 		b = append(b, ':')
 		return appendSide(b, a.rx), nil
 	case kindFunctional:
-		if a.tx.AnyPriority {
+		if a.tx.Open != wire.OpenNothing {
 			return appendFixed(b, "func", a.tx, true, true), nil
 		}
 		return append(appendSide(b, a.tx), ':'), nil
 	case kindListenOnly:
 		b = append(b, ':')
-		if a.rx.AnyPriority {
+		if a.rx.Open != wire.OpenNothing {
 			return appendFixed(b, "func", a.rx, true, true), nil
 		}
 		return appendSide(b, a.rx), nil

@@ -105,7 +105,7 @@ func AsymmetricAddr(send, listen Addr) (Addr, error) {
 	if send == listen {
 		return send, nil
 	}
-	tx.AnyPriority, rx.AnyPriority = false, false
+	tx.Open, rx.Open = wire.OpenNothing, wire.OpenNothing
 	return newPair(send.bus, tx, rx)
 }
 
@@ -133,7 +133,7 @@ func (a Addr) check() error {
 			return err
 		}
 	}
-	if a.kind == kindPair && overlap(a.tx, a.rx) {
+	if a.kind == kindPair && a.tx.Overlaps(a.rx) {
 		return fmt.Errorf("sends to %s and listens on %s, and would hear itself: want two different addresses",
 			appendSide(nil, a.tx), appendSide(nil, a.rx))
 	}
@@ -150,19 +150,12 @@ func checkID(w wire.Address) error {
 	return nil
 }
 
-// overlap reports whether there are frames that carry both addresses.
-func overlap(v, w wire.Address) bool {
-	f, g := v.Filter(), w.Filter()
-	return f.Extended == g.Extended && (f.ID^g.ID)&f.Mask&g.Mask == 0 &&
-		!(v.HasByte && w.HasByte && v.Byte != w.Byte)
-}
-
 // fixedAddress is the identifier that holds N_TA and N_SA below its upper 16 bits.
 func fixedAddress(upper uint32, target, source byte) wire.Address {
 	return wire.Address{
-		ID:          upper<<16 | uint32(target)<<8 | uint32(source),
-		Extended:    true,
-		AnyPriority: true,
+		ID:       upper<<16 | uint32(target)<<8 | uint32(source),
+		Extended: true,
+		Open:     wire.OpenPriority,
 	}
 }
 

@@ -122,7 +122,7 @@ func parseOBD(s string) (Addr, error) {
 		return Addr{
 			kind: kindOBD,
 			tx:   fixedAddress(upperFixedFunctional, 0x33, 0xF1),
-			rx:   fixedAddress(upperFixed, 0xF1, 0),
+			rx:   fixedAddress(upperFixed, 0xF1, 0).FromAny(),
 		}, nil
 	}
 	return Addr{}, fmt.Errorf("%q has something after %s, which stands alone", clip(s), firstWord(s))
@@ -187,9 +187,9 @@ func parseFixed(s string) (Addr, error) {
 	case word == "func" && hasSource:
 		a = Addr{kind: kindFunctional, tx: there}
 	case word == "func":
-		a = Addr{kind: kindGroup, rx: there}
+		a = Addr{kind: kindGroup, rx: there.FromAny()}
 	case taText == "":
-		a.kind = kindNode
+		a.kind, a.rx = kindNode, back.FromAny()
 	default:
 		a.kind = kindPair
 	}

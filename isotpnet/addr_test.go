@@ -15,7 +15,7 @@ import (
 func id11(id uint32) wire.Address { return wire.Address{ID: id} }
 func id29(id uint32) wire.Address { return wire.Address{ID: id, Extended: true} }
 func fixed29(id uint32) wire.Address {
-	return wire.Address{ID: id, Extended: true, AnyPriority: true}
+	return wire.Address{ID: id, Extended: true, Open: wire.OpenPriority}
 }
 
 func TestParseAddrGivesWhatIsOnTheWire(t *testing.T) {
@@ -355,10 +355,10 @@ func TestFixedIsNotThePairOfItsIdentifiers(t *testing.T) {
 		t.Error("fixed:10:F1 equals 18DA10F1:18DAF110, but hears every priority")
 	}
 	other := wire.Address{ID: 0x0CDAF110, Extended: true}
-	if !overlap(fixed.rx, other) {
+	if !fixed.rx.Overlaps(other) {
 		t.Error("fixed:10:F1 does not hear 0CDAF110")
 	}
-	if overlap(raw.rx, other) {
+	if raw.rx.Overlaps(other) {
 		t.Error("18DA10F1:18DAF110 hears 0CDAF110")
 	}
 }

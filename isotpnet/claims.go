@@ -1,67 +1,57 @@
 package isotpnet
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/internal/mux"
 	"example.com/isotp/internal/wire"
 )
 
-// claims are the pairs and nodes that are open on network interfaces in this
-// process, whatever their backend: two that answer the same messages cannot both be
-// right. What is open on other buses only the mux needs to know.
+// claims are the pairs and nodes that are open in this process, whatever their
+// backend: of two that answer the same messages one would be wrong. They are found by
+// their bus and by what addresses that overlap have in common.
 var claims = struct {
-	sync.Mutex
-	heard map[claimKey][]*claim
-}{heard: make(map[claimKey][]*claim)}
+	sync.Mutex // guards open
+	open       map[claimKey][]*claim
+}{open: make(map[claimKey][]*claim)}
 
-// A claimKey is what claims that may overlap have in common: without the bits that
-// some leave open, the priority and the peer.
 type claimKey struct {
-	bus      string // its identity, see canbus.Identity
-	id       uint32
-	extended bool
+	// bus is the identity of a network interface (see canbus.Identity), which both
+	// backends share, or the Mux of any other bus.
+	bus  any
+	addr wire.Address // see wire.Address.Bucket
 }
-
-const (
-	priorityBits = 0x1C000000
-	peerBits     = 0xFF // of a node
-)
 
 type claim struct {
-	key     claimKey
-	rx      wire.Address
-	anyPeer bool
-	name    string
+	key  claimKey
+	rx   wire.Address
+	name string
 }
 
-// claimAddrs makes the addresses ours, all of them or none, until release is
-// called, or says whose one of them is.
-func claimAddrs(addrs []Addr, listenOnly bool) (release func(), err error) {
-	bus := addrs[0].Bus()
-	if listenOnly || strings.Contains(bus, ":") || bus == "" {
-		return func() {}, nil
-	}
-	id := canbus.Identity(bus)
+// claimAddrs makes the addresses ours, all of them or none, until release is called.
+// The error is an *inUseError. m is the Mux of their bus; it may be nil if that is a
+// network interface.
+func claimAddrs(addrs []Addr, m *mux.Mux) (release func(), err error) {
+	bus := busKey(addrs[0].Bus(), m)
 	var mine []*claim
 	for _, a := range addrs {
 		if a.IsPair() || a.kind == kindNode {
-			mine = append(mine, newClaim(id, a))
+			mine = append(mine, &claim{claimKey{bus, a.rx.Bucket()}, a.rx, a.String()})
 		}
 	}
 	claims.Lock()
 	defer claims.Unlock()
 	for i, c := range mine {
-		for _, other := range claims.heard[c.key] {
-			if c.overlaps(other) {
-				unclaim(mine[:i])
-				return nil, &mux.InUseError{Name: c.name, Other: other.name}
-			}
+		if other := c.inTheWay(); other != nil {
+			unclaim(mine[:i])
+			return nil, &inUseError{c.name, other.name}
 		}
-		claims.heard[c.key] = append(claims.heard[c.key], c)
+		claims.open[c.key] = append(claims.open[c.key], c)
 	}
 	return sync.OnceFunc(func() {
 		claims.Lock()
@@ -70,36 +60,43 @@ func claimAddrs(addrs []Addr, listenOnly bool) (release func(), err error) {
 	}), nil
 }
 
-func newClaim(bus string, a Addr) *claim {
-	key := claimKey{bus, a.rx.ID, a.rx.Extended}
-	if key.extended {
-		key.id &^= priorityBits | peerBits
+func busKey(name string, m *mux.Mux) any {
+	if name == "" || strings.Contains(name, ":") {
+		return m
 	}
-	return &claim{key, a.rx, a.kind == kindNode, a.String()}
+	return canbus.Identity(name)
 }
 
-// overlaps reports whether there are frames that both hear. They have the same
-// key.
-func (c *claim) overlaps(d *claim) bool {
-	if c.rx.HasByte && d.rx.HasByte && c.rx.Byte != d.rx.Byte {
-		return false
+// inTheWay returns a claim that hears frames that c hears, too; nil if there is none.
+// claims is locked.
+func (c *claim) inTheWay() *claim {
+	for _, other := range claims.open[c.key] {
+		if other.rx.Overlaps(c.rx) {
+			return other
+		}
 	}
-	diff := c.rx.ID ^ d.rx.ID
-	if c.rx.AnyPriority || d.rx.AnyPriority {
-		diff &^= priorityBits
-	}
-	if c.anyPeer || d.anyPeer {
-		diff &^= peerBits
-	}
-	return diff == 0
+	return nil
 }
 
-// unclaim is called under the lock.
+// unclaim gives addresses back. claims is locked.
 func unclaim(cs []*claim) {
 	for _, c := range cs {
-		rest := slices.DeleteFunc(claims.heard[c.key], func(other *claim) bool { return other == c })
-		if claims.heard[c.key] = rest; len(rest) == 0 {
-			delete(claims.heard, c.key)
+		rest := slices.DeleteFunc(claims.open[c.key], func(other *claim) bool { return other == c })
+		if claims.open[c.key] = rest; len(rest) == 0 {
+			delete(claims.open, c.key)
 		}
 	}
 }
+
+// An inUseError says that one address cannot be open beside another one.
+type inUseError struct{ name, other string }
+
+func (e *inUseError) Error() string {
+	if e.name == e.other {
+		return fmt.Sprintf("%s is already open in this process: both would answer its messages", e.name)
+	}
+	return fmt.Sprintf("%s cannot be open beside %s in one process: both would answer the same messages", e.name, e.other)
+}
+
+// Is makes it the error of an address in use.
+func (e *inUseError) Is(target error) bool { return target == syscall.EADDRINUSE }

@@ -17,7 +17,7 @@ import (
 
 // dialKernel opens a connection over the kernel's ISO-TP.
 func (d *Dialer) dialKernel(network string, addr Addr) (*Conn, error) {
-	release, err := claimAddrs([]Addr{addr}, false)
+	release, err := claimAddrs([]Addr{addr}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (lc *ListenConfig) listenKernel(network string, addr Addr) (acceptor, error
 	}
 	l.spec = newKernelSpec(&l.config, network, addr, lc.Control)
 	var err error
-	if l.release, err = claimAddrs([]Addr{addr}, false); err != nil {
+	if l.release, err = claimAddrs([]Addr{addr}, nil); err != nil {
 		return nil, err
 	}
 	sock, err := l.spec.open()
@@ -143,7 +143,7 @@ func (l *kernelListener) reopen() (sock *socket.Conn, err error) {
 		if sock, err = l.spec.open(); err != nil || l.spec.id == before {
 			return err
 		}
-		release, err := claimAddrs([]Addr{l.addr}, false)
+		release, err := claimAddrs([]Addr{l.addr}, nil)
 		if err != nil {
 			destroy(sock)
 			sock = nil

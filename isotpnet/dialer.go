@@ -102,7 +102,7 @@ func (d *Dialer) DialAddr(ctx context.Context, network string, addr Addr) (*Conn
 
 // nameMirror adds to the error of a pair that is open already which is its other end.
 func nameMirror(err error, addr Addr) error {
-	if e, ok := err.(*mux.InUseError); ok && e.Name == e.Other {
+	if e, ok := err.(*inUseError); ok && e.name == e.other {
 		return &ownAddrError{e.Error(), addr.Mirror()}
 	}
 	return err
@@ -151,17 +151,20 @@ func (d *Dialer) dialUser(ctx context.Context, network string, addr Addr) (*Conn
 	return c, err
 }
 
-// openAddrs returns the bus of addresses, which are ours until release is called.
-// That returns what has been written and may not be on the wire, when the bus is closed.
+// openAddrs returns the bus of addresses, which are ours until release is called, unless
+// we only listen. That returns what has been written and may not be on the wire, when the
+// bus is closed.
 func openAddrs(ctx context.Context, addrs []Addr, given canbus.Bus, c *Config) (m *mux.Mux, release func() error, err error) {
-	unclaim, err := claimAddrs(addrs, c.ListenOnly)
+	m, releaseBus, err := openBus(ctx, addrs[0].Bus(), given)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, releaseBus, err := openBus(ctx, addrs[0].Bus(), given)
-	if err != nil {
-		unclaim()
-		return nil, nil, err
+	unclaim := func() {}
+	if !c.ListenOnly {
+		if unclaim, err = claimAddrs(addrs, m); err != nil {
+			releaseBus()
+			return nil, nil, err
+		}
 	}
 	logger := c.Logger
 	return m, func() error {
@@ -186,7 +189,7 @@ func (d *Dialer) attach(m *mux.Mux, release func() error, network string, addr A
 		return nil, err
 	}
 	if to, ok := d.Functional.send(); ok && spec.Listen != nil {
-		group := &mux.Spec{Config: spec.Config, Name: d.Functional.String(), Send: &to, Spin: spec.Spin, Beside: ep}
+		group := &mux.Spec{Config: spec.Config, Send: &to, Spin: spec.Spin, Beside: ep}
 		c.backend.(*userConn).functional, err = m.Attach(group, func(group *mux.Endpoint) { group.Observer = ep.Observer })
 		if err != nil {
 			ep.Close()
@@ -201,7 +204,7 @@ func (c *Config) spec(m *mux.Mux, addr Addr) (*mux.Spec, error) {
 	if c.FD && !m.Properties().FD {
 		return nil, &ConfigError{Field: "FD", Value: true, Want: "the bus carries classic CAN only"}
 	}
-	spec := &mux.Spec{Config: c.engine(), Name: addr.String(), Spin: c.Pacing == PaceSpin}
+	spec := &mux.Spec{Config: c.engine(), Spin: c.Pacing == PaceSpin}
 	if a, ok := addr.send(); ok {
 		spec.Send = &a
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/internal/wire"
 )
 
 // KernelOptions are the options of Linux's ISO-TP sockets (CAN_ISOTP) that no
@@ -235,7 +236,7 @@ func kernelRefusesAddr(addr Addr) error {
 		return nil
 	case !addr.IsPair():
 		return refused("the kernel needs both sides of a pair, as in can0/7E0:7E8")
-	case addr.rx.AnyPriority:
+	case addr.rx.Open != wire.OpenNothing:
 		return refused(fmt.Sprintf("the kernel cannot hear every priority; for one priority name the identifiers, %s:%s",
 			appendSide(nil, addr.tx), appendSide(nil, addr.rx)))
 	case addr.tx.HasByte != addr.rx.HasByte:

@@ -171,7 +171,7 @@ func (l *locals) hearGroupsOnce() {
 	for i := range l.hosts {
 		h := &l.hosts[i]
 		h.groups = slices.DeleteFunc(h.groups, func(a wire.Address) bool {
-			return slices.ContainsFunc(heard, func(other wire.Address) bool { return overlap(a, other) })
+			return slices.ContainsFunc(heard, a.Overlaps)
 		})
 		heard = append(heard, h.groups...)
 	}
@@ -193,28 +193,18 @@ func (h *local) hears(g Addr) (wire.Address, error) {
 		return a, groupError(text + " hears any peer: name the group without a sender, as func:33")
 	case anyPeer && a.HasByte && a.Byte != h.addr.rx.Byte:
 		return a, groupError("a group is heard with the address extension of the node, and that of " + text + " is another")
-	case g.kind == kindGroup && !anyPeer && !h.addr.rx.AnyPriority:
+	case g.kind == kindGroup && !anyPeer && h.addr.rx.Open == wire.OpenNothing:
 		return a, groupError("a group of any sender needs a node, as fixed::10, and " + text + " is none")
 	case g.kind == kindGroup && !anyPeer:
-		a.ID |= h.addr.rx.ID & 0xFF // the pair has one peer, N_SA
+		a = a.From(wire.Source(h.addr.rx.ID)) // the pair has one peer
 	}
-	heard := func(other wire.Address) bool { return overlapPeers(a, other, anyPeer) }
 	switch {
-	case heard(h.addr.rx):
+	case a.Overlaps(h.addr.rx):
 		return a, groupError("ListenConfig.Functional must not name what " + text + " listens to anyway")
-	case slices.ContainsFunc(h.groups, heard):
+	case slices.ContainsFunc(h.groups, a.Overlaps):
 		return a, groupError("ListenConfig.Functional must name each address once, or its messages would come twice")
 	}
 	return a, nil
-}
-
-// overlapPeers is overlap, of the addresses of any peer if anyPeer is true.
-func overlapPeers(v, w wire.Address, anyPeer bool) bool {
-	if anyPeer {
-		v.ID &^= 0xFF
-		w.ID &^= 0xFF
-	}
-	return overlap(v, w)
 }
 
 // single returns the pair, if nothing but one is to be opened.
@@ -255,7 +245,6 @@ func (l *locals) specs(m *mux.Mux, c *Config) ([]*mux.Spec, error) {
 			s.Config = specs[0].Config // one for all
 		}
 		s.Send, s.Listen = &h.addr.tx, &h.addr.rx
-		s.AnyPeer = h.addr.kind == kindNode
 		s.Functional = h.groups
 		specs = append(specs, s)
 	}

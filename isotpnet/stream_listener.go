@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"example.com/isotp/internal/deadline"
-	"example.com/isotp/internal/mux"
 	"example.com/isotp/internal/netns"
 	"example.com/isotp/internal/stream"
 )
@@ -353,7 +352,7 @@ func (s *streamSource) adopt(p *streamPair) error {
 	case p.err != nil:
 		return p.err
 	case p.source != nil:
-		return &mux.InUseError{Name: p.addr.String(), Other: p.addr.String()}
+		return &inUseError{p.addr.String(), p.addr.String()}
 	}
 	s.pairs[p] = struct{}{}
 	p.source = s

@@ -15,11 +15,11 @@ func TestSevenAddressingModes(t *testing.T) {
 	}{
 		{"normal, 11 bit", wire.Address{ID: 0x7E0}, wire.Address{ID: 0x7E8}, "", ""},
 		{"normal, 29 bit", wire.Address{ID: 0x18DAF110, Extended: true}, wire.Address{ID: 0x18DA10F1, Extended: true}, "", ""},
-		{"normal fixed, 29 bit", wire.Address{ID: 0x18DA10F1, Extended: true}, wire.Address{ID: 0x18DAF110, Extended: true, AnyPriority: true}, "", ""},
+		{"normal fixed, 29 bit", wire.Address{ID: 0x18DA10F1, Extended: true}, wire.Address{ID: 0x18DAF110, Extended: true, Open: wire.OpenPriority}, "", ""},
 		{"extended, 11 bit", wire.Address{ID: 0x641, HasByte: true, Byte: 0x55}, wire.Address{ID: 0x642, HasByte: true, Byte: 0xF1}, "55", "F1"},
 		{"extended, 29 bit", wire.Address{ID: 0x18000641, Extended: true, HasByte: true, Byte: 0x55}, wire.Address{ID: 0x18000642, Extended: true, HasByte: true, Byte: 0xF1}, "55", "F1"},
 		{"mixed, 11 bit", wire.Address{ID: 0x641, HasByte: true, Byte: 0x99}, wire.Address{ID: 0x642, HasByte: true, Byte: 0x99}, "99", "99"},
-		{"mixed, 29 bit", wire.Address{ID: 0x18CE10F1, Extended: true, HasByte: true, Byte: 0x99}, wire.Address{ID: 0x18CEF110, Extended: true, AnyPriority: true, HasByte: true, Byte: 0x99}, "99", "99"},
+		{"mixed, 29 bit", wire.Address{ID: 0x18CE10F1, Extended: true, HasByte: true, Byte: 0x99}, wire.Address{ID: 0x18CEF110, Extended: true, Open: wire.OpenPriority, HasByte: true, Byte: 0x99}, "99", "99"},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
 			for _, size := range []int{8, 12, 64} {

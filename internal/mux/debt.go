@@ -20,13 +20,7 @@ import (
 type pairKey struct{ send, listen wire.Address }
 
 func newPairKey(send, listen wire.Address) pairKey {
-	for _, a := range []*wire.Address{&send, &listen} {
-		a.AnyPriority = false
-		if a.Extended {
-			a.ID &^= uint32(priorityBits)
-		}
-	}
-	return pairKey{send, listen}
+	return pairKey{send.WithoutPriority(), listen.WithoutPriority()}
 }
 
 // A pairDebt is that of a pair without an endpoint.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"example.com/isotp/internal/deadline"
@@ -21,23 +20,22 @@ var past = time.Unix(1, 0)
 // A Spec says what an endpoint is.
 type Spec struct {
 	Config *engine.Config
-	// Name is for errors: what a user calls the pair of addresses.
-	Name string
 	// Send is where the endpoint sends, Listen where it hears its peer. One of
-	// them may be missing (nil): a functional address, or listening only.
+	// them may be missing (nil): a functional address, or listening only. For
+	// Mux.Listen and Mux.Peers, Listen and Functional may leave the peer open, all of
+	// them or none (wire.OpenPeer). Then N_TA in Send is 0.
 	Send, Listen *wire.Address
 	// Functional are addresses on which single frames to a group come in.
 	Functional []wire.Address
-	// AnyPeer, for Mux.Listen and Mux.Peers: the peer's address is left open. It
-	// is 0 in the lowest byte of Listen and of Functional, as N_SA, and in the
-	// next byte of Send, as N_TA.
-	AnyPeer bool
 	// Spin: rather burn a processor than be late.
 	Spin bool
 	// Beside, for Mux.Attach of what only sends: the endpoint of the same user that has
 	// the write deadline and the rate limit. What the two send need not wait for each other.
 	Beside *Endpoint
 }
+
+// anyPeer reports whether the peer is left open.
+func (s *Spec) anyPeer() bool { return s.Listen != nil && s.Listen.Open == wire.OpenPeer }
 
 // An Endpoint is one end of one pair of addresses. Any number of its methods may
 // be called at the same time; the calls that send take turns, and so do those
@@ -131,19 +129,6 @@ func (ep *Endpoint) exceeded() error {
 // ErrClosedByPeer is what sending fails with when the other end has gone.
 var ErrClosedByPeer = io.ErrClosedPipe
 
-// InUseError says that two pairs of addresses cannot be open at once.
-type InUseError struct{ Name, Other string }
-
-func (e *InUseError) Error() string {
-	if e.Name == e.Other {
-		return fmt.Sprintf("%s is already open in this process: both would answer its messages", e.Name)
-	}
-	return fmt.Sprintf("%s cannot be open beside %s in one process: both would answer the same messages", e.Name, e.Other)
-}
-
-// Is makes it the error of an address in use.
-func (e *InUseError) Is(target error) bool { return target == syscall.EADDRINUSE }
-
 // newEndpoint makes an endpoint without any routes yet. Under mu.
 func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
 	ep := &Endpoint{
@@ -167,7 +152,7 @@ func (m *Mux) newEndpoint(s *Spec, made func(*Endpoint)) *Endpoint {
 	}
 	ep.engine.Init(m.config, send, listen)
 	ep.drops.begin(m)
-	ep.engine.Overhears = s.Send != nil && !s.AnyPeer // see routes
+	ep.engine.Overhears = s.Send != nil && !s.anyPeer() // see routes
 	if s.Send != nil && s.Listen != nil && !s.Config.ListenOnly {
 		ep.engine.SetDebt(m.takeDebt(send, listen, s.Config.NBs))
 	}
@@ -206,10 +191,6 @@ func (m *Mux) Attach(s *Spec, made func(*Endpoint)) (*Endpoint, error) {
 		defer m.mu.Unlock()
 		return nil, m.err
 	}
-	if err := m.routes.refuse(s); err != nil {
-		m.mu.Unlock()
-		return nil, err
-	}
 	ep := m.newEndpoint(s, made)
 	for _, rt := range s.routes() {
 		rt.endpoint = ep
@@ -224,29 +205,14 @@ func (m *Mux) Attach(s *Spec, made func(*Endpoint)) (*Endpoint, error) {
 	return ep, nil
 }
 
-// refuse returns an error if what a Spec describes cannot be open beside what is.
-func (r *routes) refuse(s *Spec) error {
-	if s.Listen == nil || s.Config.ListenOnly {
-		return nil
-	}
-	if other, found := r.answered(*s.Listen, s.AnyPeer); found {
-		return &InUseError{Name: s.Name, Other: other}
-	}
-	return nil
-}
-
 // routes returns the routes to what a Spec describes.
 func (s *Spec) routes() []route {
 	var rs []route
 	if s.Listen != nil {
-		rt := route{addr: *s.Listen, anyPeer: s.AnyPeer, role: physical}
-		if !s.Config.ListenOnly {
-			rt.answers = s.Name
-		}
-		rs = append(rs, rt)
+		rs = append(rs, route{addr: *s.Listen, role: physical})
 	}
 	for _, a := range s.Functional {
-		rs = append(rs, route{addr: a, anyPeer: s.AnyPeer, role: functional})
+		rs = append(rs, route{addr: a, role: functional})
 	}
 	if s.Config.ListenOnly && s.Send != nil {
 		rs = append(rs, route{addr: *s.Send, role: overheard})

@@ -229,12 +229,12 @@ func addrByte(id uint32, b byte) *wire.Address {
 
 func anyPriority(id uint32) *wire.Address {
 	a := addr(id)
-	a.AnyPriority = true
+	a.Open = wire.OpenPriority
 	return a
 }
 
 func spec(send, listen *wire.Address) *Spec {
-	return &Spec{Config: newConfig(), Name: "test", Send: send, Listen: listen}
+	return &Spec{Config: newConfig(), Send: send, Listen: listen}
 }
 
 // pair is the Spec of a tester's end of a pair of 11-bit identifiers.

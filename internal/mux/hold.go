@@ -92,7 +92,7 @@ func (m *Mux) full(f *canbus.Frame) *Endpoint {
 		return nil
 	}
 	for _, rt := range m.routes.find(f) {
-		if rt.role != physical && rt.role != functional || !rt.matches(f) {
+		if rt.role != physical && rt.role != functional || !rt.addr.MatchByte(f) {
 			continue
 		}
 		ep := rt.endpoint

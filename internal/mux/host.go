@@ -14,7 +14,7 @@ type host struct {
 	keeper keeper
 	routes []route
 	budget *engine.Budget // shared by all hosts of the keeper
-	peers  []*Endpoint    // by N_SA where the Spec has AnyPeer, else only one
+	peers  []*Endpoint    // by N_SA where the Spec leaves the peer open, else only one
 }
 
 // A keeper is who has hosts: a Listener, or Peers. All of it is called under mu.
@@ -54,13 +54,8 @@ func (m *Mux) addHosts(ss []*Spec, k keeper) ([]*host, error) {
 		Wake:  func(e *engine.Engine) { m.touchEngine(hosts, e) },
 	}
 	for _, s := range ss {
-		if err := m.routes.refuse(s); err != nil {
-			m.removeRoutes(hosts)
-			m.mu.Unlock()
-			return nil, err
-		}
 		h := &host{spec: *s, keeper: k, routes: s.routes(), budget: budget, peers: make([]*Endpoint, 1)}
-		if s.AnyPeer {
+		if s.anyPeer() {
 			h.peers = make([]*Endpoint, anyPeers)
 		}
 		for i := range h.routes {
@@ -103,7 +98,7 @@ func (m *Mux) removeRoutes(hosts []*host) {
 // if the frame begins a message. Under mu.
 func (h *host) endpoint(now engine.Time, f *canbus.Frame, rt *route) *Endpoint {
 	i := h.index(f)
-	if h.spec.AnyPeer && i == h.own() {
+	if h.spec.anyPeer() && i == h.own() {
 		return nil // a frame in our own name is not from a peer
 	}
 	if ep := h.peers[i]; ep != nil {
@@ -118,8 +113,8 @@ func (h *host) endpoint(now engine.Time, f *canbus.Frame, rt *route) *Endpoint {
 
 // index says which of the host's peers a frame is from.
 func (h *host) index(f *canbus.Frame) uint8 {
-	if h.spec.AnyPeer {
-		return uint8(f.ID)
+	if h.spec.anyPeer() {
+		return wire.Source(f.ID)
 	}
 	return 0
 }
@@ -133,15 +128,14 @@ func begins(f *canbus.Frame, rt *route) bool {
 	return p.Kind == wire.SingleFrame || p.Kind == wire.FirstFrame && rt.role == physical
 }
 
-// own is our own address, N_TA in what we hear. Only where the Spec has AnyPeer.
-func (h *host) own() uint8 { return uint8(h.spec.Listen.ID >> 8) }
+// own is our own address, where the Spec leaves the peer open.
+func (h *host) own() uint8 { return wire.Target(h.spec.Listen.ID) }
 
 // pair returns the addresses of that peer's endpoint.
 func (h *host) pair(index uint8) (send, listen wire.Address) {
 	send, listen = *h.spec.Send, *h.spec.Listen
-	if h.spec.AnyPeer {
-		send.ID |= uint32(index) << 8
-		listen.ID |= uint32(index)
+	if h.spec.anyPeer() {
+		send, listen = send.To(index), listen.From(index)
 	}
 	return send, listen
 }

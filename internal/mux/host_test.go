@@ -15,9 +15,9 @@ import (
 // node is the Spec of the node with that address and any peer, in normal fixed
 // addressing, which hears the group 33.
 func node(own uint32) *Spec {
-	s := spec(anyPriority(0x18DA0000|own), anyPriority(0x18DA0000|own<<8))
-	s.AnyPeer = true
-	s.Functional = []wire.Address{*anyPriority(0x18DB3300)}
+	listen := anyPriority(0x18DA0000 | own<<8).FromAny()
+	s := spec(anyPriority(0x18DA0000|own), &listen)
+	s.Functional = []wire.Address{anyPriority(0x18DB3300).FromAny()}
 	return s
 }
 

@@ -101,15 +101,12 @@ func (m *Mux) Peers(ss []*Spec, max int, made func(*Endpoint)) (*Peers, error) {
 
 // find returns the host for a pair of addresses, and which peer that is. Under mu.
 func (p *Peers) find(send, listen wire.Address) (*host, uint8, bool) {
-	if h := p.byPair[[2]wire.Address{send, listen}]; h != nil && !h.spec.AnyPeer {
+	if h := p.byPair[[2]wire.Address{send, listen}]; h != nil && !h.spec.anyPeer() {
 		return h, 0, true
 	}
-	index := uint8(listen.ID)
-	nodeSend, nodeListen := send, listen
-	nodeSend.ID &^= 0xFF00
-	nodeListen.ID &^= 0xFF
-	h := p.byPair[[2]wire.Address{nodeSend, nodeListen}]
-	if h == nil || !h.spec.AnyPeer || index == h.own() || uint8(send.ID>>8) != index {
+	index := wire.Source(listen.ID)
+	h := p.byPair[[2]wire.Address{send.To(0), listen.FromAny()}]
+	if h == nil || !h.spec.anyPeer() || index == h.own() || wire.Target(send.ID) != index {
 		return nil, 0, false
 	}
 	return h, index, true

@@ -20,26 +20,17 @@ const (
 // each of its peers from time to time.
 type route struct {
 	addr     wire.Address
-	anyPeer  bool // the lowest byte of the identifier is the peer's, and 0 in addr
 	role     role
 	endpoint *Endpoint
 	host     *host
 	debt     *engine.Debt // of the role owing
-	// answers names the pair if flow control is sent for what comes this way:
-	// no other may do so too.
-	answers string
 }
 
-// A key is what frames are looked up by: the identifier, and bit 31 for those of
-// 29 bits. Without the priority bits in the table for addresses that leave these
-// open.
+// A key is what frames are looked up by: the bits of the identifier that an address
+// compares, and bit 31 for identifiers of 29 bits.
 type key uint32
 
-const (
-	extendedKey  key = 1 << 31
-	priorityBits key = 7 << 26
-	peerBits     key = 0xFF
-)
+const extendedKey key = 1 << 31
 
 func keyOf(id uint32, extended bool) key {
 	if extended {
@@ -51,11 +42,9 @@ func keyOf(id uint32, extended bool) key {
 // routes finds out for whom a frame is, in the same time for one endpoint and
 // for ten thousand.
 type routes struct {
-	exact       map[key][]route
-	anyPriority map[key][]route
-	anyPeer     map[key][]route // any priority, too
-	hosts       int             // how many routes lead to one
-	changes     uint32          // counts them, from 1
+	tables  [wire.NumOpen]map[key][]route // by what their addresses leave open
+	hosts   int                           // how many routes lead to one
+	changes uint32                        // counts them, from 1
 
 	// The last identifier looked up: messages come in rows of frames.
 	last      key
@@ -64,9 +53,9 @@ type routes struct {
 }
 
 func (r *routes) init() {
-	r.exact = make(map[key][]route)
-	r.anyPriority = make(map[key][]route)
-	r.anyPeer = make(map[key][]route)
+	for i := range r.tables {
+		r.tables[i] = make(map[key][]route)
+	}
 	r.changed()
 }
 
@@ -75,19 +64,10 @@ func (r *routes) changed() {
 	r.changes++
 }
 
-func (r *routes) tables() [3]map[key][]route {
-	return [...]map[key][]route{r.exact, r.anyPriority, r.anyPeer}
-}
-
+// table returns where routes like this one are.
 func (r *routes) table(rt route) (map[key][]route, key) {
-	k := keyOf(rt.addr.ID, rt.addr.Extended)
-	switch {
-	case rt.anyPeer:
-		return r.anyPeer, k &^ (priorityBits | peerBits)
-	case rt.addr.AnyPriority:
-		return r.anyPriority, k &^ priorityBits
-	}
-	return r.exact, k
+	a := rt.addr
+	return r.tables[a.Open], keyOf(a.ID&a.Mask(), a.Extended)
 }
 
 func (r *routes) add(rt route) {
@@ -122,13 +102,11 @@ func (r *routes) find(f *canbus.Frame) []route {
 	if r.lastValid && k == r.last {
 		return r.lastFound
 	}
-	found := r.exact[k]
-	if k&extendedKey != 0 {
-		if len(r.anyPriority) > 0 {
-			found = both(found, r.anyPriority[k&^priorityBits])
-		}
-		if len(r.anyPeer) > 0 {
-			found = both(found, r.anyPeer[k&^(priorityBits|peerBits)])
+	var found []route
+	for open, t := range r.tables {
+		if len(t) > 0 {
+			a := wire.Address{ID: f.ID, Extended: k&extendedKey != 0, Open: wire.Open(open)}
+			found = both(found, t[keyOf(a.ID&a.Mask(), a.Extended)])
 		}
 	}
 	r.last, r.lastFound, r.lastValid = k, found, true
@@ -146,57 +124,20 @@ func both(a, b []route) []route {
 	return append(a[:len(a):len(a)], b...)
 }
 
-// answered returns the name of a pair that would answer the same frames as one
-// that listens on a: of any peer's frames, if anyPeer is true.
-func (r *routes) answered(a wire.Address, anyPeer bool) (name string, found bool) {
-	look := func(routes []route) {
-		for _, rt := range routes {
-			if rt.answers != "" && !(rt.addr.HasByte && a.HasByte && rt.addr.Byte != a.Byte) {
-				name, found = rt.answers, true
-			}
-		}
-	}
-	k := keyOf(a.ID, a.Extended)
-	switch {
-	case anyPeer: // seldom enough to look through all
-		wild := priorityBits | peerBits
-		for _, t := range r.tables() {
-			for other, routes := range t {
-				if (other^k)&^wild == 0 {
-					look(routes)
-				}
-			}
-		}
-		return name, found
-	case !a.AnyPriority:
-		look(r.exact[k])
-	default:
-		for priority := range key(8) {
-			look(r.exact[k&^priorityBits|priority<<26])
-		}
-	}
-	if a.Extended {
-		look(r.anyPriority[k&^priorityBits])
-		look(r.anyPeer[k&^(priorityBits|peerBits)])
-	}
-	return name, found
-}
-
 // filters returns what is to be received, and whether that can be said with a
 // reasonable number of filters.
 func (r *routes) filters() ([]canbus.Filter, bool) {
-	count := len(r.exact) + len(r.anyPriority) + len(r.anyPeer)
+	count := 0
+	for _, t := range r.tables {
+		count += len(t)
+	}
 	if count > maxFilters {
 		return []canbus.Filter{{}, {Extended: true}}, false
 	}
 	filters := make([]canbus.Filter, 0, count)
-	for _, t := range r.tables() {
+	for _, t := range r.tables {
 		for _, found := range t {
-			f := found[0].addr.Filter()
-			if found[0].anyPeer {
-				f.Mask &^= uint32(peerBits)
-			}
-			filters = append(filters, f)
+			filters = append(filters, found[0].addr.Filter())
 		}
 	}
 	return filters, true
@@ -208,7 +149,7 @@ const maxFilters = 512
 // eachHost calls f with what has an endpoint for each peer, perhaps more than once. Under
 // mu.
 func (r *routes) eachHost(f func(*host)) {
-	for _, t := range r.tables() {
+	for _, t := range r.tables {
 		for _, found := range t {
 			for _, rt := range found {
 				if rt.host != nil {
@@ -217,11 +158,6 @@ func (r *routes) eachHost(f func(*host)) {
 			}
 		}
 	}
-}
-
-// matches reports whether a frame found by its identifier has the address byte.
-func (rt *route) matches(f *canbus.Frame) bool {
-	return !rt.addr.HasByte || f.Len > 0 && f.Data[0] == rt.addr.Byte
 }
 
 // deliver hands a frame to everybody whom it is for, but not to the endpoint of
@@ -233,7 +169,7 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 	found := m.routes.find(f)
 	for i := range found {
 		rt := &found[i] // a copy of each would cost as much as what is done with it
-		if !rt.matches(f) {
+		if !rt.addr.MatchByte(f) {
 			continue
 		}
 		if rt.role == owing {

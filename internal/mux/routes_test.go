@@ -1,13 +1,11 @@
 package mux
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -39,7 +37,7 @@ func TestFramesReachThoseWhoListen(t *testing.T) {
 			"fixed":      spec(addr(0x18DA20F1), anyPriority(0x18DAF120)),
 			"55":         spec(addrByte(0x641, 0x10), addrByte(0x642, 0x55)),
 			"F1":         spec(addrByte(0x641, 0x11), addrByte(0x642, 0xF1)),
-			"mixed":      spec(addrByte(0x18CE10F1, 0x99), &wire.Address{ID: 0x18CEF110, Extended: true, HasByte: true, Byte: 0x99, AnyPriority: true}),
+			"mixed":      spec(addrByte(0x18CE10F1, 0x99), &wire.Address{ID: 0x18CEF110, Extended: true, HasByte: true, Byte: 0x99, Open: wire.OpenPriority}),
 			"group":      functionally(pair(0x700, 0x708), addr(0x7DF), anyPriority(0x18DB33F1)),
 			"group too":  functionally(pair(0x701, 0x709), addr(0x7DF)),
 			"spy":        listenOnly(pair(0x7E0, 0x7E8)),
@@ -87,96 +85,8 @@ func TestFramesReachThoseWhoListen(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeOpenAtOnce(t *testing.T) {
-	fixed := anyPriority(0x18DAF110)
-	mixed := func(b byte) *wire.Address {
-		a := anyPriority(0x18CEF110)
-		a.HasByte, a.Byte = true, b
-		return a
-	}
-	listens := func(a *wire.Address) *Spec { return spec(addr(0x100), a) }
-	for _, c := range []struct {
-		name          string
-		first, second *Spec
-		refused       bool
-	}{
-		{"the same pair", listens(addr(0x7E8)), listens(addr(0x7E8)), true},
-		{"another", listens(addr(0x7E8)), listens(addr(0x7E9)), false},
-		{"11 and 29 bits", listens(addr(0x7E8)), listens(&wire.Address{ID: 0x7E8, Extended: true}), false},
-		{"the same byte", listens(addrByte(0x642, 1)), listens(addrByte(0x642, 1)), true},
-		{"another byte", listens(addrByte(0x642, 1)), listens(addrByte(0x642, 2)), false},
-		{"a byte and none", listens(addrByte(0x642, 1)), listens(addr(0x642)), true},
-		{"none and a byte", listens(addr(0x642)), listens(addrByte(0x642, 1)), true},
-		{"fixed and fixed", listens(fixed), listens(fixed), true},
-		{"fixed and its identifier", listens(fixed), listens(addr(0x18DAF110)), true},
-		{"fixed and another priority", listens(fixed), listens(addr(0x0CDAF110)), true},
-		{"an identifier and fixed", listens(addr(0x18DAF110)), listens(fixed), true},
-		{"another priority and fixed", listens(addr(0x00DAF110)), listens(fixed), true},
-		{"the lowest priority and fixed", listens(addr(0x1CDAF110)), listens(fixed), true},
-		{"fixed and another node", listens(fixed), listens(addr(0x18DAF111)), false},
-		{"fixed and 11 bits", listens(fixed), listens(addr(0x110)), false},
-		{"mixed, the same byte", listens(mixed(1)), listens(mixed(1)), true},
-		{"mixed, another byte", listens(mixed(1)), listens(mixed(2)), false},
-		{"mixed and its identifier", listens(mixed(1)), listens(addr(0x10CEF110)), true},
-		{"mixed and an identifier with another byte", listens(mixed(1)), listens(addrByte(0x10CEF110, 2)), false},
-		{"a spy", listens(addr(0x7E8)), listenOnly(listens(addr(0x7E8))), false},
-		{"beside a spy", listenOnly(listens(addr(0x7E8))), listens(addr(0x7E8)), false},
-		{"two that only send", spec(addr(0x7DF), nil), spec(addr(0x7DF), nil), false},
-		{"the same group", functionally(listens(addr(0x7E8)), addr(0x7DF)), functionally(listens(addr(0x7E9)), addr(0x7DF)), false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m := own(t, newFakeBus())
-				c.first.Name, c.second.Name = "first", "second"
-				first := attach(t, m, c.first)
-				open := map[string]func() error{
-					"Attach": func() error {
-						ep, err := m.Attach(c.second, func(*Endpoint) {})
-						if err == nil {
-							ep.Close()
-						}
-						return err
-					},
-					"Listen": func() error {
-						l, err := m.Listen([]*Spec{c.second}, 128, func(*Endpoint) {})
-						if err == nil {
-							l.Close()
-						}
-						return err
-					},
-				}
-				for name, open := range open {
-					err := open()
-					inUse, ok := errors.AsType[*InUseError](err)
-					switch {
-					case !c.refused && err != nil:
-						t.Errorf("%s: %v", name, err)
-					case !c.refused:
-					case !ok || *inUse != (InUseError{"second", "first"}) || !errors.Is(err, syscall.EADDRINUSE):
-						t.Errorf("%s: %v", name, err)
-					case !strings.Contains(err.Error(), "first") || !strings.Contains(err.Error(), "second"):
-						t.Errorf("%q does not name both", err)
-					}
-				}
-				first.Close()
-				for name, open := range open {
-					if err := open(); err != nil {
-						t.Errorf("%s when the first was closed: %v", name, err)
-					}
-				}
-			})
-		})
-	}
-}
-
-func TestInUseErrorOfOneName(t *testing.T) {
-	err := &InUseError{Name: "x", Other: "x"}
-	if s := err.Error(); strings.Count(s, "x ") != 1 {
-		t.Errorf("error %q", s)
-	}
-	if errors.Is(err, syscall.EINVAL) {
-		t.Error("it is EINVAL")
-	}
+func (r *routes) any() bool {
+	return slices.ContainsFunc(r.tables[:], func(t map[key][]route) bool { return len(t) > 0 })
 }
 
 // The tables and the entry kept of the last look-up against a plain search.
@@ -189,7 +99,9 @@ func TestRoutesAgainstAPlainSearch(t *testing.T) {
 	randomAddr := func() wire.Address {
 		ids := []uint32{0x7E8, 0x7E9, 0x18DAF110, 0x0CDAF110, 0x18DAF111}
 		a := *addr(ids[rng.IntN(len(ids))])
-		a.AnyPriority = a.Extended && rng.IntN(2) == 0
+		if a.Extended {
+			a.Open = wire.Open(rng.IntN(int(wire.NumOpen)))
+		}
 		a.HasByte = rng.IntN(3) == 0
 		a.Byte = byte(rng.IntN(2))
 		if !a.HasByte {
@@ -239,8 +151,8 @@ func TestRoutesAgainstAPlainSearch(t *testing.T) {
 	for _, rt := range all {
 		r.remove(rt)
 	}
-	if len(r.exact)+len(r.anyPriority) > 0 {
-		t.Errorf("left in the tables: %v, %v", r.exact, r.anyPriority)
+	if r.any() {
+		t.Errorf("left in the tables: %v", r.tables)
 	}
 }
 
@@ -303,7 +215,7 @@ func TestEndpointsComeAndGoWhileFramesAreDelivered(t *testing.T) {
 	feeder.Wait()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.routes.exact) > 0 || m.endpoints != nil {
+	if m.routes.any() || m.endpoints != nil {
 		t.Error("something is left of closed endpoints")
 	}
 }

@@ -16,13 +16,38 @@ type Address struct {
 	// addressing, N_AE in mixed addressing.
 	HasByte bool
 	Byte    byte
-	// AnyPriority: what is received matches whatever its three priority bits
-	// (28 to 26) are: normal fixed addressing and mixed addressing on 29 bits.
-	AnyPriority bool
+	// Open says which bits of the identifier may have any value in what is
+	// received. What is sent has the identifier ID.
+	Open Open
 }
 
-// priorityMask are the priority bits of a 29-bit identifier.
-const priorityMask = 0x1C000000
+// Open says which bits of an identifier an address leaves open. An addressing mode
+// that leaves other bits open is added here and to openBits: whatever receives,
+// filters or compares addresses asks Mask, Match and Overlaps.
+type Open uint8
+
+const (
+	// OpenNothing: one identifier.
+	OpenNothing Open = iota
+	// OpenPriority: any priority, the bits 28 to 26. Normal fixed addressing, and
+	// mixed addressing on 29 bits.
+	OpenPriority
+	// OpenPeer: any priority, and any peer: N_SA, the lowest byte, which is 0 in ID.
+	// A node, or a functional group, of normal fixed or mixed addressing.
+	OpenPeer
+	// NumOpen is how many values there are.
+	NumOpen
+)
+
+const (
+	priorityBits = 0x1C000000
+	peerBits     = 0x000000FF
+)
+
+var openBits = [NumOpen]uint32{
+	OpenPriority: priorityBits,
+	OpenPeer:     priorityBits | peerBits,
+}
 
 // Overhead is the number of data bytes that the address takes: 0 or 1.
 func (a Address) Overhead() int {
@@ -32,27 +57,53 @@ func (a Address) Overhead() int {
 	return 0
 }
 
+// Mask has the bits of an identifier that the address compares.
+func (a Address) Mask() uint32 {
+	if a.Extended {
+		return canbus.MaxExtendedID &^ openBits[a.Open]
+	}
+	return canbus.MaxStandardID &^ openBits[a.Open]
+}
+
 // Match reports whether a received frame carries this address.
 func (a Address) Match(f *canbus.Frame) bool {
-	if f.Has(canbus.Extended) != a.Extended {
-		return false
+	return f.Has(canbus.Extended) == a.Extended && (f.ID^a.ID)&a.Mask() == 0 && a.MatchByte(f)
+}
+
+// MatchByte is Match for a frame whose identifier is known to match.
+func (a Address) MatchByte(f *canbus.Frame) bool {
+	return !a.HasByte || f.Len > 0 && f.Data[0] == a.Byte
+}
+
+// Overlaps reports whether one frame can carry both addresses: then both of their
+// listeners hear it.
+func (a Address) Overlaps(b Address) bool {
+	return a.Extended == b.Extended && (a.ID^b.ID)&a.Mask()&b.Mask() == 0 &&
+		!(a.HasByte && b.HasByte && a.Byte != b.Byte)
+}
+
+// Bucket returns what addresses that overlap have in common, and others may have, too:
+// to look them up by.
+func (a Address) Bucket() Address {
+	b := Address{ID: a.ID, Extended: a.Extended}
+	for _, bits := range openBits {
+		b.ID &^= bits
 	}
-	diff := f.ID ^ a.ID
-	if a.AnyPriority {
-		diff &^= priorityMask
+	return b
+}
+
+// WithoutPriority returns what is the same for an address written with one priority
+// and with any.
+func (a Address) WithoutPriority() Address {
+	if a.Extended {
+		a.ID &^= priorityBits
 	}
-	return diff == 0 && (!a.HasByte || f.Len > 0 && f.Data[0] == a.Byte)
+	a.Open = OpenNothing
+	return a
 }
 
 // Filter is the bus filter that lets the frames of this address pass (and with
 // an address byte, those of others on the same identifier).
 func (a Address) Filter() canbus.Filter {
-	f := canbus.Filter{ID: a.ID, Mask: canbus.MaxStandardID, Extended: a.Extended}
-	if a.Extended {
-		f.Mask = canbus.MaxExtendedID
-	}
-	if a.AnyPriority {
-		f.Mask &^= priorityMask
-	}
-	return f
+	return canbus.Filter{ID: a.ID, Mask: a.Mask(), Extended: a.Extended}
 }

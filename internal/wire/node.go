@@ -1,0 +1,33 @@
+package wire
+
+// In normal fixed addressing, and in mixed addressing on 29 bits, the two lowest bytes
+// of an identifier are N_TA, whom the frame is for, and N_SA, whom it is from.
+
+// Target returns N_TA of an identifier.
+func Target(id uint32) byte { return byte(id >> 8) }
+
+// Source returns N_SA of an identifier.
+func Source(id uint32) byte { return byte(id) }
+
+// To returns the address of what is sent to a peer, where a is that of what is sent to
+// any other one.
+func (a Address) To(peer byte) Address {
+	a.ID = a.ID&^(peerBits<<8) | uint32(peer)<<8
+	return a
+}
+
+// From returns the address of what one peer sends to us, where a is that of what any
+// peer does.
+func (a Address) From(peer byte) Address {
+	a.ID = a.ID&^peerBits | uint32(peer)
+	a.Open = OpenPriority
+	return a
+}
+
+// FromAny returns the address of what any peer sends to us, where a is that of what one
+// does.
+func (a Address) FromAny() Address {
+	a.ID &^= peerBits
+	a.Open = OpenPeer
+	return a
+}
