@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
-	"example.com/isotp/canbus/internal/drops"
 	"example.com/isotp/internal/netns"
+	"example.com/isotp/internal/sockdrops"
 	"golang.org/x/sys/unix"
 )
 
@@ -46,7 +46,7 @@ type Bus struct {
 	gone  atomic.Pointer[Error]
 
 	closed atomic.Bool
-	drops  drops.Counter
+	drops  sockdrops.Counter
 
 	filters filters
 	rx, tx  batch

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
-	"example.com/isotp/canbus/internal/drops"
 	"example.com/isotp/canbus/internal/lifetime"
 	"example.com/isotp/canbus/internal/line"
+	"example.com/isotp/internal/sockdrops"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 )
@@ -74,7 +74,7 @@ type Bus struct {
 
 	closing   sync.Once
 	malformed atomic.Uint64
-	drops     drops.Counter
+	drops     sockdrops.Counter
 }
 
 // Open joins a group: "239.74.163.2:43113", with what package documentation says

@@ -1,4 +1,4 @@
-package drops
+package sockdrops
 
 import (
 	"net"
@@ -101,9 +101,9 @@ func TestDropsAreKnownAgainAfterMoreOfThem(t *testing.T) {
 		total += sent
 		for s.read() {
 			read++
-			s.told.Store(false) // nobody asks
+			s.fresh.Store(false) // nobody asks
 		}
-		s.told.Store(true)
+		s.fresh.Store(true)
 		if n := s.Dropped(); read+int(n) != total {
 			t.Fatalf("%d sent, %d read, %d dropped", total, read, n)
 		}
