@@ -56,7 +56,7 @@ var (
 // and they are different addresses.
 type Addr struct {
 	bus    string
-	kind   addrKind
+	kind   Kind
 	stream bool // it is an address of "isotp-stream"
 	// tx and rx are the two directions, zero where there is none. Where the text is
 	// fixed, mixed or func they leave the priority open; rx of the patterns of any
@@ -64,18 +64,37 @@ type Addr struct {
 	tx, rx wire.Address
 }
 
-// An addrKind is what an Addr can be used for.
-type addrKind uint8
+// A Kind is what an [Addr] can be used for.
+type Kind uint8
 
 const (
-	kindInvalid    addrKind = iota
-	kindPair                // sends and listens
-	kindFunctional          // only sends
-	kindListenOnly          // only listens
-	kindNode                // a local node, any peer: fixed::10
-	kindGroup               // a functional group, any peer: func:33
-	kindOBD                 // the tester on OBD-II's identifiers
+	// KindInvalid: the zero Addr, which is no address.
+	KindInvalid Kind = iota
+	// KindPair: it sends and listens, as what one dials does. 7E0:7E8, fixed:10:F1.
+	KindPair
+	// KindFunctional: it only sends, to any number of receivers: Single Frames, which
+	// no receiver answers with flow control. 7DF:, func:33:F1.
+	KindFunctional
+	// KindListenOnly: it only listens. To dial it takes Config.ListenOnly; in a
+	// listener's list, beside a pair, it is a functional address to be heard. :7DF.
+	KindListenOnly
+	// KindNode: a node of ours and any peer, for listeners. fixed::10.
+	KindNode
+	// KindGroup: a functional group and any peer, for listeners. func:33.
+	KindGroup
+	// KindOBD: an OBD-II tester, for ListenPacket. obd, obd29.
+	KindOBD
 )
+
+var kindNames = [...]string{"invalid", "pair", "functional", "listen-only", "node", "group", "OBD"}
+
+// String returns the name in lower case, as "pair".
+func (k Kind) String() string {
+	if int(k) >= len(kindNames) {
+		return fmt.Sprintf("Kind(%d)", uint8(k))
+	}
+	return kindNames[k]
+}
 
 // The upper 16 of the 29 bits of ISO 15765-2's identifiers.
 const (
@@ -85,23 +104,14 @@ const (
 	upperMixedFunctional = 0x18CD
 )
 
+// Kind returns what a can be used for.
+func (a Addr) Kind() Kind { return a.kind }
+
 // IsValid reports whether a is an address, and not the zero Addr.
-func (a Addr) IsValid() bool { return a.kind != kindInvalid }
+func (a Addr) IsValid() bool { return a.kind != KindInvalid }
 
-// IsPair reports whether a sends and listens, as what one dials does.
-func (a Addr) IsPair() bool { return a.kind == kindPair }
-
-// IsFunctional reports whether a only sends, to any number of receivers: single
-// frames, which nobody answers with flow control.
-func (a Addr) IsFunctional() bool { return a.kind == kindFunctional }
-
-// IsListenOnly reports whether a only listens. Alone it needs ListenOnly; in a
-// listener's list, beside a pair, it is a functional address to be heard.
-func (a Addr) IsListenOnly() bool { return a.kind == kindListenOnly }
-
-// IsPattern reports whether a leaves the peer open, so that only listeners can
-// take it: a local node, a functional group, or OBD-II's identifiers.
-func (a Addr) IsPattern() bool { return a.kind >= kindNode }
+// isPattern reports whether a leaves the peer open, so that only listeners can take it.
+func (a Addr) isPattern() bool { return a.kind >= KindNode }
 
 // Network returns "isotp", or "isotp-stream" for an address of a stream or of a listener
 // for streams.
@@ -132,11 +142,11 @@ func (a Addr) WithBus(name string) Addr {
 // and the reverse. A pattern has no single peer: its mirror is the zero Addr.
 func (a Addr) Mirror() Addr {
 	switch a.kind {
-	case kindPair:
-	case kindFunctional:
-		a.kind = kindListenOnly
-	case kindListenOnly:
-		a.kind = kindFunctional
+	case KindPair:
+	case KindFunctional:
+		a.kind = KindListenOnly
+	case KindListenOnly:
+		a.kind = KindFunctional
 	default:
 		return Addr{}
 	}
@@ -144,21 +154,54 @@ func (a Addr) Mirror() Addr {
 	return a
 }
 
-// send is where a sends, for OBD-II the functional address. It is false for
-// what only listens, and for a pattern, whose peer is not known.
+// Send returns what the frames that a sends carry, of KindOBD those of its functional
+// requests. It is false for an address that only listens, and for a node or group, whose
+// peer is not known.
+func (a Addr) Send() (Side, bool) {
+	w, ok := a.send()
+	return newSide(w), ok
+}
+
+// Listen returns what the frames that a hears carry; where Fixed is true, with any
+// priority. It is false for an address that only sends, and for a node, group or OBD-II
+// tester, who hear many.
+func (a Addr) Listen() (Side, bool) {
+	w, ok := a.listen()
+	return newSide(w), ok
+}
+
+// Fixed returns the numbers of an address in normal fixed addressing, or in mixed
+// addressing with 29 bits: its text has the word fixed, mixed or func, or is obd29, which
+// has those of its functional requests. It is false for all others.
+//
+// They are those of the frames that a sends; of an address that only listens those of the
+// frames that it hears. Target is 0 for a node, and Source for a group: the peer's is open.
+func (a Addr) Fixed() (Fixed, bool) {
+	w := a.tx
+	if a.kind == KindListenOnly || a.kind == KindGroup {
+		w = a.rx
+	}
+	if w.Open == wire.OpenNothing {
+		return Fixed{}, false
+	}
+	return Fixed{
+		Target: wire.Target(w.ID), Source: wire.Source(w.ID),
+		HasExtension: w.HasByte, Extension: w.Byte,
+		Upper: uint16(w.ID >> 16),
+	}, true
+}
+
 func (a Addr) send() (wire.Address, bool) {
 	switch a.kind {
-	case kindPair, kindFunctional, kindOBD:
+	case KindPair, KindFunctional, KindOBD:
 		return a.tx, true
 	}
 	return wire.Address{}, false
 }
 
-// listen is where a listens. It is false for what only sends, and for a
-// pattern, which listens to more than one address (see heard).
 func (a Addr) listen() (wire.Address, bool) {
 	switch a.kind {
-	case kindPair, kindListenOnly:
+	case KindPair, KindListenOnly:
 		return a.rx, true
 	}
 	return wire.Address{}, false
@@ -184,34 +227,24 @@ func (a Addr) AppendText(b []byte) ([]byte, error) {
 	}
 	b = append(b, a.bus...)
 	b = append(b, '/')
-	switch a.kind {
-	case kindPair:
-		if a.tx.Open != wire.OpenNothing {
-			return appendFixed(b, pairWord(a.tx), a.tx, true, true), nil
+	if a.kind == KindOBD {
+		b = append(b, "obd"...)
+		if a.tx.Extended {
+			b = append(b, "29"...)
 		}
+		return b, nil
+	}
+	if n, ok := a.Fixed(); ok {
+		return n.append(b, a.kind), nil
+	}
+	if a.kind != KindListenOnly {
 		b = appendSide(b, a.tx)
-		b = append(b, ':')
-		return appendSide(b, a.rx), nil
-	case kindFunctional:
-		if a.tx.Open != wire.OpenNothing {
-			return appendFixed(b, "func", a.tx, true, true), nil
-		}
-		return append(appendSide(b, a.tx), ':'), nil
-	case kindListenOnly:
-		b = append(b, ':')
-		if a.rx.Open != wire.OpenNothing {
-			return appendFixed(b, "func", a.rx, true, true), nil
-		}
-		return appendSide(b, a.rx), nil
-	case kindNode:
-		return appendFixed(b, pairWord(a.tx), a.tx, false, true), nil
-	case kindGroup:
-		return appendFixed(b, "func", a.rx, true, false), nil
 	}
-	if a.tx.Extended {
-		return append(b, "obd29"...), nil
+	b = append(b, ':')
+	if a.kind != KindFunctional {
+		b = appendSide(b, a.rx)
 	}
-	return append(b, "obd"...), nil
+	return b, nil
 }
 
 // UnmarshalText is [ParseAddr]; of an empty text it makes the zero Addr.
@@ -237,21 +270,23 @@ func appendSide(b []byte, w wire.Address) []byte {
 	return appendByte(b, w)
 }
 
-// appendFixed writes an identifier that holds N_TA and N_SA, and those of the
-// two that are wanted.
-func appendFixed(b []byte, word string, w wire.Address, target, source bool) []byte {
-	b = append(b, word...)
-	if upper := w.ID >> 16; upper != defaultUpper(word, w.HasByte) {
-		b = fmt.Appendf(b, "@%04X", upper)
+// append appends the text that the numbers have in an address of that kind.
+func (n Fixed) append(b []byte, kind Kind) []byte {
+	if kind == KindListenOnly {
+		b = append(b, ':')
+	}
+	b = append(b, kind.fixedWord(n.HasExtension)...)
+	if n.Upper != kind.fixedUpper(n.HasExtension) {
+		b = fmt.Appendf(b, "@%04X", n.Upper)
 	}
 	b = append(b, ':')
-	if target {
-		b = fmt.Appendf(b, "%02X", w.ID>>8&0xFF)
+	if kind != KindNode {
+		b = fmt.Appendf(b, "%02X", n.Target)
 	}
-	if source {
-		b = fmt.Appendf(b, ":%02X", w.ID&0xFF)
+	if kind != KindGroup {
+		b = fmt.Appendf(b, ":%02X", n.Source)
 	}
-	return appendByte(b, w)
+	return appendByte(b, wire.Address{HasByte: n.HasExtension, Byte: n.Extension})
 }
 
 func appendByte(b []byte, w wire.Address) []byte {
@@ -261,25 +296,27 @@ func appendByte(b []byte, w wire.Address) []byte {
 	return b
 }
 
-// pairWord is the word for both directions of a pair or node with addresses
-// like w.
-func pairWord(w wire.Address) string {
-	if w.HasByte {
+// fixedWord is the word that numbers have in the text of an address of that kind.
+func (k Kind) fixedWord(mixed bool) string {
+	switch {
+	case k != KindPair && k != KindNode:
+		return "func"
+	case mixed:
 		return "mixed"
 	}
 	return "fixed"
 }
 
-// defaultUpper are the upper 16 bits of the identifiers that word stands for.
-func defaultUpper(word string, hasByte bool) uint32 {
-	switch {
-	case word == "fixed":
-		return upperFixed
-	case word == "mixed":
-		return upperMixed
-	case hasByte:
+// fixedUpper are the upper 16 bits of ISO 15765-2's identifiers for an address of that
+// kind.
+func (k Kind) fixedUpper(mixed bool) uint16 {
+	switch functional := k != KindPair && k != KindNode; {
+	case functional && mixed:
 		return upperMixedFunctional
-	default:
+	case functional:
 		return upperFixedFunctional
+	case mixed:
+		return upperMixed
 	}
+	return upperFixed
 }

@@ -85,8 +85,9 @@ func checkAddr(t *testing.T, a Addr) {
 	if err := a.check(); err != nil {
 		t.Errorf("%v: %v", a, err)
 	}
+	checkNumbers(t, a)
 	m := a.Mirror()
-	if m.IsValid() == a.IsPattern() {
+	if m.IsValid() == a.isPattern() {
 		t.Errorf("%v has the mirror %v", a, m)
 	}
 	if !m.IsValid() {
@@ -102,5 +103,46 @@ func checkAddr(t *testing.T, a Addr) {
 	listen, listens := m.listen()
 	if send != listen || sends != listens {
 		t.Errorf("%v sends to %+v, its mirror listens on %+v", a, send, listen)
+	}
+}
+
+// checkNumbers makes the address again of its numbers.
+func checkNumbers(t *testing.T, a Addr) {
+	t.Helper()
+	again, err := Addr{}, error(nil)
+	n, fixed := a.Fixed()
+	if fixed && n.Upper == 0 {
+		return // 0 stands for the standard's
+	}
+	send, sends := a.Send()
+	listen, listens := a.Listen()
+	if sides := a.Kind() == KindPair || a.Kind() == KindFunctional || a.Kind() == KindOBD; sends != sides {
+		t.Errorf("%v sends: %v", a, sends)
+	}
+	switch kind := a.Kind(); {
+	case kind == KindOBD && fixed:
+		again = OBD29Addr(a.Bus())
+	case kind == KindOBD:
+		again = OBDAddr(a.Bus())
+	case kind == KindNode:
+		again, err = NodeAddr(a.Bus(), n)
+	case kind == KindGroup:
+		again, err = GroupAddr(a.Bus(), n)
+	case kind == KindPair && fixed:
+		again, err = FixedAddr(a.Bus(), n)
+	case fixed:
+		again, err = FixedFunctionalAddr(a.Bus(), n)
+	case sends && listens:
+		again, err = PairAddr(a.Bus(), send, listen)
+	case sends:
+		again, err = FunctionalAddr(a.Bus(), send)
+	default:
+		again, err = FunctionalAddr(a.Bus(), listen)
+	}
+	if a.Kind() == KindListenOnly {
+		again = again.Mirror()
+	}
+	if err != nil || again != a {
+		t.Errorf("the numbers of %v make %v, %v", a, again, err)
 	}
 }

@@ -1,7 +1,6 @@
 package isotpnet
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -10,112 +9,120 @@ import (
 	"example.com/isotp/internal/wire"
 )
 
-// The functions below make an Addr from numbers, for each of ISO 15765-2's
-// addressing modes; ParseAddr knows more forms. What only listens is the Mirror
-// of what only sends. Their errors are a *net.AddrError.
-
-// NormalAddr sends to and listens on identifiers of 11 bits, at most 7FF:
-// 7E0:7E8.
-func NormalAddr(bus string, send, listen uint32) (Addr, error) {
-	return newPair(bus, wire.Address{ID: send}, wire.Address{ID: listen})
+// A Side is what the frames of one direction of an [Addr] carry. Its zero value is the
+// identifier 000.
+type Side struct {
+	// ID is the CAN identifier, at most 7FF; or with Extended, at most 1FFFFFFF.
+	ID uint32
+	// Extended: the identifier has 29 bits, and not 11.
+	Extended bool
+	// Byte is the first data byte of each frame, if HasByte is true: in extended
+	// addressing N_TA, the peer's in what is sent and ours in what is heard; in mixed
+	// addressing N_AE, the same in both.
+	HasByte bool
+	Byte    byte
 }
 
-// Normal29Addr sends to and listens on identifiers of 29 bits, at most
-// 1FFFFFFF: 18DA10F1:18DAF110.
-func Normal29Addr(bus string, send, listen uint32) (Addr, error) {
-	return newPair(bus, wire.Address{ID: send, Extended: true}, wire.Address{ID: listen, Extended: true})
+func newSide(w wire.Address) Side { return Side{w.ID, w.Extended, w.HasByte, w.Byte} }
+
+func (s Side) wire() wire.Address {
+	return wire.Address{ID: s.ID, Extended: s.Extended, HasByte: s.HasByte, Byte: s.Byte}
 }
 
-// ExtendedAddr uses identifiers of 11 bits, and a target address (N_TA) in the
-// first data byte: sendTA in what is sent, the peer's, and listenTA in what is
-// heard, ours. 641#55:642#F1.
-func ExtendedAddr(bus string, send uint32, sendTA byte, listen uint32, listenTA byte) (Addr, error) {
-	return newPair(bus,
-		withByte(wire.Address{ID: send}, sendTA),
-		withByte(wire.Address{ID: listen}, listenTA))
+// String returns the text that a side has in an Addr: 7E0, 18DA10F1, 641#55.
+func (s Side) String() string { return string(appendSide(nil, s.wire())) }
+
+// Fixed are the numbers of an [Addr] in normal fixed addressing, and in mixed addressing
+// with 29 bits, whose identifiers are made of them.
+type Fixed struct {
+	// Target and Source are N_TA and N_SA of what is sent: the peer's and ours.
+	Target, Source byte
+	// Extension is N_AE, the first data byte of each frame, if HasExtension is true.
+	// That makes it mixed addressing.
+	HasExtension bool
+	Extension    byte
+	// Upper are the upper 16 of an identifier's 29 bits, at most 1FFF. 0 stands for
+	// those of ISO 15765-2: 18DA, or 18CE with an Extension; of functional addresses
+	// and groups 18DB, or 18CD. can-isotp: physical_id>>16, functional_id>>16.
+	Upper uint16
 }
 
-// Extended29Addr is ExtendedAddr with identifiers of 29 bits.
-func Extended29Addr(bus string, send uint32, sendTA byte, listen uint32, listenTA byte) (Addr, error) {
-	return newPair(bus,
-		withByte(wire.Address{ID: send, Extended: true}, sendTA),
-		withByte(wire.Address{ID: listen, Extended: true}, listenTA))
+// The functions below make an Addr of numbers, as ParseAddr makes it of a text. What only
+// listens is the Mirror of what only sends. Their errors are a *net.AddrError.
+
+// PairAddr sends to one side and listens on another one: 7E0:7E8 (normal addressing),
+// 18DA10F1:18DAF110, 641#55:642#F1 (extended addressing), 641#99:642#99 (mixed addressing
+// with 11 bits), 641#55:18DAF110 (each side in its own mode).
+func PairAddr(bus string, send, listen Side) (Addr, error) {
+	return checked(Addr{bus: bus, kind: KindPair, tx: send.wire(), rx: listen.wire()})
 }
 
-// MixedAddr uses identifiers of 11 bits, and an address extension (N_AE) in the
-// first data byte of both directions: 641#99:642#99. On the wire, and so as an
-// Addr, it is extended addressing with the same byte twice.
-func MixedAddr(bus string, send, listen uint32, extension byte) (Addr, error) {
-	return ExtendedAddr(bus, send, extension, listen, extension)
+// FunctionalAddr sends Single Frames that any number of nodes hear: 7DF:, 6F1#EF:.
+func FunctionalAddr(bus string, send Side) (Addr, error) {
+	return checked(Addr{bus: bus, kind: KindFunctional, tx: send.wire()})
 }
 
-// Mixed29Addr, for mixed addressing with 29 bits, sends to a target (N_TA) from
-// a source (N_SA), the local node, and hears the reverse with any priority. An
-// address extension (N_AE) is the first data byte of both directions:
-// mixed:10:F1#99.
-func Mixed29Addr(bus string, target, source, extension byte) (Addr, error) {
-	return newPair(bus,
-		withByte(fixedAddress(upperMixed, target, source), extension),
-		withByte(fixedAddress(upperMixed, source, target), extension))
+// FixedAddr sends to a target from a source, the local node, and hears the reverse with
+// any priority: fixed:10:F1 and, with an extension, mixed:10:F1#99.
+func FixedAddr(bus string, n Fixed) (Addr, error) { return fixedAddr(bus, KindPair, n) }
+
+// FixedFunctionalAddr sends Single Frames to a group, the target, from a source, the local
+// node: func:33:F1, func:33:F1#99.
+func FixedFunctionalAddr(bus string, n Fixed) (Addr, error) {
+	return fixedAddr(bus, KindFunctional, n)
 }
 
-// FixedAddr, for normal fixed addressing, sends to a target (N_TA) from a
-// source (N_SA), the local node, and hears the reverse with any priority:
-// fixed:10:F1.
-func FixedAddr(bus string, target, source byte) (Addr, error) {
-	return newPair(bus, fixedAddress(upperFixed, target, source), fixedAddress(upperFixed, source, target))
+// NodeAddr listens as a local node, the source, to any peer: fixed::10, mixed::10#99. The
+// target must be 0.
+func NodeAddr(bus string, n Fixed) (Addr, error) { return fixedAddr(bus, KindNode, n) }
+
+// GroupAddr listens to what any peer sends to a group, the target: func:33, func:33#99.
+// The source must be 0.
+func GroupAddr(bus string, n Fixed) (Addr, error) { return fixedAddr(bus, KindGroup, n) }
+
+// OBDAddr is that of an OBD-II tester with identifiers of 11 bits, for ListenPacket: obd.
+func OBDAddr(bus string) Addr {
+	return Addr{bus: bus, kind: KindOBD, tx: wire.Address{ID: 0x7DF}, rx: wire.Address{ID: 0x7E8}}
 }
 
-// FunctionalAddr sends single frames to an identifier of 11 bits that any
-// number of nodes hear: 7DF:.
-func FunctionalAddr(bus string, id uint32) (Addr, error) {
-	return newFunctional(bus, wire.Address{ID: id})
-}
-
-// FunctionalFixedAddr, for normal fixed addressing, sends single frames to a
-// functional target (N_TA) from a source (N_SA): func:33:F1.
-func FunctionalFixedAddr(bus string, target, source byte) (Addr, error) {
-	return newFunctional(bus, fixedAddress(upperFixedFunctional, target, source))
-}
-
-// FunctionalMixedAddr is FunctionalFixedAddr for mixed addressing, with an
-// address extension (N_AE) in the first data byte: func:33:F1#99.
-func FunctionalMixedAddr(bus string, target, source, extension byte) (Addr, error) {
-	return newFunctional(bus, withByte(fixedAddress(upperMixedFunctional, target, source), extension))
-}
-
-// AsymmetricAddr sends where send does and listens where listen does, each in
-// its own addressing mode: 641#55:18DAF110. They are pairs or one-way addresses
-// of the same bus. Normal fixed and mixed addresses become identifiers like any
-// other: only a whole pair of them hears every priority.
-func AsymmetricAddr(send, listen Addr) (Addr, error) {
-	if send.bus != listen.bus {
-		return Addr{}, addrError(send.String(), fmt.Errorf("sends on bus %q, listens on %q: want one bus",
-			clip(send.bus), clip(listen.bus)))
+// OBD29Addr is that of an OBD-II tester with identifiers of 29 bits: obd29.
+func OBD29Addr(bus string) Addr {
+	return Addr{
+		bus: bus, kind: KindOBD,
+		tx: fixedAddress(upperFixedFunctional, 0x33, 0xF1),
+		rx: fixedAddress(upperFixed, 0xF1, 0).FromAny(),
 	}
-	tx, ok := send.send()
-	if !ok || send.IsPattern() {
-		return Addr{}, addrError(send.String(), errors.New("does not say where to send: want a pair or a functional address"))
-	}
-	rx, ok := listen.listen()
-	if !ok {
-		return Addr{}, addrError(listen.String(), errors.New("does not say where to listen: want a pair or a listen-only address"))
-	}
-	// Both sides of one pair are that pair, whatever its mode.
-	if send == listen {
-		return send, nil
-	}
-	tx.Open, rx.Open = wire.OpenNothing, wire.OpenNothing
-	return newPair(send.bus, tx, rx)
 }
 
-// newPair makes a pair of two directions, once they are fit for one.
-func newPair(bus string, tx, rx wire.Address) (Addr, error) {
-	return checked(Addr{bus: bus, kind: kindPair, tx: tx, rx: rx})
+func fixedAddr(bus string, kind Kind, n Fixed) (Addr, error) {
+	if n.Upper == 0 {
+		n.Upper = kind.fixedUpper(n.HasExtension)
+	}
+	a := n.addr(kind).WithBus(bus)
+	switch {
+	case kind == KindNode && n.Target != 0:
+		return Addr{}, addrError(a.String(), fmt.Errorf("the target is %02X: want 0, since a node hears any peer; the node itself is the source", n.Target))
+	case kind == KindGroup && n.Source != 0:
+		return Addr{}, addrError(a.String(), fmt.Errorf("the source is %02X: want 0, since a group hears any peer; the group itself is the target", n.Source))
+	}
+	return checked(a)
 }
 
-func newFunctional(bus string, tx wire.Address) (Addr, error) {
-	return checked(Addr{bus: bus, kind: kindFunctional, tx: tx})
+// addr is the address of a kind that has exactly these numbers.
+func (n Fixed) addr(kind Kind) Addr {
+	there, back := fixedAddress(n.Upper, n.Target, n.Source), fixedAddress(n.Upper, n.Source, n.Target)
+	if n.HasExtension {
+		there, back = withByte(there, n.Extension), withByte(back, n.Extension)
+	}
+	switch kind {
+	case KindFunctional:
+		return Addr{kind: kind, tx: there}
+	case KindGroup:
+		return Addr{kind: kind, rx: there.FromAny()}
+	case KindNode:
+		return Addr{kind: kind, tx: there, rx: back.FromAny()}
+	}
+	return Addr{kind: KindPair, tx: there, rx: back}
 }
 
 func checked(a Addr) (Addr, error) {
@@ -133,7 +140,7 @@ func (a Addr) check() error {
 			return err
 		}
 	}
-	if a.kind == kindPair && a.tx.Overlaps(a.rx) {
+	if a.kind == KindPair && a.tx.Overlaps(a.rx) {
 		return fmt.Errorf("sends to %s and listens on %s, and would hear itself: want two different addresses",
 			appendSide(nil, a.tx), appendSide(nil, a.rx))
 	}
@@ -151,9 +158,9 @@ func checkID(w wire.Address) error {
 }
 
 // fixedAddress is the identifier that holds N_TA and N_SA below its upper 16 bits.
-func fixedAddress(upper uint32, target, source byte) wire.Address {
+func fixedAddress(upper uint16, target, source byte) wire.Address {
 	return wire.Address{
-		ID:       upper<<16 | uint32(target)<<8 | uint32(source),
+		ID:       uint32(upper)<<16 | uint32(target)<<8 | uint32(source),
 		Extended: true,
 		Open:     wire.OpenPriority,
 	}

@@ -96,7 +96,7 @@ func parseEndpoint(s string) (Addr, error) {
 	}
 	if heard, ok := strings.CutPrefix(s, ":"); ok && firstWord(heard) == "func" {
 		a, err := parseFixed(heard)
-		if err == nil && a.kind == kindGroup {
+		if err == nil && a.kind == KindGroup {
 			err = fmt.Errorf("%q has no source address: want for example :func:33:F1, or func:33 for any source", s)
 		}
 		return a.Mirror(), err
@@ -117,13 +117,9 @@ func firstWord(s string) string {
 func parseOBD(s string) (Addr, error) {
 	switch s {
 	case "obd":
-		return Addr{kind: kindOBD, tx: wire.Address{ID: 0x7DF}, rx: wire.Address{ID: 0x7E8}}, nil
+		return OBDAddr(""), nil
 	case "obd29":
-		return Addr{
-			kind: kindOBD,
-			tx:   fixedAddress(upperFixedFunctional, 0x33, 0xF1),
-			rx:   fixedAddress(upperFixed, 0xF1, 0).FromAny(),
-		}, nil
+		return OBD29Addr(""), nil
 	}
 	return Addr{}, fmt.Errorf("%q has something after %s, which stands alone", clip(s), firstWord(s))
 }
@@ -154,45 +150,40 @@ func parseFixed(s string) (Addr, error) {
 		return Addr{}, fmt.Errorf("%w: want %s", form, fixedForms[word])
 	}
 
-	upper := defaultUpper(word, hasByte)
-	var err error
-	if hasUpper {
-		if upper, err = parseUpper(upperText); err != nil {
-			return Addr{}, err
-		}
-	}
-	var ta, sa, ae byte
-	if taText != "" {
-		if ta, err = parseByte("target address", taText); err != nil {
-			return Addr{}, err
-		}
-	}
-	if hasSource {
-		if sa, err = parseByte("source address", saText); err != nil {
-			return Addr{}, err
-		}
-	}
-	if hasByte {
-		if ae, err = parseByte("address extension", aeText); err != nil {
-			return Addr{}, err
-		}
-	}
-
-	there, back := fixedAddress(upper, ta, sa), fixedAddress(upper, sa, ta)
-	if hasByte {
-		there, back = withByte(there, ae), withByte(back, ae)
-	}
-	a := Addr{tx: there, rx: back}
+	kind := KindPair
 	switch {
 	case word == "func" && hasSource:
-		a = Addr{kind: kindFunctional, tx: there}
+		kind = KindFunctional
 	case word == "func":
-		a = Addr{kind: kindGroup, rx: there.FromAny()}
+		kind = KindGroup
 	case taText == "":
-		a.kind, a.rx = kindNode, back.FromAny()
-	default:
-		a.kind = kindPair
+		kind = KindNode
 	}
+	n := Fixed{HasExtension: hasByte, Upper: kind.fixedUpper(hasByte)}
+	var err error
+	if hasUpper {
+		if n.Upper, err = parseUpper(upperText); err != nil {
+			return Addr{}, err
+		}
+	}
+	for _, number := range []struct {
+		is   bool
+		what string
+		text string
+		to   *byte
+	}{
+		{taText != "", "target address", taText, &n.Target},
+		{hasSource, "source address", saText, &n.Source},
+		{hasByte, "address extension", aeText, &n.Extension},
+	} {
+		if !number.is {
+			continue
+		}
+		if *number.to, err = parseByte(number.what, number.text); err != nil {
+			return Addr{}, err
+		}
+	}
+	a := n.addr(kind)
 	return a, a.check()
 }
 
@@ -220,19 +211,19 @@ func parseSides(s string) (Addr, error) {
 	var a Addr
 	var err error
 	if send != "" {
-		a.kind = kindFunctional
+		a.kind = KindFunctional
 		if a.tx, err = parseSide(send); err != nil {
 			return Addr{}, err
 		}
 	}
 	if listen != "" {
-		a.kind = kindListenOnly
+		a.kind = KindListenOnly
 		if a.rx, err = parseSide(listen); err != nil {
 			return Addr{}, err
 		}
 	}
 	if send != "" && listen != "" {
-		a.kind = kindPair
+		a.kind = KindPair
 	}
 	return a, a.check()
 }
@@ -267,7 +258,7 @@ func parseSide(s string) (wire.Address, error) {
 
 // parseUpper parses the upper 16 of an identifier's 29 bits, which stand for
 // can-isotp's physical_id>>16 and functional_id>>16.
-func parseUpper(s string) (uint32, error) {
+func parseUpper(s string) (uint16, error) {
 	v, digits, err := parseHex("upper half of the identifier", s)
 	if err != nil {
 		return 0, err
@@ -278,7 +269,7 @@ func parseUpper(s string) (uint32, error) {
 	if v > 0x1FFF {
 		return 0, fmt.Errorf("upper half of the identifier %q is above 1FFF, the highest of 29 bits", s)
 	}
-	return v, nil
+	return uint16(v), nil
 }
 
 func parseByte(what, s string) (byte, error) {

@@ -22,67 +22,67 @@ func TestParseAddrGivesWhatIsOnTheWire(t *testing.T) {
 	none := wire.Address{}
 	tests := []struct {
 		text, canonical string
-		kind            addrKind
+		kind            Kind
 		send, listen    wire.Address
 	}{
 		// Normal addressing.
-		{"vcan0/0x7E0:0x7E8", "vcan0/7E0:7E8", kindPair, id11(0x7E0), id11(0x7E8)},
-		{"can0/7e0:0X7e8", "can0/7E0:7E8", kindPair, id11(0x7E0), id11(0x7E8)},
-		{"can0/1:0x23", "can0/001:023", kindPair, id11(1), id11(0x23)},
-		{"can0/0:7FF", "can0/000:7FF", kindPair, id11(0), id11(0x7FF)},
-		{"can0/18DAF110:18da10f1", "can0/18DAF110:18DA10F1", kindPair, id29(0x18DAF110), id29(0x18DA10F1)},
-		{"can0/0x00000123:123", "can0/00000123:123", kindPair, id29(0x123), id11(0x123)},
-		{"can0/1FFFFFFF:00000000", "can0/1FFFFFFF:00000000", kindPair, id29(0x1FFFFFFF), id29(0)},
+		{"vcan0/0x7E0:0x7E8", "vcan0/7E0:7E8", KindPair, id11(0x7E0), id11(0x7E8)},
+		{"can0/7e0:0X7e8", "can0/7E0:7E8", KindPair, id11(0x7E0), id11(0x7E8)},
+		{"can0/1:0x23", "can0/001:023", KindPair, id11(1), id11(0x23)},
+		{"can0/0:7FF", "can0/000:7FF", KindPair, id11(0), id11(0x7FF)},
+		{"can0/18DAF110:18da10f1", "can0/18DAF110:18DA10F1", KindPair, id29(0x18DAF110), id29(0x18DA10F1)},
+		{"can0/0x00000123:123", "can0/00000123:123", KindPair, id29(0x123), id11(0x123)},
+		{"can0/1FFFFFFF:00000000", "can0/1FFFFFFF:00000000", KindPair, id29(0x1FFFFFFF), id29(0)},
 		// Extended addressing, and mixed with 11 bits.
-		{"can0/641#55:642#F1", "can0/641#55:642#F1", kindPair,
+		{"can0/641#55:642#F1", "can0/641#55:642#F1", KindPair,
 			withByte(id11(0x641), 0x55), withByte(id11(0x642), 0xF1)},
-		{"can0/0x641#0x5:642#f1", "can0/641#05:642#F1", kindPair,
+		{"can0/0x641#0x5:642#f1", "can0/641#05:642#F1", KindPair,
 			withByte(id11(0x641), 0x05), withByte(id11(0x642), 0xF1)},
-		{"can0/18DA0001#0:18DA0002#FF", "can0/18DA0001#00:18DA0002#FF", kindPair,
+		{"can0/18DA0001#0:18DA0002#FF", "can0/18DA0001#00:18DA0002#FF", KindPair,
 			withByte(id29(0x18DA0001), 0), withByte(id29(0x18DA0002), 0xFF)},
-		{"can0/641#99:642#99", "can0/641#99:642#99", kindPair,
+		{"can0/641#99:642#99", "can0/641#99:642#99", KindPair,
 			withByte(id11(0x641), 0x99), withByte(id11(0x642), 0x99)},
-		{"can0/641#1:641#2", "can0/641#01:641#02", kindPair,
+		{"can0/641#1:641#2", "can0/641#01:641#02", KindPair,
 			withByte(id11(0x641), 1), withByte(id11(0x641), 2)},
 		// Asymmetric pairs.
-		{"can0/641#55:642", "can0/641#55:642", kindPair, withByte(id11(0x641), 0x55), id11(0x642)},
-		{"can0/641#55:18DAF110", "can0/641#55:18DAF110", kindPair,
+		{"can0/641#55:642", "can0/641#55:642", KindPair, withByte(id11(0x641), 0x55), id11(0x642)},
+		{"can0/641#55:18DAF110", "can0/641#55:18DAF110", KindPair,
 			withByte(id11(0x641), 0x55), id29(0x18DAF110)},
 		// Normal fixed and mixed addressing with 29 bits.
-		{"can0/fixed:10:F1", "can0/fixed:10:F1", kindPair, fixed29(0x18DA10F1), fixed29(0x18DAF110)},
-		{"can0/fixed:0x1:0Xf", "can0/fixed:01:0F", kindPair, fixed29(0x18DA010F), fixed29(0x18DA0F01)},
-		{"can0/mixed:10:F1#99", "can0/mixed:10:F1#99", kindPair,
+		{"can0/fixed:10:F1", "can0/fixed:10:F1", KindPair, fixed29(0x18DA10F1), fixed29(0x18DAF110)},
+		{"can0/fixed:0x1:0Xf", "can0/fixed:01:0F", KindPair, fixed29(0x18DA010F), fixed29(0x18DA0F01)},
+		{"can0/mixed:10:F1#99", "can0/mixed:10:F1#99", KindPair,
 			withByte(fixed29(0x18CE10F1), 0x99), withByte(fixed29(0x18CEF110), 0x99)},
-		{"can0/fixed@14DA:10:F1", "can0/fixed@14DA:10:F1", kindPair, fixed29(0x14DA10F1), fixed29(0x14DAF110)},
-		{"can0/fixed@0x00ef:10:F1", "can0/fixed@00EF:10:F1", kindPair, fixed29(0xEF10F1), fixed29(0xEFF110)},
-		{"can0/fixed@18DA:10:F1", "can0/fixed:10:F1", kindPair, fixed29(0x18DA10F1), fixed29(0x18DAF110)},
-		{"can0/mixed@1FFF:10:F1#0", "can0/mixed@1FFF:10:F1#00", kindPair,
+		{"can0/fixed@14DA:10:F1", "can0/fixed@14DA:10:F1", KindPair, fixed29(0x14DA10F1), fixed29(0x14DAF110)},
+		{"can0/fixed@0x00ef:10:F1", "can0/fixed@00EF:10:F1", KindPair, fixed29(0xEF10F1), fixed29(0xEFF110)},
+		{"can0/fixed@18DA:10:F1", "can0/fixed:10:F1", KindPair, fixed29(0x18DA10F1), fixed29(0x18DAF110)},
+		{"can0/mixed@1FFF:10:F1#0", "can0/mixed@1FFF:10:F1#00", KindPair,
 			withByte(fixed29(0x1FFF10F1), 0), withByte(fixed29(0x1FFFF110), 0)},
 		// Functional addresses.
-		{"can0/7DF:", "can0/7DF:", kindFunctional, id11(0x7DF), none},
-		{"can0/6F1#EF:", "can0/6F1#EF:", kindFunctional, withByte(id11(0x6F1), 0xEF), none},
-		{"can0/18DB33F1:", "can0/18DB33F1:", kindFunctional, id29(0x18DB33F1), none},
-		{"can0/func:33:F1", "can0/func:33:F1", kindFunctional, fixed29(0x18DB33F1), none},
-		{"can0/func:33:F1#99", "can0/func:33:F1#99", kindFunctional, withByte(fixed29(0x18CD33F1), 0x99), none},
-		{"can0/func@10DB:FE:F1", "can0/func@10DB:FE:F1", kindFunctional, fixed29(0x10DBFEF1), none},
-		{"can0/func@18CD:33:F1#99", "can0/func:33:F1#99", kindFunctional, withByte(fixed29(0x18CD33F1), 0x99), none},
-		{"can0/func@18CD:33:F1", "can0/func@18CD:33:F1", kindFunctional, fixed29(0x18CD33F1), none},
+		{"can0/7DF:", "can0/7DF:", KindFunctional, id11(0x7DF), none},
+		{"can0/6F1#EF:", "can0/6F1#EF:", KindFunctional, withByte(id11(0x6F1), 0xEF), none},
+		{"can0/18DB33F1:", "can0/18DB33F1:", KindFunctional, id29(0x18DB33F1), none},
+		{"can0/func:33:F1", "can0/func:33:F1", KindFunctional, fixed29(0x18DB33F1), none},
+		{"can0/func:33:F1#99", "can0/func:33:F1#99", KindFunctional, withByte(fixed29(0x18CD33F1), 0x99), none},
+		{"can0/func@10DB:FE:F1", "can0/func@10DB:FE:F1", KindFunctional, fixed29(0x10DBFEF1), none},
+		{"can0/func@18CD:33:F1#99", "can0/func:33:F1#99", KindFunctional, withByte(fixed29(0x18CD33F1), 0x99), none},
+		{"can0/func@18CD:33:F1", "can0/func@18CD:33:F1", KindFunctional, fixed29(0x18CD33F1), none},
 		// Listening only.
-		{"can0/:7E8", "can0/:7E8", kindListenOnly, none, id11(0x7E8)},
-		{"can0/:642#f1", "can0/:642#F1", kindListenOnly, none, withByte(id11(0x642), 0xF1)},
-		{"can0/:18DAF110", "can0/:18DAF110", kindListenOnly, none, id29(0x18DAF110)},
-		{"can0/:func:33:F1", "can0/:func:33:F1", kindListenOnly, none, fixed29(0x18DB33F1)},
-		{"can0/:func@10DB:33:F1#1", "can0/:func@10DB:33:F1#01", kindListenOnly, none,
+		{"can0/:7E8", "can0/:7E8", KindListenOnly, none, id11(0x7E8)},
+		{"can0/:642#f1", "can0/:642#F1", KindListenOnly, none, withByte(id11(0x642), 0xF1)},
+		{"can0/:18DAF110", "can0/:18DAF110", KindListenOnly, none, id29(0x18DAF110)},
+		{"can0/:func:33:F1", "can0/:func:33:F1", KindListenOnly, none, fixed29(0x18DB33F1)},
+		{"can0/:func@10DB:33:F1#1", "can0/:func@10DB:33:F1#01", KindListenOnly, none,
 			withByte(fixed29(0x10DB33F1), 1)},
 		// Patterns, which have no one address to listen on.
-		{"can0/fixed::10", "can0/fixed::10", kindNode, none, none},
-		{"can0/fixed@14DA::10", "can0/fixed@14DA::10", kindNode, none, none},
-		{"can0/mixed::F1#99", "can0/mixed::F1#99", kindNode, none, none},
-		{"can0/func:33", "can0/func:33", kindGroup, none, none},
-		{"can0/func:33#99", "can0/func:33#99", kindGroup, none, none},
-		{"can0/func@10DB:FE", "can0/func@10DB:FE", kindGroup, none, none},
-		{"can0/obd", "can0/obd", kindOBD, id11(0x7DF), none},
-		{"can0/obd29", "can0/obd29", kindOBD, fixed29(0x18DB33F1), none},
+		{"can0/fixed::10", "can0/fixed::10", KindNode, none, none},
+		{"can0/fixed@14DA::10", "can0/fixed@14DA::10", KindNode, none, none},
+		{"can0/mixed::F1#99", "can0/mixed::F1#99", KindNode, none, none},
+		{"can0/func:33", "can0/func:33", KindGroup, none, none},
+		{"can0/func:33#99", "can0/func:33#99", KindGroup, none, none},
+		{"can0/func@10DB:FE", "can0/func@10DB:FE", KindGroup, none, none},
+		{"can0/obd", "can0/obd", KindOBD, id11(0x7DF), none},
+		{"can0/obd29", "can0/obd29", KindOBD, fixed29(0x18DB33F1), none},
 	}
 	for _, tt := range tests {
 		t.Run(tt.text, func(t *testing.T) {
@@ -100,11 +100,11 @@ func TestParseAddrGivesWhatIsOnTheWire(t *testing.T) {
 				t.Errorf("the canonical text parses to %v, %v", again, err)
 			}
 			send, ok := a.send()
-			if send != tt.send || ok != (tt.kind == kindPair || tt.kind == kindFunctional || tt.kind == kindOBD) {
+			if send != tt.send || ok != (tt.kind == KindPair || tt.kind == KindFunctional || tt.kind == KindOBD) {
 				t.Errorf("send() = %+v, %v, want %+v", send, ok, tt.send)
 			}
 			listen, ok := a.listen()
-			if listen != tt.listen || ok != (tt.kind == kindPair || tt.kind == kindListenOnly) {
+			if listen != tt.listen || ok != (tt.kind == KindPair || tt.kind == KindListenOnly) {
 				t.Errorf("listen() = %+v, %v, want %+v", listen, ok, tt.listen)
 			}
 		})
@@ -317,34 +317,6 @@ func TestPatternsHaveNoMirror(t *testing.T) {
 	for _, text := range []string{"can0/fixed::10", "can0/mixed::10#99", "can0/func:33", "can0/obd", "can0/obd29"} {
 		if m := MustParseAddr(text).Mirror(); m.IsValid() {
 			t.Errorf("the mirror of %s is %v", text, m)
-		}
-	}
-}
-
-func TestWhatAnAddrIsFor(t *testing.T) {
-	for _, tt := range []struct {
-		text                                  string
-		pair, functional, listenOnly, pattern bool
-	}{
-		{text: "/7E0:7E8", pair: true},
-		{text: "/fixed:10:F1", pair: true},
-		{text: "/7DF:", functional: true},
-		{text: "/func:33:F1#99", functional: true},
-		{text: "/:7E8", listenOnly: true},
-		{text: "/:func:33:F1", listenOnly: true},
-		{text: "/fixed::10", pattern: true},
-		{text: "/func:33", pattern: true},
-		{text: "/obd", pattern: true},
-		{text: ""},
-	} {
-		var a Addr
-		if err := a.UnmarshalText([]byte(tt.text)); err != nil {
-			t.Error(err)
-		}
-		if a.IsValid() != (tt.text != "") || a.IsPair() != tt.pair || a.IsFunctional() != tt.functional ||
-			a.IsListenOnly() != tt.listenOnly || a.IsPattern() != tt.pattern {
-			t.Errorf("%q: valid %v, pair %v, functional %v, listen only %v, pattern %v",
-				tt.text, a.IsValid(), a.IsPair(), a.IsFunctional(), a.IsListenOnly(), a.IsPattern())
 		}
 	}
 }

@@ -40,7 +40,7 @@ func claimAddrs(addrs []Addr, m *mux.Mux) (release func(), err error) {
 	bus := busKey(addrs[0].Bus(), m)
 	var mine []*claim
 	for _, a := range addrs {
-		if a.IsPair() || a.kind == kindNode {
+		if a.kind == KindPair || a.kind == KindNode {
 			mine = append(mine, &claim{claimKey{bus, a.rx.Bucket()}, a.rx, a.String()})
 		}
 	}

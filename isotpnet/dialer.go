@@ -217,13 +217,13 @@ func (c *Config) spec(m *mux.Mux, addr Addr) (*mux.Spec, error) {
 // newUserConn makes a connection that has no endpoint yet.
 func newUserConn(config *Config, network string, addr Addr, release func() error) *Conn {
 	limit, whose := int64(wire.MaxLength), limitProtocol
-	if to, _ := addr.send(); addr.IsFunctional() {
+	if to, _ := addr.send(); addr.kind == KindFunctional {
 		format := config.engine().Format(to)
 		limit, whose = int64(format.MaxSingle()), limitSingle
 	}
 	return newConn(config, network, addr, limit, whose, &userConn{
 		release:    sync.OnceValue(release),
-		sendOnly:   addr.IsFunctional(),
+		sendOnly:   addr.kind == KindFunctional,
 		listenOnly: config.ListenOnly,
 	})
 }
@@ -243,7 +243,7 @@ func newConn(config *Config, network string, addr Addr, limit int64, whose strin
 		c.maxSend, c.limit = size, limitMaxSendSize
 	}
 	c.readFromSize = orDefault(config.MaxSendSize, defaultPart)
-	if config.SplitWrites && !addr.IsFunctional() {
+	if config.SplitWrites && addr.kind != KindFunctional {
 		c.split = c.readFromSize
 	}
 	return c
@@ -267,13 +267,13 @@ func (d *Dialer) checkAddr(addr Addr) error {
 	switch {
 	case !addr.IsValid():
 		return &net.AddrError{Err: "the zero Addr cannot be dialled; ParseAddr makes one that can"}
-	case addr.IsPattern():
+	case addr.isPattern():
 		return &net.AddrError{Err: "this is a pattern for listeners; to dial name both sides, as in can0/7E0:7E8 or can0/fixed:10:F1", Addr: text}
-	case addr.IsListenOnly() && !d.Config.ListenOnly:
+	case addr.kind == KindListenOnly && !d.Config.ListenOnly:
 		return &net.AddrError{Err: "an address that only listens needs Config.ListenOnly; to be able to answer name both sides, as in can0/7E0:7E8", Addr: text}
-	case addr.IsFunctional() && d.Config.ListenOnly:
+	case addr.kind == KindFunctional && d.Config.ListenOnly:
 		return &net.AddrError{Err: "a functional address only sends, and Config.ListenOnly sends nothing", Addr: text}
-	case d.Functional.IsValid() && !d.Functional.IsFunctional():
+	case d.Functional.IsValid() && d.Functional.kind != KindFunctional:
 		return &net.AddrError{Err: "Dialer.Functional must be an address that only sends, as can0/7DF:", Addr: d.Functional.String()}
 	}
 	return checkBus(addr, d.Bus)

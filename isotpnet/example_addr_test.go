@@ -13,34 +13,62 @@ import (
 // written as text too, which is shown.
 func ExampleAddr() {
 	const bus = "can0"
+	type (
+		side  = isotpnet.Side
+		fixed = isotpnet.Fixed
+	)
 	show := func(mode string, a isotpnet.Addr, err error) {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("%-16s %v\n", mode, a)
+		fmt.Printf("%-17s %-10v %v\n", mode, a.Kind(), a)
 	}
-	a, err := isotpnet.NormalAddr(bus, 0x456, 0x123)
+	a, err := isotpnet.PairAddr(bus, side{ID: 0x456}, side{ID: 0x123})
 	show("normal, 11 bit", a, err)
-	a, err = isotpnet.Normal29Addr(bus, 0x789ABC, 0x123456)
+	a, err = isotpnet.PairAddr(bus, side{ID: 0x789ABC, Extended: true}, side{ID: 0x123456, Extended: true})
 	show("normal, 29 bit", a, err)
-	a, err = isotpnet.FixedAddr(bus, 0x22, 0x11)
+	a, err = isotpnet.FixedAddr(bus, fixed{Target: 0x22, Source: 0x11})
 	show("normal fixed", a, err)
-	a, err = isotpnet.ExtendedAddr(bus, 0x456, 0xAA, 0x123, 0x55)
+	a, err = isotpnet.PairAddr(bus, side{ID: 0x456, HasByte: true, Byte: 0xAA}, side{ID: 0x123, HasByte: true, Byte: 0x55})
 	show("extended, 11 bit", a, err)
-	a, err = isotpnet.Extended29Addr(bus, 0x789ABC, 0xAA, 0x123456, 0x55)
-	show("extended, 29 bit", a, err)
-	a, err = isotpnet.MixedAddr(bus, 0x456, 0x123, 0x99)
+	a, err = isotpnet.PairAddr(bus, side{ID: 0x456, HasByte: true, Byte: 0x99}, side{ID: 0x123, HasByte: true, Byte: 0x99})
 	show("mixed, 11 bit", a, err)
-	a, err = isotpnet.Mixed29Addr(bus, 0x22, 0x11, 0x99)
+	a, err = isotpnet.FixedAddr(bus, fixed{Target: 0x22, Source: 0x11, HasExtension: true, Extension: 0x99})
 	show("mixed, 29 bit", a, err)
+	a, err = isotpnet.FunctionalAddr(bus, side{ID: 0x7DF})
+	show("functional", a, err)
+	a, err = isotpnet.FixedFunctionalAddr(bus, fixed{Target: 0x33, Source: 0xF1})
+	show("functional, fixed", a, err)
+	a, err = isotpnet.NodeAddr(bus, fixed{Source: 0x10})
+	show("a node", a, err)
+	a, err = isotpnet.GroupAddr(bus, fixed{Target: 0x33})
+	show("a group", a, err)
+	show("an OBD-II tester", isotpnet.OBDAddr(bus), nil)
 	// Output:
-	// normal, 11 bit   can0/456:123
-	// normal, 29 bit   can0/00789ABC:00123456
-	// normal fixed     can0/fixed:22:11
-	// extended, 11 bit can0/456#AA:123#55
-	// extended, 29 bit can0/00789ABC#AA:00123456#55
-	// mixed, 11 bit    can0/456#99:123#99
-	// mixed, 29 bit    can0/mixed:22:11#99
+	// normal, 11 bit    pair       can0/456:123
+	// normal, 29 bit    pair       can0/00789ABC:00123456
+	// normal fixed      pair       can0/fixed:22:11
+	// extended, 11 bit  pair       can0/456#AA:123#55
+	// mixed, 11 bit     pair       can0/456#99:123#99
+	// mixed, 29 bit     pair       can0/mixed:22:11#99
+	// functional        functional can0/7DF:
+	// functional, fixed functional can0/func:33:F1
+	// a node            node       can0/fixed::10
+	// a group           group      can0/func:33
+	// an OBD-II tester  OBD        can0/obd
+}
+
+// The numbers of an address, as the identifiers of each side, and as N_TA and N_SA.
+func ExampleAddr_Fixed() {
+	a := isotpnet.MustParseAddr("can0/fixed:10:F1")
+	send, _ := a.Send()
+	listen, _ := a.Listen()
+	fmt.Printf("sends to %X, listens on %X\n", send.ID, listen.ID)
+	n, _ := a.Fixed()
+	fmt.Printf("N_TA %X, N_SA %X\n", n.Target, n.Source)
+	// Output:
+	// sends to 18DA10F1, listens on 18DAF110
+	// N_TA 10, N_SA F1
 }
 
 // The frames of a message of 10 bytes that comes to an address, in each mode:
@@ -121,18 +149,12 @@ func framesTo(addr isotpnet.Addr, config isotpnet.Config) []canbus.Frame {
 	return readFrames(bus, 3)
 }
 
-// Each direction has a mode of its own: this one sends in normal fixed
-// addressing and hears mixed addressing of 11 bits.
-func ExampleAsymmetricAddr() {
-	send, err := isotpnet.FixedAddr("virtual:asymmetric", 0xAA, 0x55)
-	if err != nil {
-		log.Fatal(err)
-	}
-	listen, err := isotpnet.ParseAddr("virtual:asymmetric/:123#99")
-	if err != nil {
-		log.Fatal(err)
-	}
-	addr, err := isotpnet.AsymmetricAddr(send, listen)
+// Each direction has a mode of its own: this one sends with an identifier of 29 bits and
+// hears mixed addressing of 11 bits.
+func ExamplePairAddr() {
+	addr, err := isotpnet.PairAddr("virtual:asymmetric",
+		isotpnet.Side{ID: 0x18DAAA55, Extended: true},
+		isotpnet.Side{ID: 0x123, HasByte: true, Byte: 0x99})
 	if err != nil {
 		log.Fatal(err)
 	}

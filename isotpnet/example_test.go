@@ -178,7 +178,7 @@ func ExampleDialer() {
 			MaxMessageSize:     4095,
 		},
 	}
-	addr, err := isotpnet.FixedAddr("virtual:dialer", 0x10, 0xF1)
+	addr, err := isotpnet.FixedAddr("virtual:dialer", isotpnet.Fixed{Target: 0x10, Source: 0xF1})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -135,7 +135,7 @@ func (o *KernelOptions) check(addr Addr) error {
 	switch {
 	case left != 0:
 		return &ConfigError{Field: "Kernel.Flags", Value: o.Flags, Want: fmt.Sprintf("%#x is no flag that is known", uint32(left))}
-	case o.Flags&KernelBroadcast != 0 && !addr.IsFunctional():
+	case o.Flags&KernelBroadcast != 0 && addr.kind != KindFunctional:
 		return &ConfigError{Field: "Kernel.Flags", Value: o.Flags, Want: "CF_BROADCAST only sends: it needs a functional address, as can0/7DF:"}
 	}
 	for _, d := range []struct {
@@ -232,9 +232,9 @@ func kernelRefusesAddr(addr Addr) error {
 	switch {
 	case strings.Contains(addr.Bus(), ":"):
 		return refused("the kernel needs a network interface of Linux, as in can0/7E0:7E8")
-	case addr.IsFunctional():
+	case addr.kind == KindFunctional:
 		return nil
-	case !addr.IsPair():
+	case addr.kind != KindPair:
 		return refused("the kernel needs both sides of a pair, as in can0/7E0:7E8")
 	case addr.rx.Open != wire.OpenNothing:
 		return refused(fmt.Sprintf("the kernel cannot hear every priority; for one priority name the identifiers, %s:%s",

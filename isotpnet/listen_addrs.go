@@ -57,11 +57,11 @@ func newLocals(addrs, functional []Addr, packets bool) (*locals, error) {
 	l.addr = l.text
 	for _, a := range addrs {
 		switch a.kind {
-		case kindPair, kindNode:
+		case KindPair, KindNode:
 			l.hosts = append(l.hosts, local{addr: a})
-		case kindListenOnly, kindGroup:
+		case KindListenOnly, KindGroup:
 			l.groups = append(l.groups, a)
-		case kindOBD:
+		case KindOBD:
 			if !packets {
 				return nil, &net.AddrError{Err: "a tester's address is for ListenPacket; to be an ECU listen on a pair and a group, as in can0/7E8:7E0,7DF", Addr: a.String()}
 			}
@@ -77,14 +77,14 @@ func newLocals(addrs, functional []Addr, packets bool) (*locals, error) {
 	if len(l.hosts) == 0 {
 		return nil, notToListen(addrs[0])
 	}
-	if pair := l.hosts[0].addr; len(l.hosts) == 1 && pair.IsPair() {
+	if pair := l.hosts[0].addr; len(l.hosts) == 1 && pair.kind == KindPair {
 		l.addr = pair.Mirror()
 	}
 	for _, g := range functional {
-		if g.IsFunctional() {
+		if g.kind == KindFunctional {
 			g = g.Mirror() // both name the group: what its testers dial, 7DF:, and what is heard, :7DF
 		}
-		if g.kind != kindListenOnly && g.kind != kindGroup {
+		if g.kind != KindListenOnly && g.kind != KindGroup {
 			return nil, &net.AddrError{Err: "ListenConfig.Functional must name functional addresses, as /7DF:", Addr: g.String()}
 		}
 		l.groups = append(l.groups, g.WithBus(l.bus))
@@ -134,12 +134,12 @@ func listOf(addrs []Addr) addrList {
 // pairs, or with 29 bits any ECU.
 func obdHosts(a Addr) []local {
 	if a.rx.Extended {
-		node := Addr{bus: a.bus, kind: kindNode, tx: fixedAddress(upperFixed, 0, 0xF1), rx: a.rx}
+		node := Addr{bus: a.bus, kind: KindNode, tx: fixedAddress(upperFixed, 0, 0xF1), rx: a.rx}
 		return []local{{addr: node}}
 	}
 	var hosts []local
 	for i := range uint32(8) {
-		pair := Addr{bus: a.bus, kind: kindPair, tx: wire.Address{ID: 0x7E0 + i}, rx: wire.Address{ID: a.rx.ID + i}}
+		pair := Addr{bus: a.bus, kind: KindPair, tx: wire.Address{ID: 0x7E0 + i}, rx: wire.Address{ID: a.rx.ID + i}}
 		hosts = append(hosts, local{addr: pair})
 	}
 	return hosts
@@ -185,17 +185,17 @@ func (e groupError) Error() string { return string(e) }
 // hears returns where a host hears a group.
 func (h *local) hears(g Addr) (wire.Address, error) {
 	a, text := g.rx, h.addr.String()
-	anyPeer := h.addr.kind == kindNode
+	anyPeer := h.addr.kind == KindNode
 	switch {
 	case a.Overhead() != h.addr.rx.Overhead():
 		return a, groupError("ListenConfig.Functional must have an address byte if, and only if, " + text + " listens with one")
-	case anyPeer && g.kind != kindGroup:
+	case anyPeer && g.kind != KindGroup:
 		return a, groupError(text + " hears any peer: name the group without a sender, as func:33")
 	case anyPeer && a.HasByte && a.Byte != h.addr.rx.Byte:
 		return a, groupError("a group is heard with the address extension of the node, and that of " + text + " is another")
-	case g.kind == kindGroup && !anyPeer && h.addr.rx.Open == wire.OpenNothing:
+	case g.kind == KindGroup && !anyPeer && h.addr.rx.Open == wire.OpenNothing:
 		return a, groupError("a group of any sender needs a node, as fixed::10, and " + text + " is none")
-	case g.kind == kindGroup && !anyPeer:
+	case g.kind == KindGroup && !anyPeer:
 		a = a.From(wire.Source(h.addr.rx.ID)) // the pair has one peer
 	}
 	switch {
@@ -209,7 +209,7 @@ func (h *local) hears(g Addr) (wire.Address, error) {
 
 // single returns the pair, if nothing but one is to be opened.
 func (l *locals) single() (Addr, bool) {
-	if len(l.hosts) != 1 || len(l.hosts[0].groups) > 0 || !l.hosts[0].addr.IsPair() {
+	if len(l.hosts) != 1 || len(l.hosts[0].groups) > 0 || l.hosts[0].addr.kind != KindPair {
 		return Addr{}, false
 	}
 	return l.hosts[0].addr, true
@@ -226,7 +226,7 @@ func (l *locals) addrs() []Addr {
 
 // config returns the Config of connections to peers of these addresses.
 func (l *locals) config(c Config) Config {
-	if len(l.hosts) > 1 || !l.hosts[0].addr.IsPair() {
+	if len(l.hosts) > 1 || l.hosts[0].addr.kind != KindPair {
 		c.MaxMessageSize = orDefault(c.MaxMessageSize, defaultManyPeersSize)
 	}
 	return c
@@ -254,5 +254,5 @@ func (l *locals) specs(m *mux.Mux, c *Config) ([]*mux.Spec, error) {
 // peerAddr is the address of a peer that was made for a host: what one would dial.
 func (l *locals) peerAddr(ep *mux.Endpoint) Addr {
 	tx, rx, _ := ep.Pair()
-	return Addr{bus: l.bus, kind: kindPair, tx: tx, rx: rx}
+	return Addr{bus: l.bus, kind: KindPair, tx: tx, rx: rx}
 }

@@ -177,7 +177,7 @@ func (lc *ListenConfig) check(addrs []Addr, packets bool) (*locals, error) {
 	}
 	if lc.Config.ListenOnly {
 		for _, a := range ls.addrs() {
-			if a.IsPattern() {
+			if a.isPattern() {
 				return nil, &net.AddrError{Err: "with Config.ListenOnly name both sides, as in can0/fixed:10:F1: what is sent to any peer cannot be overheard", Addr: a.String()}
 			}
 		}

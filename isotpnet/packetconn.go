@@ -162,9 +162,9 @@ type peer struct{ addr net.Addr }
 func (c *PacketConn) made(ep *mux.Endpoint) {
 	var addr Addr
 	if tx, rx, ok := ep.Pair(); ok {
-		addr = Addr{bus: c.locals.bus, kind: kindPair, tx: tx, rx: rx}
+		addr = Addr{bus: c.locals.bus, kind: KindPair, tx: tx, rx: rx}
 	} else {
-		addr = Addr{bus: c.locals.bus, kind: kindFunctional, tx: ep.Format().Address}
+		addr = Addr{bus: c.locals.bus, kind: KindFunctional, tx: ep.Format().Address}
 	}
 	ep.User = &peer{addr}
 	if o := newObserver(&c.config); o != nil {
@@ -241,7 +241,7 @@ func (c *PacketConn) WriteTo(p []byte, addr net.Addr) (int, error) {
 		err = ErrListenOnly
 	case int64(len(p)) > c.config.maxSendSize():
 		err = &MessageTooLongError{int64(len(p)), c.config.maxSendSize(), limitMaxSendSize}
-	case to.IsPair():
+	case to.kind == KindPair:
 		err = c.peers.Send(to.tx, to.rx, p)
 	default:
 		err = c.writeGroup(p, to.tx)
@@ -261,7 +261,7 @@ func (c *PacketConn) target(addr net.Addr) (Addr, error) {
 		return Addr{}, &targetError{"is no isotpnet.Addr", addr}
 	case a.bus != "" && a.bus != c.locals.bus:
 		return Addr{}, &targetError{"is on another bus than " + c.locals.text.String(), addr}
-	case a.IsPair(), a.IsFunctional(), a.IsValid() && a.WithBus(c.locals.bus) == c.locals.obd:
+	case a.kind == KindPair, a.kind == KindFunctional, a.IsValid() && a.WithBus(c.locals.bus) == c.locals.obd:
 		return a, nil
 	}
 	return Addr{}, &targetError{"is no address to send to: want a peer's, or a functional one as can0/7DF:", addr}

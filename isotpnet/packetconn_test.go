@@ -112,7 +112,7 @@ func TestPacketConnKnowsWhoSpeaks(t *testing.T) {
 				}
 				pc := listenPacketOn(t, newTap(t, n), tc.address, c)
 				want := tc.address
-				if a, err := isotpnet.ParseAddr(want); err == nil && a.IsPair() {
+				if a, err := isotpnet.ParseAddr(want); err == nil && a.Kind() == isotpnet.KindPair {
 					want = a.Mirror().String()
 				}
 				if pc.LocalAddr().String() != want || pc.Backend() != "user" {

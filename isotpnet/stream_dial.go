@@ -135,7 +135,7 @@ func checkStreamConfig(c *Config, functional Addr, addrs ...Addr) error {
 
 // checkStreamPair refuses addresses that have no two sides.
 func checkStreamPair(addr Addr) error {
-	if !addr.IsPair() {
+	if addr.kind != KindPair {
 		return &net.AddrError{Err: "a stream needs both sides of a pair, as in can0/7E0:7E8", Addr: addr.String()}
 	}
 	return nil

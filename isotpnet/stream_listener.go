@@ -114,7 +114,7 @@ func (lc *ListenConfig) checkStream(network string, addrs []Addr) error {
 		return err
 	}
 	for _, a := range addrs {
-		if a.kind != kindPair && a.kind != kindNode {
+		if a.kind != KindPair && a.kind != KindNode {
 			return &net.AddrError{Err: "streams are listened for on pairs and on nodes, as in can0/7E0:7E8 or can0/fixed::10", Addr: a.String()}
 		}
 	}
@@ -123,7 +123,7 @@ func (lc *ListenConfig) checkStream(network string, addrs []Addr) error {
 
 // single returns the pair, if one is all that is listened on.
 func (l *StreamListener) single() (pair Addr, ok bool) {
-	return l.addrs[0], len(l.addrs) == 1 && l.addrs[0].IsPair()
+	return l.addrs[0], len(l.addrs) == 1 && l.addrs[0].kind == KindPair
 }
 
 // streamTextOf is textOf for "isotp-stream".
