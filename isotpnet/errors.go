@@ -363,7 +363,8 @@ type unsupportedError string
 func (e unsupportedError) Error() string        { return string(e) }
 func (e unsupportedError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-// protocolError turns the results of the engine into the errors that users know.
+// protocolError turns the errors of package mux, and by kernelError those of package
+// kernel, into the errors that users know.
 func protocolError(err error) error {
 	switch e := err.(type) {
 	case mux.ResultError:
@@ -382,7 +383,7 @@ func protocolError(err error) error {
 	case *mux.SourceError:
 		return &ProtocolError{Code: CodeSourceFailed, Err: e.Err}
 	}
-	return err
+	return kernelError(err)
 }
 
 // The operations in a *net.OpError.

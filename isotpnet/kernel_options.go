@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/internal/kernel"
 	"example.com/isotp/internal/wire"
 )
 
@@ -90,22 +91,22 @@ var kernelFlags = [...]struct {
 	name string
 	// instead is what to use instead; empty where the flag can be given.
 	instead string
-	since   linuxVersion // that brought it
+	since   kernel.Version // that brought it
 }{
-	{KernelListenMode, "LISTEN_MODE", "", linuxVersion{5, 10}},
-	{flagExtendAddr, "EXTEND_ADDR", "use an address such as 641#55:642#F1", linuxVersion{5, 10}},
-	{flagTxPadding, "TX_PADDING", "use Config.Padding", linuxVersion{5, 10}},
-	{flagRxPadding, "RX_PADDING", "use Config.Kernel.RxPadding", linuxVersion{5, 10}},
-	{KernelCheckPadLen, "CHK_PAD_LEN", "", linuxVersion{5, 10}},
-	{KernelCheckPadData, "CHK_PAD_DATA", "", linuxVersion{5, 10}},
-	{KernelHalfDuplex, "HALF_DUPLEX", "", linuxVersion{5, 10}},
-	{flagForceTxSTmin, "FORCE_TXSTMIN", "use Config.OverrideSTmin", linuxVersion{5, 10}},
-	{flagForceRxSTmin, "FORCE_RXSTMIN", "use Config.Kernel.RxSTmin", linuxVersion{5, 10}},
-	{flagRxExtAddr, "RX_EXT_ADDR", "use an address such as 641#55:642#F1", linuxVersion{5, 10}},
-	{flagWaitTxDone, "WAIT_TX_DONE", "Write waits without it, and heeds its deadline", linuxVersion{5, 10}},
-	{flagSFBroadcast, "SF_BROADCAST", "use an address such as 7DF:", linuxVersion{5, 11}},
-	{KernelBroadcast, "CF_BROADCAST", "", linuxVersion{5, 19}},
-	{flagDynFCParms, "DYN_FC_PARMS", "it is set unless Config.KeepFirstFlowControl is", linuxVersion{6, 9}},
+	{KernelListenMode, "LISTEN_MODE", "", kernel.Linux(5, 10)},
+	{flagExtendAddr, "EXTEND_ADDR", "use an address such as 641#55:642#F1", kernel.Linux(5, 10)},
+	{flagTxPadding, "TX_PADDING", "use Config.Padding", kernel.Linux(5, 10)},
+	{flagRxPadding, "RX_PADDING", "use Config.Kernel.RxPadding", kernel.Linux(5, 10)},
+	{KernelCheckPadLen, "CHK_PAD_LEN", "", kernel.Linux(5, 10)},
+	{KernelCheckPadData, "CHK_PAD_DATA", "", kernel.Linux(5, 10)},
+	{KernelHalfDuplex, "HALF_DUPLEX", "", kernel.Linux(5, 10)},
+	{flagForceTxSTmin, "FORCE_TXSTMIN", "use Config.OverrideSTmin", kernel.Linux(5, 10)},
+	{flagForceRxSTmin, "FORCE_RXSTMIN", "use Config.Kernel.RxSTmin", kernel.Linux(5, 10)},
+	{flagRxExtAddr, "RX_EXT_ADDR", "use an address such as 641#55:642#F1", kernel.Linux(5, 10)},
+	{flagWaitTxDone, "WAIT_TX_DONE", "Write waits without it, and heeds its deadline", kernel.Linux(5, 10)},
+	{flagSFBroadcast, "SF_BROADCAST", "use an address such as 7DF:", kernel.Linux(5, 11)},
+	{KernelBroadcast, "CF_BROADCAST", "", kernel.Linux(5, 19)},
+	{flagDynFCParms, "DYN_FC_PARMS", "it is set unless Config.KeepFirstFlowControl is", kernel.Linux(6, 9)},
 }
 
 // String returns the names that linux/can/isotp.h has for the flags.
@@ -163,28 +164,25 @@ type KernelInfo struct {
 	Flags KernelFlags
 }
 
-// A linuxVersion has the first two numbers of a kernel's version.
-type linuxVersion struct{ major, minor int }
-
-func (v linuxVersion) before(w linuxVersion) bool {
-	return v.major < w.major || v.major == w.major && v.minor < w.minor
+// ProbeKernel returns what the running kernel's ISO-TP can do. If it has none, or one
+// that isotp:kernel cannot use, the error says why and is errors.ErrUnsupported.
+func ProbeKernel() (KernelInfo, error) {
+	running, err := kernel.Probe()
+	if err != nil {
+		return KernelInfo{}, kernelError(err)
+	}
+	return KernelInfo{Release: running.Release, MaxMessageSize: running.MaxMessage, Flags: knownFlags(running.Version)}, nil
 }
 
 // knownFlags returns the flags that a kernel knows.
-func (v linuxVersion) knownFlags() (flags KernelFlags) {
+func knownFlags(v kernel.Version) (flags KernelFlags) {
 	for _, k := range kernelFlags {
-		if !v.before(k.since) {
+		if !v.Before(k.since) {
 			flags |= k.flag
 		}
 	}
 	return flags
 }
-
-// The kernel's timers, which nothing changes.
-const (
-	kernelTimeout     = time.Second     // N_Bs and N_Cr
-	kernelEchoTimeout = 2 * time.Second // N_As
-)
 
 // kernelRefuses returns why the kernel cannot be what c and addr ask for, nil if
 // it can. Fields that are zero never stand in its way.
@@ -199,9 +197,9 @@ func (c *Config) kernelRefuses(addr Addr) error {
 		want  string
 	}{
 		{"ListenOnly", c.ListenOnly, c.ListenOnly, "a listening socket of the kernel still sends OVFLW"},
-		{"TransmitTimeout", c.TransmitTimeout, c.TransmitTimeout != 0 && c.TransmitTimeout != kernelEchoTimeout, "the kernel's is 2s"},
-		{"FlowControlTimeout", c.FlowControlTimeout, c.FlowControlTimeout != 0 && c.FlowControlTimeout != kernelTimeout, "the kernel's is 1s"},
-		{"ConsecutiveFrameTimeout", c.ConsecutiveFrameTimeout, c.ConsecutiveFrameTimeout != 0 && c.ConsecutiveFrameTimeout != kernelTimeout, "the kernel's is 1s"},
+		{"TransmitTimeout", c.TransmitTimeout, c.TransmitTimeout != 0 && c.TransmitTimeout != kernel.EchoTimeout, "the kernel's is 2s"},
+		{"FlowControlTimeout", c.FlowControlTimeout, c.FlowControlTimeout != 0 && c.FlowControlTimeout != kernel.ReplyTimeout, "the kernel's is 1s"},
+		{"ConsecutiveFrameTimeout", c.ConsecutiveFrameTimeout, c.ConsecutiveFrameTimeout != 0 && c.ConsecutiveFrameTimeout != kernel.ReplyTimeout, "the kernel's is 1s"},
 		{"FlowControlHold", c.FlowControlHold, c.FlowControlHold != 0, "the kernel never holds a CTS back"},
 		{"OverrideSTmin", c.OverrideSTmin, c.OverrideSTmin > math.MaxUint32, "the kernel has at most 4.29s"},
 		{"MinFrameSize", c.MinFrameSize, c.MinFrameSize != 0 && c.MinFrameSize != canbus.MaxClassicLen, "the kernel fills frames up to 8 bytes or not at all"},

@@ -5,113 +5,105 @@ import (
 	"math"
 	"time"
 
+	"example.com/isotp/internal/kernel"
 	"example.com/isotp/internal/wire"
-	"golang.org/x/sys/unix"
 )
 
-// The options of linux/can/isotp.h. They can be set before bind only.
-const (
-	solCANISOTP = 100 + unix.CAN_ISOTP // SOL_CAN_BASE + CAN_ISOTP
-
-	optOpts    = 1
-	optRecvFC  = 2
-	optTxSTmin = 3
-	optRxSTmin = 4
-	optLLOpts  = 5
-
-	// A frame_txtime of 0 leaves the old one, 50 us at first.
-	frameTxTimeZero = math.MaxUint32
-
-	mtuClassic = 16 // sizeof(struct can_frame)
-	mtuFD      = 72 // sizeof(struct canfd_frame)
-	flagBRS    = 0x01
-)
-
-// socketOptions are all options of a CAN_ISOTP socket.
-type socketOptions struct {
-	// struct can_isotp_options
-	flags        KernelFlags
-	frameTxTime  uint32 // ns
-	extAddress   byte
-	txPad, rxPad byte
-	rxExtAddress byte
-
-	// struct can_isotp_fc_options. Its third field, wftmax, is not used by any
-	// kernel.
-	blockSize, stmin byte
-
-	txSTmin, rxSTmin uint32 // ns; CAN_ISOTP_TX_STMIN, CAN_ISOTP_RX_STMIN
-
-	// struct can_isotp_ll_options
-	mtu, txDL, txFlags byte
+// socketOptions returns the options of a CAN_ISOTP socket that sends to tx and hears rx, in
+// the order of linux/can/isotp.h; rx is nil where it only sends. See KernelOptions.
+func socketOptions(c *Config, tx wire.Address, rx *wire.Address) []kernel.Option {
+	const (
+		CAN_ISOTP_OPTS     = 1
+		CAN_ISOTP_RECV_FC  = 2
+		CAN_ISOTP_TX_STMIN = 3
+		CAN_ISOTP_RX_STMIN = 4
+		CAN_ISOTP_LL_OPTS  = 5
+	)
+	var heard wire.Address
+	if rx != nil {
+		heard = *rx
+	}
+	return []kernel.Option{
+		{Name: CAN_ISOTP_OPTS, Value: structOf( // struct can_isotp_options
+			uint32(socketFlags(c, tx, rx)), // flags
+			frameTxTime(c),                 // frame_txtime, in ns
+			tx.Byte,                        // ext_address
+			c.Padding.fill(),               // txpad_content
+			c.Kernel.RxPadding.fill(),      // rxpad_content
+			heard.Byte,                     // rx_ext_address
+		)},
+		{Name: CAN_ISOTP_RECV_FC, Value: structOf( // struct can_isotp_fc_options
+			byte(c.BlockSize),         // bs
+			wire.EncodeSTmin(c.STmin), // stmin
+			byte(0),                   // wftmax, which no kernel uses
+		)},
+		{Name: CAN_ISOTP_TX_STMIN, Value: structOf(nanoseconds(c.OverrideSTmin))},
+		{Name: CAN_ISOTP_RX_STMIN, Value: structOf(nanoseconds(c.Kernel.RxSTmin))},
+		{Name: CAN_ISOTP_LL_OPTS, Value: structOf( // struct can_isotp_ll_options
+			linkMTU(c),          // mtu
+			byte(c.frameSize()), // tx_dl
+			linkFlags(c),        // tx_flags
+		)},
+	}
 }
 
-// options returns the options of the socket.
-func (s *kernelSpec) options() *socketOptions {
-	c := s.config
-	o := &socketOptions{
-		flags:       c.Kernel.Flags,
-		frameTxTime: frameTxTimeZero,
-		txPad:       c.Padding.fill(),
-		rxPad:       c.Kernel.RxPadding.fill(),
-		blockSize:   byte(c.BlockSize),
-		stmin:       wire.EncodeSTmin(c.STmin),
-		txSTmin:     nanoseconds(c.OverrideSTmin),
-		rxSTmin:     nanoseconds(c.Kernel.RxSTmin),
-		mtu:         mtuClassic,
-		txDL:        byte(c.frameSize()),
-	}
-	set := func(flag KernelFlags, on bool) {
-		if on {
-			o.flags |= flag
+// socketFlags are those of CAN_ISOTP_OPTS.
+func socketFlags(c *Config, tx wire.Address, rx *wire.Address) KernelFlags {
+	flags := c.Kernel.Flags
+	for _, f := range []struct {
+		flag KernelFlags
+		on   bool
+	}{
+		{flagExtendAddr, tx.HasByte},
+		{flagTxPadding, !c.Padding.off},
+		{flagRxPadding, c.Kernel.RxPadding.set && !c.Kernel.RxPadding.off},
+		{flagForceTxSTmin, c.OverrideSTmin != 0},
+		{flagForceRxSTmin, c.Kernel.RxSTmin > 0},
+		{flagRxExtAddr, rx != nil && rx.HasByte},
+		{flagSFBroadcast, rx == nil && flags&KernelBroadcast == 0},
+		{flagDynFCParms, !c.KeepFirstFlowControl},
+	} {
+		if f.on {
+			flags |= f.flag
 		}
 	}
-	set(flagExtendAddr, s.tx.HasByte)
-	o.extAddress = s.tx.Byte
-	switch {
-	case s.rx == nil:
-		set(flagSFBroadcast, o.flags&KernelBroadcast == 0)
-	case s.rx.HasByte:
-		set(flagRxExtAddr, true)
-		o.rxExtAddress = s.rx.Byte
-	}
-	set(flagTxPadding, !c.Padding.off)
-	set(flagRxPadding, c.Kernel.RxPadding.set && !c.Kernel.RxPadding.off)
-	set(flagForceTxSTmin, c.OverrideSTmin != 0)
-	set(flagForceRxSTmin, c.Kernel.RxSTmin > 0)
-	set(flagDynFCParms, !c.KeepFirstFlowControl)
+	return flags
+}
+
+// frameTxTime: 0 would leave the kernel's own default, 50 us; all ones stand for 0.
+func frameTxTime(c *Config) uint32 {
 	if c.Kernel.FrameTxTime > 0 {
-		o.frameTxTime = nanoseconds(c.Kernel.FrameTxTime)
+		return nanoseconds(c.Kernel.FrameTxTime)
 	}
-	if c.FD {
-		o.mtu = mtuFD
-	}
-	if c.BRS {
-		o.txFlags = flagBRS
-	}
-	return o
+	return math.MaxUint32
 }
 
 func nanoseconds(d time.Duration) uint32 { return uint32(max(d, 0)) }
 
-// apply sets the options of a socket that is not bound yet.
-func (o *socketOptions) apply(fd int) error {
-	opts := binary.NativeEndian.AppendUint32(nil, uint32(o.flags))
-	opts = binary.NativeEndian.AppendUint32(opts, o.frameTxTime)
-	opts = append(opts, o.extAddress, o.txPad, o.rxPad, o.rxExtAddress)
-	for _, s := range []struct {
-		name  int
-		value []byte
-	}{
-		{optOpts, opts},
-		{optRecvFC, []byte{o.blockSize, o.stmin, 0}},
-		{optTxSTmin, binary.NativeEndian.AppendUint32(nil, o.txSTmin)},
-		{optRxSTmin, binary.NativeEndian.AppendUint32(nil, o.rxSTmin)},
-		{optLLOpts, []byte{o.mtu, o.txDL, o.txFlags}},
-	} {
-		if err := unix.SetsockoptString(fd, solCANISOTP, s.name, string(s.value)); err != nil {
-			return err
+// linkMTU is the size of the frames' struct.
+func linkMTU(c *Config) byte {
+	if c.FD {
+		return 72 // struct canfd_frame
+	}
+	return 16 // struct can_frame
+}
+
+func linkFlags(c *Config) byte {
+	if c.BRS {
+		return 0x01 // CANFD_BRS
+	}
+	return 0
+}
+
+// structOf returns the bytes of a C struct of uint32s and bytes.
+func structOf(fields ...any) (b []byte) {
+	for _, f := range fields {
+		switch f := f.(type) {
+		case uint32:
+			b = binary.NativeEndian.AppendUint32(b, f)
+		case byte:
+			b = append(b, f)
 		}
 	}
-	return nil
+	return b
 }

@@ -99,8 +99,9 @@ var _ mux.Handler = (*streamHandler)(nil)
 // Message implements mux.Handler.
 func (h *streamHandler) Message(at engine.Time, m []byte, err error) {
 	p := (*streamPair)(h)
+	err = protocolError(err)
 	down, isDown := err.(*downError)
-	switch err = protocolError(err); {
+	switch {
 	case err == nil:
 		p.message(stream.Time(at), m)
 	case isDown:

@@ -1,5 +1,3 @@
-//go:build linux
-
 package isotpnet
 
 import (
@@ -9,6 +7,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/internal/kernel"
 	"example.com/isotp/internal/mux"
 	"example.com/isotp/internal/wire"
 )
@@ -69,7 +68,7 @@ func TestKernelRedialWaitsForWhatIsOwed(t *testing.T) {
 			c, peer := redial(t, networks[0], networks[1])
 			done := writing(c, times(20))
 			got := peer.frames(0)
-			if len(got) > 0 && time.Since(givenUp) < kernelTimeout {
+			if len(got) > 0 && time.Since(givenUp) < kernel.ReplyTimeout {
 				t.Fatalf("%v although a flow control is owed", got)
 			}
 			peer.send("7E8#300000") // the late one

@@ -1,4 +1,4 @@
-package isotpnet
+package kernel
 
 import (
 	"encoding/binary"
@@ -19,7 +19,7 @@ type receiver struct {
 	// Results.
 	size  int       // the message's
 	at    time.Time // when its last frame came; zero if not known
-	drops uint32    // as dropped says; 0 if there are none
+	drops uint32    // of the socket until then, 0 if there were none
 }
 
 // recv receives a message into p, and what does not fit into more. It does not

@@ -1,5 +1,3 @@
-//go:build linux
-
 package isotpnet
 
 import (
@@ -321,9 +319,11 @@ func TestKernelInterfaceDeletedInMidMessage(t *testing.T) {
 
 func TestKernelOversize(t *testing.T) {
 	c1, c2 := kernelPair(t, &Dialer{})
-	limit := kernelLimit()
+	running, err := ProbeKernel()
+	must(t, err)
+	limit := running.MaxMessageSize
 	t.Logf("limit %d", limit)
-	_, err := c1.Write(make([]byte, limit+1))
+	_, err = c1.Write(make([]byte, limit+1))
 	wantError(t, err, ErrMessageTooLong)
 	wantError(t, err, syscall.EMSGSIZE)
 	if e, _ := errors.AsType[*MessageTooLongError](err); e == nil || e.Max != limit || e.Size != limit+1 ||

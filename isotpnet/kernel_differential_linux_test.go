@@ -1,5 +1,3 @@
-//go:build linux
-
 package isotpnet
 
 import (
@@ -9,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/isotp/internal/kernel"
 	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/sys/unix"
 )
@@ -88,9 +87,10 @@ func TestBackendsDoTheSame(t *testing.T) {
 			for _, network := range []string{"isotp:user", "isotp:kernel"} {
 				want := s.want
 				if network == "isotp:kernel" {
-					_, version := release()
+					running, err := kernel.Probe()
+					must(t, err)
 					switch {
-					case s.before != "" && version.before(linuxVersion{6, 9}):
+					case s.before != "" && running.Version.Before(kernel.Linux(6, 9)):
 						want = s.before
 					case s.kernel != "":
 						want = s.kernel

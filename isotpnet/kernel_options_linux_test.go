@@ -1,69 +1,96 @@
-//go:build linux
-
 package isotpnet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"math"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"example.com/isotp/internal/kernel"
 	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/sys/unix"
 )
 
-func TestSocketOptionsOfTheZeroConfig(t *testing.T) {
-	addr := MustParseAddr("can0/7E0:7E8")
-	got := *newKernelSpec(&Config{}, "isotp", addr, nil).options()
-	want := socketOptions{
-		flags: flagTxPadding | flagDynFCParms, frameTxTime: frameTxTimeZero,
-		txPad: 0xCC, rxPad: 0xCC, mtu: 16, txDL: 8,
+// optionFields are all fields of the structs in linux/can/isotp.h.
+type optionFields struct {
+	flags                                  KernelFlags
+	frameTxTime                            uint32
+	extAddress, txPad, rxPad, rxExtAddress byte
+	blockSize, stmin, wftmax               byte
+	txSTmin, rxSTmin                       uint32
+	mtu, txDL, txFlags                     byte
+}
+
+// optionsOf returns the fields of the options of a socket.
+func optionsOf(t *testing.T, c *Config, address string) (o optionFields) {
+	t.Helper()
+	options := newKernelSpec(c, "isotp", MustParseAddr(address), nil).Options
+	var b [][]byte
+	for i, size := range []int{12, 3, 4, 4, 3} {
+		if options[i].Name != i+1 || len(options[i].Value) != size {
+			t.Fatalf("option %d: %+v, want %d bytes", i+1, options[i], size)
+		}
+		b = append(b, options[i].Value)
 	}
-	if got != want {
-		t.Errorf("%+v, want %+v", got, want)
+	number := binary.NativeEndian.Uint32
+	return optionFields{
+		KernelFlags(number(b[0])), number(b[0][4:]), b[0][8], b[0][9], b[0][10], b[0][11],
+		b[1][0], b[1][1], b[1][2],
+		number(b[2]), number(b[3]),
+		b[4][0], b[4][1], b[4][2],
+	}
+}
+
+// zeroOptions are those of the zero Config.
+var zeroOptions = optionFields{
+	flags: flagTxPadding | flagDynFCParms, frameTxTime: math.MaxUint32,
+	txPad: 0xCC, rxPad: 0xCC, mtu: 16, txDL: 8,
+}
+
+func TestSocketOptionsOfTheZeroConfig(t *testing.T) {
+	if got := optionsOf(t, &Config{}, "can0/7E0:7E8"); got != zeroOptions {
+		t.Errorf("%+v, want %+v", got, zeroOptions)
 	}
 }
 
 func TestSocketOptionsFollowTheConfig(t *testing.T) {
-	zero := socketOptions{
-		flags: flagTxPadding | flagDynFCParms, frameTxTime: frameTxTimeZero,
-		txPad: 0xCC, rxPad: 0xCC, mtu: 16, txDL: 8,
-	}
 	for _, test := range []struct {
 		name, addr string
 		config     Config
-		want       func(o *socketOptions)
+		want       func(o *optionFields)
 	}{
-		{"extended", "can0/641#55:642#F1", Config{}, func(o *socketOptions) {
+		{"extended", "can0/641#55:642#F1", Config{}, func(o *optionFields) {
 			o.flags |= flagExtendAddr | flagRxExtAddr
 			o.extAddress, o.rxExtAddress = 0x55, 0xF1
 		}},
-		{"functional", "can0/7DF:", Config{}, func(o *socketOptions) { o.flags |= flagSFBroadcast }},
-		{"functional extended", "can0/6F1#EF:", Config{}, func(o *socketOptions) {
+		{"functional", "can0/7DF:", Config{}, func(o *optionFields) { o.flags |= flagSFBroadcast }},
+		{"functional extended", "can0/6F1#EF:", Config{}, func(o *optionFields) {
 			o.flags |= flagSFBroadcast | flagExtendAddr
 			o.extAddress = 0xEF
 		}},
-		{"broadcast", "can0/7DF:", Config{Kernel: KernelOptions{Flags: KernelBroadcast}}, func(o *socketOptions) { o.flags |= KernelBroadcast }},
-		{"BlockSize", "can0/1:2", Config{BlockSize: 255}, func(o *socketOptions) { o.blockSize = 255 }},
-		{"STmin", "can0/1:2", Config{STmin: 300 * time.Microsecond}, func(o *socketOptions) { o.stmin = 0xF3 }},
-		{"OverrideSTmin", "can0/1:2", Config{OverrideSTmin: time.Second}, func(o *socketOptions) {
+		{"broadcast", "can0/7DF:", Config{Kernel: KernelOptions{Flags: KernelBroadcast}}, func(o *optionFields) { o.flags |= KernelBroadcast }},
+		{"BlockSize", "can0/1:2", Config{BlockSize: 255}, func(o *optionFields) { o.blockSize = 255 }},
+		{"STmin", "can0/1:2", Config{STmin: 300 * time.Microsecond}, func(o *optionFields) { o.stmin = 0xF3 }},
+		{"OverrideSTmin", "can0/1:2", Config{OverrideSTmin: time.Second}, func(o *optionFields) {
 			o.flags |= flagForceTxSTmin
 			o.txSTmin = 1e9
 		}},
-		{"no STmin", "can0/1:2", Config{OverrideSTmin: -1}, func(o *socketOptions) { o.flags |= flagForceTxSTmin }},
-		{"NoPadding", "can0/1:2", Config{Padding: NoPadding()}, func(o *socketOptions) { o.flags &^= flagTxPadding }},
-		{"PadWith", "can0/1:2", Config{Padding: PadWith(0)}, func(o *socketOptions) { o.txPad = 0 }},
-		{"FD", "can0/1:2", Config{FD: true, BRS: true, FrameSize: 32}, func(o *socketOptions) { o.mtu, o.txDL, o.txFlags = 72, 32, 1 }},
-		{"FD 64", "can0/1:2", Config{FD: true}, func(o *socketOptions) { o.mtu, o.txDL = 72, 64 }},
-		{"KeepFirstFlowControl", "can0/1:2", Config{KeepFirstFlowControl: true}, func(o *socketOptions) { o.flags &^= flagDynFCParms }},
-		{"FrameTxTime", "can0/1:2", Config{Kernel: KernelOptions{FrameTxTime: 50 * time.Microsecond}}, func(o *socketOptions) { o.frameTxTime = 50000 }},
-		{"RxSTmin", "can0/1:2", Config{Kernel: KernelOptions{RxSTmin: time.Millisecond}}, func(o *socketOptions) {
+		{"no STmin", "can0/1:2", Config{OverrideSTmin: -1}, func(o *optionFields) { o.flags |= flagForceTxSTmin }},
+		{"NoPadding", "can0/1:2", Config{Padding: NoPadding()}, func(o *optionFields) { o.flags &^= flagTxPadding }},
+		{"PadWith", "can0/1:2", Config{Padding: PadWith(0)}, func(o *optionFields) { o.txPad = 0 }},
+		{"FD", "can0/1:2", Config{FD: true, BRS: true, FrameSize: 32}, func(o *optionFields) { o.mtu, o.txDL, o.txFlags = 72, 32, 1 }},
+		{"FD 64", "can0/1:2", Config{FD: true}, func(o *optionFields) { o.mtu, o.txDL = 72, 64 }},
+		{"KeepFirstFlowControl", "can0/1:2", Config{KeepFirstFlowControl: true}, func(o *optionFields) { o.flags &^= flagDynFCParms }},
+		{"FrameTxTime", "can0/1:2", Config{Kernel: KernelOptions{FrameTxTime: 50 * time.Microsecond}}, func(o *optionFields) { o.frameTxTime = 50000 }},
+		{"RxSTmin", "can0/1:2", Config{Kernel: KernelOptions{RxSTmin: time.Millisecond}}, func(o *optionFields) {
 			o.flags |= flagForceRxSTmin
 			o.rxSTmin = 1e6
 		}},
-		{"RxPadding", "can0/1:2", Config{Kernel: KernelOptions{Flags: KernelCheckPadData, RxPadding: PadWith(0xAA)}}, func(o *socketOptions) {
+		{"RxPadding", "can0/1:2", Config{Kernel: KernelOptions{Flags: KernelCheckPadData, RxPadding: PadWith(0xAA)}}, func(o *optionFields) {
 			o.flags |= KernelCheckPadData | flagRxPadding
 			o.rxPad = 0xAA
 		}},
@@ -76,39 +103,28 @@ func TestSocketOptionsFollowTheConfig(t *testing.T) {
 			if err := test.config.kernelRefuses(addr); err != nil {
 				t.Fatal(err)
 			}
-			want := zero
+			want := zeroOptions
 			test.want(&want)
-			if got := *newKernelSpec(&test.config, "isotp", addr, nil).options(); got != want {
+			if got := optionsOf(t, &test.config, test.addr); got != want {
 				t.Errorf("%+v, want %+v", got, want)
 			}
 		})
 	}
 }
 
-func TestParseRelease(t *testing.T) {
-	for text, want := range map[string]linuxVersion{
-		"6.12.107+deb13-amd64": {6, 12}, "7.2.13-amd64": {7, 2}, "6.1.0-42-amd64": {6, 1}, "5.10": {5, 10},
-		"": {}, "6": {}, "Linux": {}, "99999999999999999999.1": {},
-	} {
-		if got := parseRelease(text); got != want {
-			t.Errorf("%q: %v, want %v", text, got, want)
-		}
-	}
-}
-
 func TestFlagsByVersion(t *testing.T) {
 	for _, test := range []struct {
-		version linuxVersion
+		version kernel.Version
 		want    KernelFlags
 	}{
-		{linuxVersion{5, 9}, 0},
-		{linuxVersion{5, 10}, 0x7FF},
-		{linuxVersion{5, 18}, 0xFFF},
-		{linuxVersion{6, 1}, 0x1FFF},
-		{linuxVersion{6, 12}, 0x3FFF},
-		{linuxVersion{7, 2}, 0x3FFF},
+		{kernel.Linux(5, 9), 0},
+		{kernel.Linux(5, 10), 0x7FF},
+		{kernel.Linux(5, 18), 0xFFF},
+		{kernel.Linux(6, 1), 0x1FFF},
+		{kernel.Linux(6, 12), 0x3FFF},
+		{kernel.Linux(7, 2), 0x3FFF},
 	} {
-		if got := test.version.knownFlags(); got != test.want {
+		if got := knownFlags(test.version); got != test.want {
 			t.Errorf("%v: %v, want %v", test.version, got, test.want)
 		}
 	}
@@ -134,6 +150,8 @@ func TestKernelProbe(t *testing.T) {
 	}
 }
 
+const solCANISOTP = 100 + unix.CAN_ISOTP
+
 // What the kernel has must be what we have given it.
 func TestKernelTakesTheOptions(t *testing.T) {
 	name := newInterface(t)
@@ -147,23 +165,23 @@ func TestKernelTakesTheOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := func(option, size int) []byte {
-		var value [12]byte
-		raw.Control(func(fd uintptr) { err = getsockopt(int(fd), solCANISOTP, option, &value) })
+		var value string
+		raw.Control(func(fd uintptr) { value, err = unix.GetsockoptString(int(fd), solCANISOTP, option) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		return value[:size]
+		return []byte(value)[:size]
 	}
 	for _, test := range []struct {
 		name   string
 		option int
 		want   []byte
 	}{
-		{"CAN_ISOTP_RECV_FC", optRecvFC, []byte{7, 2, 0}},
-		{"CAN_ISOTP_LL_OPTS", optLLOpts, []byte{72, 32, 0}},
-		{"CAN_ISOTP_TX_STMIN", optTxSTmin, []byte{0xC0, 0xC6, 0x2D, 0}},
-		{"CAN_ISOTP_RX_STMIN", optRxSTmin, []byte{0x28, 0x23, 0, 0}},
-		{"CAN_ISOTP_OPTS", optOpts, []byte{0x86, 0x23, 0, 0, 0x58, 0x1B, 0, 0, 0x11, 0x55, 0xCC, 0x22}},
+		{"CAN_ISOTP_RECV_FC", 2, []byte{7, 2, 0}},
+		{"CAN_ISOTP_LL_OPTS", 5, []byte{72, 32, 0}},
+		{"CAN_ISOTP_TX_STMIN", 3, []byte{0xC0, 0xC6, 0x2D, 0}},
+		{"CAN_ISOTP_RX_STMIN", 4, []byte{0x28, 0x23, 0, 0}},
+		{"CAN_ISOTP_OPTS", 1, []byte{0x86, 0x23, 0, 0, 0x58, 0x1B, 0, 0, 0x11, 0x55, 0xCC, 0x22}},
 	} {
 		if got := get(test.option, len(test.want)); !bytes.Equal(got, test.want) {
 			t.Errorf("%s: % X, want % X", test.name, got, test.want)
@@ -211,7 +229,7 @@ func TestKernelControl(t *testing.T) {
 		var err error
 		c.Control(func(fd uintptr) {
 			// Before bind options can be set.
-			err = unix.SetsockoptString(int(fd), solCANISOTP, optRecvFC, "\x05\x06\x00")
+			err = unix.SetsockoptString(int(fd), solCANISOTP, 2, "\x05\x06\x00")
 		})
 		return err
 	}}

@@ -1,5 +1,3 @@
-//go:build linux
-
 package isotpnet
 
 import (
@@ -58,6 +56,12 @@ func kernelPair(t testing.TB, d *Dialer) (c1, c2 *Conn) {
 	name := newInterface(t)
 	return d.mustDial(t, "isotp:kernel", name+"/7E0:7E8"), d.mustDial(t, "isotp:kernel", name+"/7E8:7E0")
 }
+
+// The sizes of struct can_frame and struct canfd_frame.
+const (
+	mtuClassic = 16
+	mtuFD      = 72
+)
 
 // A rawPeer is a node on an interface that sends and sees frames as it likes.
 type rawPeer struct {
