@@ -91,6 +91,10 @@ func socketSpec(c *Config, bus string, tx wire.Address, rx *wire.Address) *kerne
 	}
 }
 
+// socketOptions returns the options of a socket that sends to tx and hears rx; rx is nil
+// where it only sends. sockopt_linux.go sets it: on other systems there are no such sockets.
+var socketOptions = func(c *Config, tx wire.Address, rx *wire.Address) []kernel.Option { return nil }
+
 // newKernelConn makes the Conn of a socket, which is then its User.
 func newKernelConn(config *Config, network string, addr Addr, socket *kernel.Conn, singleOnly bool) {
 	c := newConn(config, network, addr, socket.Limit(), kernelLimit(singleOnly), kernelConn{socket})

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"example.com/isotp/internal/kernel"
 	"example.com/isotp/test/vm/cantest"
@@ -152,6 +153,17 @@ func TestKernelProbe(t *testing.T) {
 
 const solCANISOTP = 100 + unix.CAN_ISOTP
 
+// getsockopt reads an option that is neither a number nor a text.
+func getsockopt(fd uintptr, level, option int, value []byte) error {
+	size := uint32(len(value))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, uintptr(level), uintptr(option),
+		uintptr(unsafe.Pointer(&value[0])), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // What the kernel has must be what we have given it.
 func TestKernelTakesTheOptions(t *testing.T) {
 	name := newInterface(t)
@@ -165,12 +177,10 @@ func TestKernelTakesTheOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := func(option, size int) []byte {
-		var value string
-		raw.Control(func(fd uintptr) { value, err = unix.GetsockoptString(int(fd), solCANISOTP, option) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		return []byte(value)[:size]
+		value := make([]byte, size)
+		raw.Control(func(fd uintptr) { err = getsockopt(fd, solCANISOTP, option, value) })
+		must(t, err)
+		return value
 	}
 	for _, test := range []struct {
 		name   string

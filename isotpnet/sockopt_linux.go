@@ -9,9 +9,11 @@ import (
 	"example.com/isotp/internal/wire"
 )
 
-// socketOptions returns the options of a CAN_ISOTP socket that sends to tx and hears rx, in
-// the order of linux/can/isotp.h; rx is nil where it only sends. See KernelOptions.
-func socketOptions(c *Config, tx wire.Address, rx *wire.Address) []kernel.Option {
+func init() { socketOptions = isotpOptions }
+
+// isotpOptions returns the options of a CAN_ISOTP socket, in the order of
+// linux/can/isotp.h. See KernelOptions.
+func isotpOptions(c *Config, tx wire.Address, rx *wire.Address) []kernel.Option {
 	const (
 		CAN_ISOTP_OPTS     = 1
 		CAN_ISOTP_RECV_FC  = 2

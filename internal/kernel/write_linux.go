@@ -99,17 +99,25 @@ func (c *Conn) transmit(p []byte) (taken bool, err error) {
 	if err := c.checkSize(int64(len(p))); err != nil {
 		return false, err
 	}
+	c.beginSend(p)
+	err = c.awaitSent()
+	c.endSend()
+	return c.write.taken, err
+}
+
+func (c *Conn) beginSend(p []byte) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.send, c.sendErr = sendReady, nil
 	c.write = pendingWrite{p: p, size: c.write.size}
-	c.mu.Unlock()
-	err = c.awaitSent()
+}
+
+func (c *Conn) endSend() {
 	c.stopRetry()
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.send = sendIdle
-	c.mu.Unlock()
 	c.write.p = nil
-	return c.write.taken, err
 }
 
 // awaitSent has the kernel take the message and waits for its end.
