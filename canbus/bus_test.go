@@ -3,6 +3,13 @@ package canbus
 import (
 	"context"
 	"errors"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -124,6 +131,68 @@ func TestUnknownBusErrorNamesWhatThereIs(t *testing.T) {
 		if !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v; want it to contain %s", err, c.want)
 		}
+	}
+}
+
+func TestSplitName(t *testing.T) {
+	for name, want := range map[string][2]string{
+		"can0":      {"", "can0"},
+		"one:a":     {"one", "a"},
+		"one:a:b@5": {"one", "a:b@5"},
+		"one:":      {"one", ""},
+		":a":        {"", ":a"},
+		"":          {"", ""},
+	} {
+		if scheme, address := SplitName(name); scheme != want[0] || address != want[1] {
+			t.Errorf("SplitName(%q) = %q, %q; want %q", name, scheme, address, want)
+		}
+	}
+}
+
+func TestUnknownBusErrorNamesThePackageToImport(t *testing.T) {
+	for name, want := range map[string]string{
+		"slcan:x": `import _ "example.com/isotp/canbus/slcan", or _ "example.com/isotp/canbus/all" for all drivers`,
+		"udp:x":   `import _ "example.com/isotp/canbus/udpmulticast"`,
+		"can0":    `import _ "example.com/isotp/canbus/socketcan"`,
+		"nosuch:": "no driver of this module has that scheme",
+	} {
+		if _, err := Open(t.Context(), name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%q): %v, want %q", name, err, want)
+		}
+	}
+}
+
+var registers = regexp.MustCompile(`canbus\.Register\("([^"]*)"`)
+
+// Drivers are the packages beside this one that register a scheme.
+func TestAllDriversAreKnownAndImportedByPackageAll(t *testing.T) {
+	files, err := filepath.Glob("*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drivers := make(map[string]string)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := registers.FindSubmatch(text); m != nil && !strings.HasSuffix(file, "_test.go") {
+			drivers[string(m[1])] = filepath.Base(filepath.Dir(file))
+		}
+	}
+	if !maps.Equal(drivers, packages) {
+		t.Errorf("the table has %v, drivers are %v", packages, drivers)
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "all/all.go", nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var imported []string
+	for _, i := range file.Imports {
+		imported = append(imported, path.Base(strings.Trim(i.Path.Value, `"`)))
+	}
+	if want := slices.Sorted(maps.Values(drivers)); !slices.Equal(imported, want) {
+		t.Errorf("package all imports %q, drivers are %q", imported, want)
 	}
 }
 

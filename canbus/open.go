@@ -38,13 +38,13 @@ func Register(scheme string, open func(ctx context.Context, address string) (Bus
 // ctx bounds the opening, not the life of the bus: when it ends first, the error is
 // ctx.Err() to errors.Is, and nothing stays open.
 func Open(ctx context.Context, name string) (Bus, error) {
-	scheme, address := cutScheme(name)
+	scheme, address := SplitName(name)
 	driversMu.Lock()
 	open := drivers[scheme]
 	known := slices.Sorted(maps.Keys(drivers))
 	driversMu.Unlock()
 	if open == nil {
-		return nil, &UnknownBusError{Name: name, Schemes: known}
+		return nil, &UnknownBusError{Name: name, Schemes: known, Driver: driverOf(scheme)}
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("canbus: open %s: %w", name, err)
@@ -52,12 +52,36 @@ func Open(ctx context.Context, name string) (Bus, error) {
 	return open(ctx, address)
 }
 
-func cutScheme(name string) (scheme, address string) {
-	scheme, address, found := strings.Cut(name, ":")
-	if !found {
+// SplitName splits a bus's name at its first colon into the scheme, which finds the
+// driver, and the address, which the driver gets. A name without a colon, or with nothing
+// before it, has no scheme and is the address: that of a network interface.
+func SplitName(name string) (scheme, address string) {
+	scheme, address, _ = strings.Cut(name, ":")
+	if scheme == "" || scheme == name {
 		return "", name
 	}
 	return scheme, address
+}
+
+// packages are the drivers of this module. Package all imports them all.
+var packages = map[string]string{
+	"":           "socketcan",
+	"candump":    "candump",
+	"slcan":      "slcan",
+	"socketcand": "socketcand",
+	"udp":        "udpmulticast",
+	"virtual":    "virtual",
+}
+
+const root = "example.com/isotp/canbus/"
+
+// driverOf returns the import path of the driver of this module that has a scheme; "" if
+// there is none.
+func driverOf(scheme string) string {
+	if p := packages[scheme]; p != "" {
+		return root + p
+	}
+	return ""
 }
 
 // RegisterIdentity is for drivers whose names alone do not tell which bus they mean: a
@@ -76,7 +100,7 @@ func RegisterIdentity(scheme string, identity func(address string) string) {
 // It is for those who share what [Open] opens. On Linux the answer may be another one on a
 // thread that is in another network namespace, so Open is called by the same goroutine.
 func Identity(name string) string {
-	scheme, address := cutScheme(name)
+	scheme, address := SplitName(name)
 	driversMu.Lock()
 	identity := identities[scheme]
 	driversMu.Unlock()
@@ -91,6 +115,7 @@ func Identity(name string) string {
 type UnknownBusError struct {
 	Name    string   // the bus's name
 	Schemes []string // the schemes that are known
+	Driver  string   // the import path of its driver; "" if this module has none
 }
 
 func (e *UnknownBusError) Error() string {
@@ -103,6 +128,9 @@ func (e *UnknownBusError) Error() string {
 	if len(known) == 0 {
 		known = []string{"none"}
 	}
-	return fmt.Sprintf("canbus: no driver for bus %q (known: %s); is the driver's package imported?",
-		e.Name, strings.Join(known, ", "))
+	remedy := "no driver of this module has that scheme"
+	if e.Driver != "" {
+		remedy = fmt.Sprintf("import _ %q, or _ %q for all drivers", e.Driver, root+"all")
+	}
+	return fmt.Sprintf("canbus: no driver for bus %q (known: %s): %s", e.Name, strings.Join(known, ", "), remedy)
 }

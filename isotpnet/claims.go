@@ -3,7 +3,6 @@ package isotpnet
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -61,7 +60,7 @@ func claimAddrs(addrs []Addr, m *mux.Mux) (release func(), err error) {
 }
 
 func busKey(name string, m *mux.Mux) any {
-	if name == "" || strings.Contains(name, ":") {
+	if scheme, _ := canbus.SplitName(name); scheme != "" || name == "" {
 		return m
 	}
 	return canbus.Identity(name)

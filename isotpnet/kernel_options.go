@@ -227,8 +227,9 @@ func (t *Trace) wantsFrames() bool {
 
 func kernelRefusesAddr(addr Addr) error {
 	refused := func(why string) error { return addrError(addr.String(), errors.New(why)) }
+	scheme, _ := canbus.SplitName(addr.Bus())
 	switch {
-	case strings.Contains(addr.Bus(), ":"):
+	case scheme != "":
 		return refused("the kernel needs a network interface of Linux, as in can0/7E0:7E8")
 	case addr.kind == KindFunctional:
 		return nil

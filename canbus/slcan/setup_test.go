@@ -415,3 +415,63 @@ func TestSerialOverTCPIsLost(t *testing.T) {
 	b.Close()
 	s.unplug()
 }
+
+// An adapter that is still starting, one that says nothing, and one that takes nothing.
+func TestContextEndsTheWaitForAnAdapter(t *testing.T) {
+	for name, plug := range map[string]func(t *testing.T) (line io.ReadWriteCloser, unplug func()){
+		"starts": func(t *testing.T) (io.ReadWriteCloser, func()) {
+			s := newSim(newWire(t, 500_000, 0), "Arduino")
+			return s.plug(), s.unplug
+		},
+		"mute": func(t *testing.T) (io.ReadWriteCloser, func()) {
+			s := newSim(newWire(t, 500_000, 0), "Mute")
+			return s.plug(), s.unplug
+		},
+		"takes nothing": func(t *testing.T) (io.ReadWriteCloser, func()) {
+			host, adapter := net.Pipe()
+			return host, func() { adapter.Close() }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				line, unplug := plug(t)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				began := time.Now()
+				b, err := New(ctx, line, "PORT", Options{Bitrate: 500_000})
+				if b != nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "PORT") {
+					t.Errorf("New: %v, %v", b, err)
+				}
+				if d := time.Since(began); d < time.Second || d > time.Second+patience {
+					t.Errorf("New took %v", d)
+				}
+				unplug()
+			})
+		})
+	}
+}
+
+// Whichever command comes next when the context ends, the adapter's channel is closed.
+func TestContextThatEndsLeavesNoOpenChannel(t *testing.T) {
+	for _, command := range []string{"V", "S6", "O", "F"} {
+		t.Run(command, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(newWire(t, 500_000, 0), "Lawicel")
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				s.on = func(c string) {
+					if c == command {
+						cancel()
+					}
+				}
+				if b, err := New(ctx, s.plug(), "PORT", Options{Bitrate: 500_000}); b != nil || !errors.Is(err, context.Canceled) {
+					t.Errorf("New: %v, %v", b, err)
+				}
+				s.unplug()
+				if last := s.commands[len(s.commands)-1]; last != "C" {
+					t.Errorf("the last command is %q, of %q", last, s.commands)
+				}
+			})
+		})
+	}
+}

@@ -91,6 +91,7 @@ type sim struct {
 	// drop whether the frame and the answer are lost on the serial line. nil: never.
 	refuse     func(f *canbus.Frame) bool
 	lose, drop func() bool
+	on         func(command string) // is called with each command, before its answer
 	// patient: this machine may be late, by more than Close waits, and a real wire is
 	// not. So the adapter waits for room in its queue, and for its end before C.
 	patient bool
@@ -206,6 +207,9 @@ func (s *sim) execute(command string) {
 	isFrame := strings.ContainsRune("tTrRdDbB", rune(command[0]))
 	if !isFrame {
 		s.commands = append(s.commands, command)
+		if s.on != nil {
+			s.on(command)
+		}
 	}
 	switch c := command[0]; {
 	case isFrame:

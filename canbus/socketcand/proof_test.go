@@ -533,3 +533,35 @@ func TestFramesBeforeTheEndAreRead(t *testing.T) {
 		}
 	})
 }
+
+// At each step of the protocol's beginning.
+func TestContextEndsTheOpening(t *testing.T) {
+	for step, words := range []string{"hi", "open", "rawmode", "echo"} {
+		t.Run(words, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := net.Pipe()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					defer theirs.Close()
+					buf := make([]byte, 100)
+					for _, answer := range []string{"< hi >", "< ok >", "< ok >"}[:step] {
+						io.WriteString(theirs, answer)
+						if _, err := theirs.Read(buf); err != nil {
+							t.Error(err)
+						}
+					}
+					cancel()
+					if _, err := theirs.Read(buf); err == nil {
+						t.Error("the connection is still used")
+					}
+				})
+				if b, err := open(ctx, ours, "HOST:1/can0", "can0", 0); b != nil || !errors.Is(err, context.Canceled) {
+					t.Errorf("open: %v, %v", b, err)
+				}
+				wg.Wait()
+			})
+		})
+	}
+}

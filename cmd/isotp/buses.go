@@ -1,9 +1,4 @@
 package main
 
-// The buses that names can mean, beside those of package isotpnet.
-import (
-	_ "example.com/isotp/canbus/candump"
-	_ "example.com/isotp/canbus/slcan"
-	_ "example.com/isotp/canbus/socketcand"
-	_ "example.com/isotp/canbus/udpmulticast"
-)
+// A command line may name any bus.
+import _ "example.com/isotp/canbus/all"

@@ -41,11 +41,8 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 	if _, bad := errors.AsType[*candump.LineError](err); bad {
 		return err // as when other lines are good
 	}
-	if err != nil && ctx.Err() == nil {
-		return &usageError{err}
-	}
 	if err != nil {
-		return interrupted(ctx, err)
+		return interrupted(ctx, &usageError{err})
 	}
 	defer log.Close()
 	bus, err := canbus.Open(ctx, c.Bus)

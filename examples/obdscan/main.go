@@ -14,6 +14,7 @@ import (
 	"os"
 	"time"
 
+	_ "example.com/isotp/canbus/all" // the user names the bus
 	"example.com/isotp/isotpnet"
 )
 

@@ -1,0 +1,42 @@
+//go:build unix
+
+package all_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A FIFO that no program writes to.
+func init() {
+	slowBuses["candump"] = func(t *testing.T) slowBus {
+		path := filepath.Join(t.TempDir(), "fifo")
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		opening := make(chan struct{})
+		close(opening)
+		return slowBus{"candump:" + path, opening, func() error { return readerOf(path) }}
+	}
+}
+
+// readerOf waits until no program has the FIFO open to read.
+func readerOf(path string) error {
+	for range 1000 {
+		f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		switch {
+		case errors.Is(err, syscall.ENXIO):
+			return nil
+		case err != nil:
+			return err
+		}
+		f.Close()
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("%s is still open", path)
+}
