@@ -4,11 +4,12 @@
 # make bench         the figures of README.md
 # make bench-kernel  those of STmin on an idle machine, and of Linux's sockets beside C
 # make soak          the tests that CI repeats a few times, 200 times
+# make api           accept a change of the exported API: see test/api
 # make corpus        keep what fuzzing has found, for the next run to start from
 #
 # All of them install what they need.
 
-.PHONY: demo test kernels bench bench-kernel soak corpus
+.PHONY: demo test kernels bench bench-kernel soak api corpus
 
 demo:
 	go run ./cmd/isotp demo
@@ -27,6 +28,9 @@ bench-kernel:
 
 soak:
 	./test/soak
+
+api:
+	go test ./test/api -update
 
 corpus:
 	./test/corpus
