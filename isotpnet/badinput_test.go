@@ -231,7 +231,6 @@ func TestBadListenConfigs(t *testing.T) {
 		{"a pair for a group", isotpnet.ListenConfig{Bus: tap, Functional: []isotpnet.Addr{addr("/7E0:7E8")}}, "/7E0:7E8", `listen isotp:user /7E0:7E8: address /7E0:7E8: ListenConfig.Functional must name functional addresses, as /7DF:`},
 		{"the zero group", isotpnet.ListenConfig{Bus: tap, Functional: []isotpnet.Addr{{}}}, "/7E0:7E8", `listen isotp:user /7E0:7E8: address invalid Addr: ListenConfig.Functional must name functional addresses, as /7DF:`},
 		{"a node for a group", isotpnet.ListenConfig{Bus: tap, Functional: []isotpnet.Addr{addr("/fixed::10")}}, "/7E0:7E8", `listen isotp:user /7E0:7E8: address /fixed::10: ListenConfig.Functional must name functional addresses, as /7DF:`},
-		{"a negative backlog", isotpnet.ListenConfig{Bus: tap, Backlog: -1}, "/7E0:7E8", `listen isotp:user /7E0:7E8: ListenConfig.Backlog is -1: it must be above 0, or 0 for the default`},
 		{"a node that only listens", isotpnet.ListenConfig{Bus: tap, Config: isotpnet.Config{ListenOnly: true}}, "/fixed::10", `listen isotp:user /fixed::10: address /fixed::10: with Config.ListenOnly name both sides, as in can0/fixed:10:F1: what is sent to any peer cannot be overheard`},
 		{"OBD for a group", isotpnet.ListenConfig{Bus: tap, Functional: []isotpnet.Addr{addr("/obd")}}, "/7E0:7E8", `listen isotp:user /7E0:7E8: address /obd: ListenConfig.Functional must name functional addresses, as /7DF:`},
 	} {

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"example.com/isotp/canbus"
@@ -271,119 +270,86 @@ const (
 	window = 32 << 10
 )
 
-// A ConfigError says what is wrong with a [Config], or with a ListenConfig.
+// A ConfigError says what is wrong with a field of a [Config].
 type ConfigError struct {
-	Field string // its name; of the latter as "ListenConfig.Backlog"
+	Field string // its name, as "STmin" or "Kernel.Flags"
 	Value any    // its value
 	Want  string // what would be right
 }
 
 func (e *ConfigError) Error() string {
-	of := "Config."
-	if strings.HasPrefix(e.Field, "ListenConfig.") {
-		of = ""
+	return fmt.Sprintf("Config.%s is %v: %s", e.Field, e.Value, e.Want)
+}
+
+// A rule says whether a field is wrong, and what would be right. There are those of
+// every Config (check), of the kernel's backend (kernelRefuses) and of OBD-II (forOBD).
+type rule struct {
+	field string
+	value any
+	wrong bool
+	want  string
+}
+
+// broken returns a *ConfigError for the first rule that is broken, nil if none is.
+func broken(rules []rule) error {
+	for _, r := range rules {
+		if r.wrong {
+			return &ConfigError{Field: r.field, Value: r.value, Want: r.want}
+		}
 	}
-	return fmt.Sprintf("%s%s is %v: %s", of, e.Field, e.Value, e.Want)
+	return nil
 }
 
 // frameSizes are the values of TX_DL.
 var frameSizes = []int{8, 12, 16, 20, 24, 32, 48, 64}
 
-// check returns a *ConfigError if something is wrong.
+// check returns a *ConfigError if something is wrong, whatever the backend.
 func (c *Config) check() error {
-	wrong := func(field string, value any, want string, args ...any) error {
-		return &ConfigError{Field: field, Value: value, Want: fmt.Sprintf(want, args...)}
+	time := func(field string, d time.Duration) rule {
+		return rule{field, d, d < 0, "it must be above 0, or 0 for the default"}
 	}
-	for _, f := range []struct {
-		name string
-		d    time.Duration
-	}{
-		{"TransmitTimeout", c.TransmitTimeout},
-		{"FlowControlTimeout", c.FlowControlTimeout},
-		{"ConsecutiveFrameTimeout", c.ConsecutiveFrameTimeout},
-		{"RateLimit.Window", c.RateLimit.Window},
-	} {
-		if f.d < 0 {
-			return wrong(f.name, f.d, "it must be above 0, or 0 for the default")
-		}
+	upTo := func(field string, n int, most int64) rule {
+		return rule{field, n, n < 0 || int64(n) > most, fmt.Sprintf("it must be from 1 to %d, or 0 for the default", most)}
 	}
-	for _, f := range []struct {
-		name string
-		n    int
-	}{
-		{"ReadBuffer", c.ReadBuffer},
-		{"RateLimit.BitsPerSecond", c.RateLimit.BitsPerSecond},
-	} {
-		if f.n < 0 || f.n > math.MaxInt32 {
-			return wrong(f.name, f.n, "it must be from 1 to %d, or 0 for the default", math.MaxInt32)
-		}
-	}
-	if c.STmin < 0 || c.STmin > wire.MaxSTmin {
-		return wrong("STmin", c.STmin, "it must be from 0 to %v", wire.MaxSTmin)
-	}
-	if said := wire.DecodeSTmin(wire.EncodeSTmin(c.STmin)); said != c.STmin {
-		return wrong("STmin", c.STmin, "a flow control can say 100µs to 900µs in steps of 100µs and 1ms to 127ms in steps of 1ms; the next is %v", said)
-	}
-	if c.FlowControlHold > 0 && c.FlowControlHold >= c.flowControlTimeout() {
-		return wrong("FlowControlHold", c.FlowControlHold, "it must be below FlowControlTimeout (%v), or the peer gives up", c.flowControlTimeout())
-	}
-	if c.BlockSize < 0 || c.BlockSize > 255 {
-		return wrong("BlockSize", c.BlockSize, "it must be from 0 to 255")
-	}
-	switch {
-	case c.FrameSize == 0:
-	case !slices.Contains(frameSizes, c.FrameSize):
-		return wrong("FrameSize", c.FrameSize, "it must be one of %v, or 0 for the default", frameSizes)
-	case c.FrameSize > canbus.MaxClassicLen && !c.FD:
-		return wrong("FrameSize", c.FrameSize, "above 8 it needs FD")
-	}
-	switch {
-	case c.MinFrameSize < 0 || !canbus.ValidLen(c.MinFrameSize, c.FD):
-		return wrong("MinFrameSize", c.MinFrameSize, "it must be from 0 to 8, or with FD one of %v", frameSizes)
-	case c.MinFrameSize > c.frameSize():
-		return wrong("MinFrameSize", c.MinFrameSize, "it must not be above FrameSize (%d)", c.frameSize())
-	case c.MinFrameSize > 0 && c.Padding.off:
-		return wrong("MinFrameSize", c.MinFrameSize, "it must be 0 with NoPadding")
-	}
-	if int64(c.MaxMessageSize) > wire.MaxLength {
-		return wrong("MaxMessageSize", c.MaxMessageSize, "it must be at most %d", int64(wire.MaxLength))
-	}
-	if c.MaxSendSize < 0 || int64(c.MaxSendSize) > wire.MaxLength {
-		return wrong("MaxSendSize", c.MaxSendSize, "it must be from 1 to %d, or 0 for the default", int64(wire.MaxLength))
-	}
-	if c.BRS && !c.FD {
-		return wrong("BRS", c.BRS, "it needs FD")
-	}
-	if c.Pacing > PaceSpin {
-		return wrong("Pacing", uint8(c.Pacing), "it must be PaceExact or PaceSpin")
-	}
-	if bits := c.rateBits(); c.RateLimit.BitsPerSecond > 0 && bits < 8*c.frameSize() {
-		return wrong("RateLimit", c.RateLimit.BitsPerSecond, "with a Window of %v it lets %d bits pass at once; a frame has %d", c.rateWindow(), bits, 8*c.frameSize())
-	}
-	if c.RateLimit.Window > 0 && c.RateLimit.BitsPerSecond == 0 {
-		return wrong("RateLimit.Window", c.RateLimit.Window, "it needs BitsPerSecond")
-	}
-	return nil
+	said := wire.DecodeSTmin(wire.EncodeSTmin(c.STmin))
+	return broken([]rule{
+		time("TransmitTimeout", c.TransmitTimeout),
+		time("FlowControlTimeout", c.FlowControlTimeout),
+		time("ConsecutiveFrameTimeout", c.ConsecutiveFrameTimeout),
+		time("RateLimit.Window", c.RateLimit.Window),
+		upTo("ReadBuffer", c.ReadBuffer, math.MaxInt32),
+		upTo("RateLimit.BitsPerSecond", c.RateLimit.BitsPerSecond, math.MaxInt32),
+		{"STmin", c.STmin, c.STmin < 0 || c.STmin > wire.MaxSTmin, fmt.Sprintf("it must be from 0 to %v", wire.MaxSTmin)},
+		{"STmin", c.STmin, said != c.STmin, fmt.Sprintf("a flow control can say 100µs to 900µs in steps of 100µs and 1ms to 127ms in steps of 1ms; the next is %v", said)},
+		{"FlowControlHold", c.FlowControlHold, c.FlowControlHold > 0 && c.FlowControlHold >= c.flowControlTimeout(), fmt.Sprintf("it must be below FlowControlTimeout (%v), or the peer gives up", c.flowControlTimeout())},
+		{"BlockSize", c.BlockSize, c.BlockSize < 0 || c.BlockSize > 255, "it must be from 0 to 255"},
+		{"FrameSize", c.FrameSize, c.FrameSize != 0 && !slices.Contains(frameSizes, c.FrameSize), fmt.Sprintf("it must be one of %v, or 0 for the default", frameSizes)},
+		{"FrameSize", c.FrameSize, c.FrameSize > canbus.MaxClassicLen && !c.FD, "above 8 it needs FD"},
+		{"MinFrameSize", c.MinFrameSize, !canbus.ValidLen(c.MinFrameSize, c.FD), fmt.Sprintf("it must be from 0 to 8, or with FD one of %v", frameSizes)},
+		{"MinFrameSize", c.MinFrameSize, c.MinFrameSize > c.frameSize(), fmt.Sprintf("it must not be above FrameSize (%d)", c.frameSize())},
+		{"MinFrameSize", c.MinFrameSize, c.MinFrameSize > 0 && c.Padding.off, "it must be 0 with NoPadding"},
+		{"MaxMessageSize", c.MaxMessageSize, int64(c.MaxMessageSize) > wire.MaxLength, fmt.Sprintf("it must be at most %d", int64(wire.MaxLength))},
+		upTo("MaxSendSize", c.MaxSendSize, wire.MaxLength),
+		{"BRS", c.BRS, c.BRS && !c.FD, "it needs FD"},
+		{"Pacing", uint8(c.Pacing), c.Pacing > PaceSpin, "it must be PaceExact or PaceSpin"},
+		{"RateLimit", c.RateLimit.BitsPerSecond, c.RateLimit.BitsPerSecond > 0 && c.rateBits() < 8*c.frameSize(), fmt.Sprintf("with a Window of %v it lets %d bits pass at once; a frame has %d", c.rateWindow(), c.rateBits(), 8*c.frameSize())},
+		{"RateLimit.Window", c.RateLimit.Window, c.RateLimit.Window > 0 && c.RateLimit.BitsPerSecond == 0, "it needs BitsPerSecond"},
+	})
 }
 
 // forOBD makes c that of a tester as ISO 15765-4 asks for it: no WAIT, BS and STmin
 // 0, classic frames of 8 bytes, and short times.
 func (c *Config) forOBD() error {
-	for _, f := range []struct {
-		name  string
-		wrong bool
-		value any
-	}{
-		{"BlockSize", c.BlockSize != 0, c.BlockSize},
-		{"STmin", c.STmin != 0, c.STmin},
-		{"FlowControlHold", c.FlowControlHold > 0, c.FlowControlHold},
-		{"FD", c.FD, c.FD},
-		{"Padding", c.Padding.off, c.Padding},
-		{"MinFrameSize", c.MinFrameSize != 0 && c.MinFrameSize != canbus.MaxClassicLen, c.MinFrameSize},
-	} {
-		if f.wrong {
-			return &ConfigError{Field: f.name, Value: f.value, Want: "on an obd address ISO 15765-4 decides; leave it zero"}
-		}
+	const want = "on an obd address ISO 15765-4 decides; leave it zero"
+	if err := broken([]rule{
+		{"BlockSize", c.BlockSize, c.BlockSize != 0, want},
+		{"STmin", c.STmin, c.STmin != 0, want},
+		{"FlowControlHold", c.FlowControlHold, c.FlowControlHold > 0, want},
+		{"FD", c.FD, c.FD, want},
+		{"Padding", c.Padding, c.Padding.off, want},
+		{"MinFrameSize", c.MinFrameSize, c.MinFrameSize != 0 && c.MinFrameSize != canbus.MaxClassicLen, want},
+	}); err != nil {
+		return err
 	}
 	c.FlowControlHold = -1
 	c.FlowControlTimeout = orDefault(c.FlowControlTimeout, obdFlowControlTimeout)

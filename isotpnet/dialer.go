@@ -38,9 +38,10 @@ type Dialer struct {
 	// Bus: else what was written last may be lost.
 	Bus canbus.Bus
 
-	// Functional is where Conn.WriteFunctional sends; its bus part is not
-	// looked at. The zero Addr: nowhere. To hear functional requests takes a
-	// listener: see ListenConfig.Functional.
+	// Functional is where Conn.WriteFunctional sends; its bus part is ignored. The
+	// zero Addr: nowhere. To hear functional requests takes a listener: see
+	// ListenConfig.Functional. On "isotp-stream" it must be zero: a stream has two
+	// ends.
 	Functional Addr
 
 	// Timeout is how long opening the bus may take. 0: as long as it takes.
@@ -51,7 +52,7 @@ type Dialer struct {
 
 	// KeepAlive and KeepAliveConfig say when a peer that is silent is asked for a
 	// sign of life on "isotp-stream": as in [net.Dialer], by default after 15 s.
-	// Nothing of it concerns "isotp".
+	// They are ignored on "isotp".
 	KeepAlive       time.Duration
 	KeepAliveConfig net.KeepAliveConfig
 

@@ -190,12 +190,7 @@ func (c *Config) kernelRefuses(addr Addr) error {
 	if err := c.Kernel.check(addr); err != nil {
 		return err
 	}
-	for _, f := range []struct {
-		name  string
-		value any
-		wrong bool
-		want  string
-	}{
+	if err := broken([]rule{
 		{"ListenOnly", c.ListenOnly, c.ListenOnly, "a listening socket of the kernel still sends OVFLW"},
 		{"TransmitTimeout", c.TransmitTimeout, c.TransmitTimeout != 0 && c.TransmitTimeout != kernel.EchoTimeout, "the kernel's is 2s"},
 		{"FlowControlTimeout", c.FlowControlTimeout, c.FlowControlTimeout != 0 && c.FlowControlTimeout != kernel.ReplyTimeout, "the kernel's is 1s"},
@@ -210,10 +205,8 @@ func (c *Config) kernelRefuses(addr Addr) error {
 		{"RateLimit", c.RateLimit.BitsPerSecond, c.RateLimit.BitsPerSecond != 0, "the kernel has no rate limit"},
 		{"Pacing", "PaceSpin", c.Pacing != PaceExact, "the kernel has its own timers"},
 		{"Trace", "set", c.Trace.wantsFrames(), "of the kernel's frames nothing is known, only of messages"},
-	} {
-		if f.wrong {
-			return &ConfigError{Field: f.name, Value: f.value, Want: f.want}
-		}
+	}); err != nil {
+		return err
 	}
 	return kernelRefusesAddr(addr)
 }

@@ -35,24 +35,28 @@ type ListenConfig struct {
 
 	// Functional are groups to which the listener belongs, beside those in the
 	// address: it hears the Single Frames sent to these addresses, such as
-	// MustParseAddr("/7DF:"), too. Their bus part is not looked at.
+	// MustParseAddr("/7DF:"), too. Their bus part is ignored. On "isotp-stream" it must
+	// be empty: a stream has two ends.
 	Functional []Addr
 
-	// Backlog is how many connections may wait to be accepted. 0: 256. While so
-	// many do, the messages that would make another are not heard, and counted:
-	// see Listener.Stats.
+	// Backlog is how many connections may wait to be accepted. 0 or less: 256. While
+	// so many do, the messages that would make another are not heard, and counted:
+	// see Listener.Stats. It is ignored by ListenPacket, on "isotp-stream", and on the
+	// kernel's backend, whose listener has one peer.
 	Backlog int
 
-	// MaxPeers is for how many peers at once a PacketConn keeps something. 0: 256,
-	// which are all peers of a node, or as many as there are pairs in a list. When
-	// so many are busy, others are not heard, and counted: see PacketConn.Stats.
+	// MaxPeers is for how many peers at once a PacketConn keeps something. 0 or less:
+	// 256, which are all peers of a node, or as many as there are pairs in a list. When
+	// so many are busy, others are not heard, and counted: see PacketConn.Stats. It is
+	// ignored by Listen.
 	MaxPeers int
 
-	// Control is called with the listener's socket: see Dialer.Control.
+	// Control, if it is not nil, is called with the listener's socket: see
+	// Dialer.Control.
 	Control func(network, address string, c syscall.RawConn) error
 
 	// KeepAlive and KeepAliveConfig are those of the connections accepted on
-	// "isotp-stream": see Dialer.KeepAlive.
+	// "isotp-stream": see Dialer.KeepAlive. They are ignored on "isotp".
 	KeepAlive       time.Duration
 	KeepAliveConfig net.KeepAliveConfig
 }
@@ -162,12 +166,6 @@ func (lc *ListenConfig) check(addrs []Addr, packets bool) (*locals, error) {
 	if err := lc.Config.check(); err != nil {
 		return nil, err
 	}
-	if lc.Backlog < 0 {
-		return nil, &ConfigError{Field: "ListenConfig.Backlog", Value: lc.Backlog, Want: "it must be above 0, or 0 for the default"}
-	}
-	if lc.MaxPeers < 0 {
-		return nil, &ConfigError{Field: "ListenConfig.MaxPeers", Value: lc.MaxPeers, Want: "it must be above 0, or 0 for the default"}
-	}
 	if err := checkAddrs(addrs); err != nil {
 		return nil, err
 	}
@@ -200,7 +198,7 @@ func (lc *ListenConfig) listenUser(ctx context.Context, network string, ls *loca
 	config := ls.config(lc.Config)
 	specs, err := ls.specs(m, &config)
 	if err == nil {
-		l.mux, err = m.Listen(specs, orDefault(lc.Backlog, defaultBacklog), func(ep *mux.Endpoint) {
+		l.mux, err = m.Listen(specs, orDefault(max(lc.Backlog, 0), defaultBacklog), func(ep *mux.Endpoint) {
 			l.bus.join()
 			newUserConn(&config, network, ls.peerAddr(ep), l.bus.leave).observed(&config)(ep)
 		})

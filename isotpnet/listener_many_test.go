@@ -244,6 +244,30 @@ func TestListenerOfManyIsFreeAfterTheLastConn(t *testing.T) {
 	})
 }
 
+// A limit of 0 or less is the default, which is not reached.
+func TestNegativeLimitsAreTheDefaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, virtual.Options{})
+		lc := isotpnet.ListenConfig{Bus: newTap(t, n), Backlog: -1, MaxPeers: -1}
+		ln := listenWith(t, lc, "/fixed::10")
+		pc, err := lc.ListenPacketAddr(t.Context(), "isotp", isotpnet.MustParseAddr("/fixed::11"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pc.Close()
+		newNode(t, n).send("18DA10F1#0101", "18DA10F2#0101", "18DA11F1#0101")
+		for range 2 {
+			accept(t, ln)
+		}
+		if _, _, err := pc.ReadFrom(make([]byte, 8)); err != nil {
+			t.Error(err)
+		}
+		if ln.Stats().Refused != 0 || pc.Stats().PeersRefused != 0 {
+			t.Errorf("%+v, %+v: none was to be refused", ln.Stats(), pc.Stats())
+		}
+	})
+}
+
 // What is parsed is listened on as its text is.
 func TestListenAddrIsListen(t *testing.T) {
 	addrs, err := isotpnet.ParseAddrs("/7E8:7E0,7E9:7E1,7DF")

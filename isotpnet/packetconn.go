@@ -142,7 +142,7 @@ func (lc *ListenConfig) listenPacketUser(ctx context.Context, network string, ls
 	specs, err := ls.specs(m, &config)
 	if err == nil {
 		c.engine = specs[0].Config
-		limit := lc.MaxPeers
+		limit := max(lc.MaxPeers, 0)
 		if limit == 0 {
 			limit = max(defaultMaxPeers, len(specs))
 		}

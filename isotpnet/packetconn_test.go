@@ -313,7 +313,6 @@ func TestListenPacketRefuses(t *testing.T) {
 		{"isotp", "virtual:x/obd,7E0:7E8", isotpnet.ListenConfig{}, "listen isotp virtual:x/obd,7E0:7E8: address virtual:x/obd,7E0:7E8: a tester's address stands alone"},
 		{"isotp", "virtual:x/obd", isotpnet.ListenConfig{Config: isotpnet.Config{BlockSize: 8}}, "listen isotp virtual:x/obd: Config.BlockSize is 8: on an obd address ISO 15765-4 decides; leave it zero"},
 		{"isotp", "virtual:x/obd29", isotpnet.ListenConfig{Config: isotpnet.Config{Padding: isotpnet.NoPadding()}}, "listen isotp virtual:x/obd29: Config.Padding is none: on an obd address ISO 15765-4 decides; leave it zero"},
-		{"isotp", "virtual:x/fixed::F1", isotpnet.ListenConfig{MaxPeers: -1}, "listen isotp virtual:x/fixed::F1: ListenConfig.MaxPeers is -1: it must be above 0, or 0 for the default"},
 	} {
 		t.Run(tc.network+" "+strings.ReplaceAll(tc.address, "/", " "), func(t *testing.T) {
 			_, err := tc.lc.ListenPacket(t.Context(), tc.network, tc.address)
