@@ -1,24 +1,24 @@
+# make check         the checks and the tests that need no machine: before each commit
 # make demo          a file crosses a CAN bus
 # make test          everything that .ci/run checks
-# make kernels       the tests of Linux's CAN sockets, inside three kernels, 20 times
+# make cover         what the tests cover, with those in machines; the rest in uncovered.txt
+# make kernels       the tests of Linux's CAN sockets, inside each kernel, 20 times
 # make bench         the figures of README.md
 # make bench-kernel  those of STmin on an idle machine, and of Linux's sockets beside C
-# make soak          the tests that CI repeats a few times, 200 times
+# make soak          the tests that CI runs once, 200 times, and long fuzzing
 # make api           accept a change of the exported API: see test/api
 # make corpus        keep what fuzzing has found, for the next run to start from
 #
 # All of them install what they need.
 
-.PHONY: demo test kernels bench bench-kernel soak api corpus
+.PHONY: check demo test cover kernels bench bench-kernel soak api corpus
+
+check test cover kernels:
+	./test/setup
+	go run ./test/run $@
 
 demo:
 	go run ./cmd/isotp demo
-
-test:
-	./test/run
-
-kernels:
-	FULL=1 ./test/vm/suite
 
 bench:
 	./test/bench

@@ -137,12 +137,12 @@ func TestKernelProbe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]KernelInfo{
+	want, known := map[string]KernelInfo{
 		"6.1":  {MaxMessageSize: 66000, Flags: 0x1FFF},
 		"6.12": {MaxMessageSize: 8300, Flags: 0x3FFF},
 		"7.2":  {MaxMessageSize: 8300, Flags: 0x3FFF},
 	}[cantest.Kernel()]
-	if !cantest.InMachine() {
+	if !known {
 		want = info // whatever it is
 	}
 	want.Release = info.Release

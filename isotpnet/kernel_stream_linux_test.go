@@ -186,11 +186,12 @@ func isTimeout(err error) bool {
 
 const helperAddress = "ISOTPNET_STREAM_HELPER"
 
-// TestStreamHelper is no test: it is the program that the tests below kill.
+// TestStreamHelper is no test: it is the program that the tests below kill. Without an
+// address it does nothing.
 func TestStreamHelper(t *testing.T) {
 	address := os.Getenv(helperAddress)
 	if address == "" {
-		t.Skip("it is a part of other tests")
+		return
 	}
 	end := streamEnd{network: "isotp-stream:kernel", address: address[1:]}
 	if address[0] == 'd' {

@@ -85,9 +85,7 @@ var timedScripts = []timedScript{
 
 func TestBackendsDoTheSameAtTheSameTime(t *testing.T) {
 	cantest.Need(t)
-	if !cantest.InMachine() {
-		t.Skip("only the time in a machine of test/vm is exact enough")
-	}
+	cantest.NeedExactTime(t)
 	for _, s := range timedScripts {
 		t.Run(s.name, func(t *testing.T) {
 			for _, network := range []string{"isotp:user", "isotp:kernel"} {

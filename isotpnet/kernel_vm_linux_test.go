@@ -160,11 +160,11 @@ func (p *rawPeer) expect(frames ...string) {
 	}
 }
 
-// within fails if what f does takes longer. The time of a machine of test/vm is
-// exact; elsewhere it may take ten times as long, as the computer is busy.
+// within fails if what f does takes longer. Where time is not exact it may take ten
+// times as long, as the computer is busy.
 func within(t testing.TB, limit time.Duration, what string, f func()) {
 	t.Helper()
-	if !cantest.InMachine() {
+	if !cantest.ExactTime() {
 		limit *= 10
 	}
 	done := make(chan struct{})

@@ -66,7 +66,7 @@ func (c *cache) apt(ctx context.Context, suite string) (*apt, error) {
 		return nil, fmt.Errorf("%w (it is in the Debian package debian-archive-keyring)", err)
 	}
 	sources := fmt.Sprintf("deb [signed-by=%s] %s %s main\n", keys, debian, suite)
-	if suite != "sid" {
+	if suite != "sid" && !strings.HasSuffix(suite, "-backports") {
 		sources += fmt.Sprintf("deb [signed-by=%s] %s %s-security main\n", keys, security, suite)
 	}
 	list := filepath.Join(dir, "sources.list")
@@ -109,6 +109,30 @@ func (a *apt) run(ctx context.Context, dir string, args ...string) error {
 	cmd := exec.CommandContext(ctx, args[0], append(a.options, args[1:]...)...)
 	cmd.Dir = dir
 	return quiet(cmd)
+}
+
+// search returns the suite's packages whose names match.
+func (a *apt) search(ctx context.Context, pattern string) ([]string, error) {
+	args := append(a.options, "search", "--names-only", pattern)
+	out, err := exec.CommandContext(ctx, "apt-cache", args...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("apt-cache search %s: %w", pattern, err)
+	}
+	var names []string
+	for line := range strings.Lines(string(out)) {
+		name, _, _ := strings.Cut(line, " - ")
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// packageVersion returns the version of a package's file.
+func packageVersion(ctx context.Context, deb string) (string, error) {
+	out, err := exec.CommandContext(ctx, "dpkg-deb", "-f", deb, "Version").Output()
+	if err != nil {
+		return "", fmt.Errorf("dpkg-deb -f %s: %w", deb, err)
+	}
+	return strings.TrimSpace(string(out)), nil
 }
 
 // depends returns those packages that pkg depends on directly whose names match.

@@ -27,6 +27,14 @@ var modules = []string{
 	"can", "can-raw", "can-bcm", "can-gw", "can-isotp", "can-dev", "vcan", "slcan", "sch_netem", "sch_tbf", "tun",
 }
 
+// modules are those that the kernel's machine loads: a native kernel has them in it.
+func (k *kernel) modules() []string {
+	if k.native {
+		return nil
+	}
+	return modules
+}
+
 // suites are where Debian has the kernels, by the kernel's name. The second is for
 // days on which the first cannot be had.
 var suites = map[string][]string{
@@ -38,8 +46,13 @@ var suites = map[string][]string{
 // packageSuite is where packages for -a come from, with the libraries they need.
 const packageSuite = "trixie"
 
-// A kernel is a directory that holds vmlinuz, modules, and the file release.
-type kernel struct{ name, dir string }
+// A kernel is a directory that holds the file release, which has its version, and a
+// stock kernel's vmlinuz and modules or a native one's program linux. Its name is
+// that version's first two numbers.
+type kernel struct {
+	name, dir string
+	native    bool
+}
 
 func (k *kernel) release() string {
 	b, _ := os.ReadFile(filepath.Join(k.dir, "release"))
@@ -89,11 +102,14 @@ func (c *cache) unlock() { c.lock.Close() }
 
 // kernel returns the kernel of that name, and downloads it if need be.
 func (c *cache) kernel(ctx context.Context, name string) (*kernel, error) {
+	if name == native {
+		return c.native(ctx)
+	}
 	from := suites[name]
 	if from == nil {
-		return nil, errors.New("unknown (want 6.1, 6.12 or 7.2)")
+		return nil, errors.New("unknown (want 6.1, 6.12, 7.2 or native)")
 	}
-	k := &kernel{name, filepath.Join(c.dir, name)}
+	k := &kernel{name: name, dir: filepath.Join(c.dir, name)}
 	if missingFile(k.dir) == "" {
 		return k, nil
 	}
@@ -203,11 +219,11 @@ var kernelFile = regexp.MustCompile(`/(vmlinuz)[^/]*$|/kernel/.*/([^/]+\.ko)(\.x
 // unpackKernel takes the kernel, its modules and its exact version out of a
 // package.
 func unpackKernel(ctx context.Context, deb, to string) error {
-	version, err := exec.CommandContext(ctx, "dpkg-deb", "-f", deb, "Version").Output()
+	version, err := packageVersion(ctx, deb)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(to, "release"), bytes.TrimSpace(version), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(to, "release"), []byte(version), 0o644); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)

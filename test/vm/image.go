@@ -43,7 +43,7 @@ func writeImage(to string, k *kernel, job *job) error {
 
 	img.bytes("/init", 0o755, initScript)
 	img.copy("/bin/busybox", job.busybox)
-	for i, m := range modules {
+	for i, m := range k.modules() {
 		img.copy(fmt.Sprintf("/modules/%02d-%s.ko", i, m), filepath.Join(k.dir, m+".ko"))
 	}
 	for _, d := range []string{"/proc", "/sys", "/dev", "/tmp", "/run", "/root", "/var/tmp"} {

@@ -99,6 +99,9 @@ func (j *job) script(k *kernel) []byte {
 		}
 	}
 	export("ISOTPNET_KERNEL", k.name)
+	if !k.native {
+		export("ISOTPNET_EXACT_TIME", "1")
+	}
 	fmt.Fprintf(&b, "cd %s\nexec %s", quote(j.dir), quote(j.program))
 	for _, arg := range j.args {
 		fmt.Fprintf(&b, " %s", quote(arg))

@@ -10,12 +10,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // boot runs the job in a machine and returns its exit status. The job's output
@@ -39,23 +37,7 @@ func boot(ctx context.Context, k *kernel, j *job) (status int, err error) {
 		ctx, cancel = context.WithTimeout(ctx, j.limit)
 		defer cancel()
 	}
-	// The machine's time goes by its instructions, 2 ns each, and jumps ahead when
-	// it has nothing to do. So it does not matter how busy this computer is: with
-	// real time a machine stood still for a second now and then, which ends an
-	// ISO-TP message. And nobody waits for time-outs.
-	//
-	// One processor: with two, this emulator loses a boot now and then. An oops
-	// is a panic, and a panic the machine's end.
-	cmd := exec.CommandContext(ctx, qemu, "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "2G",
-		"-icount", "shift=1,sleep=off", "-rtc", "clock=vm",
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-kernel", filepath.Join(k.dir, "vmlinuz"), "-initrd", initrd,
-		"-append", "console=ttyS0 quiet panic=-1 oops=panic mitigations=off",
-		"-serial", "file:"+console, "-serial", "stdio", "-serial", "file:"+results)
-	var complaints bytes.Buffer
-	cmd.Stdout, cmd.Stderr = os.Stdout, &complaints
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	runErr := cmd.Run()
+	runErr := k.run(ctx, initrd, console, results)
 
 	status, err = unpackResults(results, j.outputs)
 	switch {
@@ -64,7 +46,7 @@ func boot(ctx context.Context, k *kernel, j *job) (status int, err error) {
 	case ctx.Err() != nil:
 		err = errors.New("interrupted")
 	case runErr != nil:
-		err = fmt.Errorf("%s: %w: %s", qemu, runErr, complaints.Bytes())
+		err = fmt.Errorf("the machine: %w", runErr)
 	case err != nil:
 		err = fmt.Errorf("the machine stopped before the program's end: %w", err)
 	}
@@ -75,8 +57,16 @@ func boot(ctx context.Context, k *kernel, j *job) (status int, err error) {
 	return status, err
 }
 
+// run runs the kernel until the machine is switched off.
+func (k *kernel) run(ctx context.Context, initrd, console, results string) error {
+	if k.native {
+		return k.runNative(ctx, initrd, console, results)
+	}
+	return k.emulate(ctx, initrd, console, results)
+}
+
 // powerDown is the last message of a machine that is switched off.
-var powerDown = regexp.MustCompile(`(?m)^\[[ .\d]+\] reboot: Power down\r?\n?`)
+var powerDown = regexp.MustCompile(`(?m)^(\[[ .\d]+\] )?reboot: Power down\r?\n?`)
 
 // maxMessages is how much of the kernel's messages is worth printing.
 const maxMessages = 20000

@@ -36,6 +36,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -55,14 +56,20 @@ func main() {
 		fmt.Fprintln(os.Stderr, "kernel:", err)
 		status = max(status, 1)
 	}
+	if _, refused := errors.AsType[*refusal](err); refused {
+		status = cannotRun
+	}
 	os.Exit(status)
 }
+
+// cannotRun is the exit status for a native kernel that this computer cannot run.
+const cannotRun = 3
 
 func run() (int, error) {
 	name := "6.12"
 	var add []string
 	limit := time.Duration(-1)
-	flag.StringVar(&name, "k", name, "kernel: 6.1, 6.12 or 7.2")
+	flag.StringVar(&name, "k", name, "kernel: 6.1, 6.12, 7.2 or native")
 	flag.Func("a", "Debian package or ./file to add", func(s string) error {
 		add = append(add, s)
 		return nil

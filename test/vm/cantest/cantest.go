@@ -17,9 +17,21 @@ var missing = "TestMain has not called cantest.Main"
 // InMachine reports whether the tests run in a machine of test/vm.
 func InMachine() bool { return Kernel() != "" }
 
-// Kernel returns the name of the machine's kernel, as test/vm/run -k takes
-// it; "" outside of one.
+// Kernel returns the first two numbers of the version of the machine's kernel; ""
+// outside of one.
 func Kernel() string { return os.Getenv("ISOTPNET_KERNEL") }
+
+// ExactTime reports whether time goes by the instructions that the tests execute, as
+// in an emulated machine of test/vm: it does not matter how busy the computer is.
+func ExactTime() bool { return os.Getenv("ISOTPNET_EXACT_TIME") != "" }
+
+// NeedExactTime skips the test where time is not exact.
+func NeedExactTime(t testing.TB) {
+	t.Helper()
+	if !ExactTime() {
+		t.Skip("time is exact in an emulated machine only; test/vm/run -k 6.12 runs this test in one")
+	}
+}
 
 // Need skips the test if there are no CAN interfaces. In a machine it fails.
 func Need(t testing.TB) {

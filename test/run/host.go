@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// patience is what a package's tests may take, for machines that have much to do: it is
+// there for those that hang.
+const patience = "30m"
+
+func ignore(event) {}
+
+// testsHere runs all tests on this computer, and sees what they cover and what they skip.
+func (s *session) testsHere(c *clock) error {
+	packages, err := packages(c)
+	if err != nil {
+		return err
+	}
+	err = measure(func(file string) error {
+		return goTest(c, s.ledger.see, append([]string{"-count", "1", "-timeout", patience, covered, "-coverprofile", file}, packages...)...)
+	}, s.host, s.merged)
+	s.skipped = s.ledger.selections()
+	return err
+}
+
+func (s *session) racesHere(c *clock) error {
+	packages, err := packages(c)
+	if err != nil {
+		return err
+	}
+	return goTest(c, ignore, append([]string{"-race", "-timeout", patience}, packages...)...)
+}
+
+func (s *session) connectionsHere(c *clock) error {
+	return goTest(c, ignore, "-race", "-timeout", patience, "-run", "Conn$", "-count", s.times(1), "-cpu", "1,2,8", "./isotpnet")
+}
+
+func benchmarks(c *clock) error {
+	return goTest(c, ignore, "-run", "^$", "-bench", ".", "-benchtime", "1x", "-timeout", patience, "./...")
+}
+
+// packages are those whose tests run on this computer. The tests of test/vm boot machines:
+// they come with the kernels.
+func packages(c *clock) ([]string, error) {
+	list, err := c.output("go", "list", "./...")
+	return slices.DeleteFunc(strings.Fields(list), func(pkg string) bool { return strings.HasSuffix(pkg, "/test/vm") }), err
+}
+
+// covered is the flag of go test that names the packages whose coverage counts.
+const covered = "-coverpkg=./canbus/...,./cmd/...,./internal/...,./isotpnet"
+
+// measure runs tests that write their coverage to a file, and adds it to the profiles.
+func measure(run func(file string) error, profiles ...*profile) error {
+	dir, err := os.MkdirTemp("", "isotpnet-coverage-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "profile")
+	if err := run(file); err != nil {
+		return err
+	}
+	for _, p := range profiles {
+		if err := p.add(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkCoverage prints each package's coverage, and fails if one is below its limit.
+func (s *session) checkCoverage(c *clock) error {
+	module, err := c.output("go", "list", "-m")
+	if err != nil {
+		return err
+	}
+	s.merged.print(os.Stdout, s.host)
+	err = s.host.check(module, "on this computer", hostLimits)
+	if len(s.kernels) > 0 {
+		err = errors.Join(err, s.merged.check(module, "here and in machines", mergedLimits))
+	}
+	return err
+}
+
+// listUncovered is checkCoverage, and writes down what no test has run.
+func (s *session) listUncovered(c *clock) error {
+	const name = "uncovered.txt"
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	s.merged.uncovered(f)
+	if err := f.Close(); err != nil {
+		return err
+	}
+	fmt.Println("what no test has run is in", name)
+	return s.checkCoverage(c)
+}
