@@ -1,7 +1,6 @@
 package socketcand
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/internal/echo"
 )
 
 const (
@@ -71,6 +71,8 @@ type wayfarer struct {
 	number uint64 // of the client's frames
 	until  time.Time
 }
+
+func (x *wayfarer) sent() *canbus.Frame { return &x.frame }
 
 func newShared(s *Server, name string) *shared {
 	b := &shared{
@@ -367,29 +369,22 @@ func (b *shared) stay(c *client) {
 // it was. Under mu.
 func (b *shared) echoed(f *canbus.Frame) (from *client, known bool) {
 	on := b.onWay.waiting()
-	for i := range on {
-		if !sameOnWire(&on[i].frame, f) {
-			continue
-		}
-		from = on[i].client
-		this, refused := &on[i], f.Has(canbus.Refused)
-		if refused {
-			from.notSent("the bus has refused the frame")
-		}
-		last := i
-		b.arrive(func(x *wayfarer) bool {
-			before := !refused && last > 0 && x.frame.ID == f.ID && (x.frame.Flags^f.Flags)&canbus.Extended == 0
-			last--
-			return x == this || before
-		})
-		return from, true
+	found := echo.Find(f, on, (*wayfarer).sent, func(*wayfarer) bool { return false })
+	if found < 0 {
+		return nil, false
 	}
-	return nil, false
-}
-
-func sameOnWire(a, b *canbus.Frame) bool {
-	const kind = canbus.Extended | canbus.FD | canbus.Remote
-	return a.ID == b.ID && (a.Flags^b.Flags)&kind == 0 && bytes.Equal(a.Payload(), b.Payload())
+	from = on[found].client
+	this, refused := &on[found], f.Has(canbus.Refused)
+	if refused {
+		from.notSent("the bus has refused the frame")
+	}
+	last := found
+	b.arrive(func(x *wayfarer) bool {
+		before := !refused && last > 0 && echo.Proves(f, &x.frame)
+		last--
+		return x == this || before
+	})
+	return from, true
 }
 
 // arrive forgets frames that are no longer on the way, and answers the < echo >s that

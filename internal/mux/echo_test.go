@@ -106,8 +106,8 @@ func TestLateEchoIsNotTakenForAnotherFrame(t *testing.T) {
 		wantWaiting(t, result)
 		bus.echo(t, "7E0#0102")
 		wantResult(t, result, nil)
-		if len(m.writer.onWay) != 0 {
-			t.Errorf("%d frames are waited for", len(m.writer.onWay))
+		if len(m.writer.inFlight) != 0 {
+			t.Errorf("%d frames are waited for", len(m.writer.inFlight))
 		}
 	})
 }

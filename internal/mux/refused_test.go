@@ -84,7 +84,7 @@ func TestRefusedConsecutiveFrameEndsTheMessage(t *testing.T) {
 		wantRefused(t, result, sent[1])
 		bus.want(t) // nothing more of it
 		bus.echo(t, sent[2:]...)
-		if n := len(m.writer.onWay); n != 0 {
+		if n := len(m.writer.inFlight); n != 0 {
 			t.Errorf("%d frames are waited for", n)
 		}
 		result = startSend(ep, []byte{2})

@@ -1,13 +1,13 @@
 package mux
 
 import (
-	"bytes"
 	"errors"
 	"net"
 	"slices"
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/internal/echo"
 	"example.com/isotp/internal/engine"
 )
 
@@ -30,11 +30,11 @@ type writer struct {
 	owners    [batch]owner
 	head, end int
 
-	// onWay are the frames not yet echoed, where the bus echoes, in the order of
+	// inFlight are the frames not yet echoed, where the bus echoes, in the order of
 	// writing. Those in out belong to them: an echo may be quicker than the
 	// return from the call that wrote the frame.
-	onWay    []wayfarer
-	maxOnWay int
+	inFlight    []pendingEcho
+	maxInFlight int
 	// free is when all frames have left the wire that were echoed, where echoes say
 	// only that the controller has taken a frame.
 	free engine.Time
@@ -49,10 +49,13 @@ type owner struct {
 	number   uint32
 }
 
-type wayfarer struct {
+// A pendingEcho is a frame in flight, whose echo has not come.
+type pendingEcho struct {
 	owner
 	frame canbus.Frame
 }
+
+func (p *pendingEcho) sent() *canbus.Frame { return &p.frame }
 
 const (
 	// lastWrite is how long a write may take once reading has failed, or the bus is to
@@ -75,9 +78,9 @@ func (w *writer) init(m *Mux) {
 	w.urgent.next = func(ep *Endpoint) **Endpoint { return &ep.nextUrgent }
 	w.ready.next = func(ep *Endpoint) **Endpoint { return &ep.nextReady }
 	if m.props.Echo {
-		w.maxOnWay = unknownQueue
+		w.maxInFlight = unknownQueue
 		if q := m.props.QueueLen; q > 0 {
-			w.maxOnWay = max(1, min(q*3/4, batch))
+			w.maxInFlight = max(1, min(q*3/4, batch))
 		}
 	}
 }
@@ -165,7 +168,7 @@ func (w *writer) wanted() bool {
 }
 
 // full: no more frames may be on their way.
-func (w *writer) full() bool { return w.maxOnWay > 0 && len(w.onWay) >= w.maxOnWay }
+func (w *writer) full() bool { return w.maxInFlight > 0 && len(w.inFlight) >= w.maxInFlight }
 
 // run writes what can be written without waiting. It is called without mu.
 func (w *writer) run(now engine.Time) {
@@ -301,11 +304,11 @@ func (w *writer) fill(now engine.Time) bool {
 	}
 	w.head, w.end = 0, 0
 	room := batch
-	if w.maxOnWay > 0 {
+	if w.maxInFlight > 0 {
 		if w.full() {
-			w.forgetOnWay()
+			w.dropStale()
 		}
-		room = min(batch, w.maxOnWay-len(w.onWay))
+		room = min(batch, w.maxInFlight-len(w.inFlight))
 	}
 	for room > 0 {
 		ep := w.urgent.pop()
@@ -351,8 +354,8 @@ func (w *writer) poll(now engine.Time, ep *Endpoint, n int) int {
 		number++
 		w.owners[w.end] = owner{ep, number}
 		w.end++
-		if w.maxOnWay > 0 {
-			w.onWay = append(w.onWay, wayfarer{owner{ep, number}, frames[i]})
+		if w.maxInFlight > 0 {
+			w.inFlight = append(w.inFlight, pendingEcho{owner{ep, number}, frames[i]})
 		}
 	}
 	ep.wake()
@@ -366,7 +369,7 @@ func (w *writer) written(now engine.Time, n int, err error) {
 	for range min(n, w.end-w.head) {
 		f, o := &w.out[w.head], w.owners[w.head]
 		w.head++
-		if w.maxOnWay > 0 {
+		if w.maxInFlight > 0 {
 			continue // echoed does the rest
 		}
 		if o.endpoint.Observer != nil {
@@ -385,7 +388,7 @@ func (w *writer) written(now engine.Time, n int, err error) {
 	case w.head < w.end: // the next frame is at fault
 		o := w.owners[w.head]
 		w.head++
-		w.dropOnWay(o)
+		w.dropEcho(o)
 		o.endpoint.refused(now, o.number, m.busError(err))
 	}
 }
@@ -404,11 +407,11 @@ func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
 		w.free = w.leaves(max(now, w.free), f)
 		at = w.free
 	}
-	from := w.onWay[found].endpoint
-	left := w.onWay[:0]
-	for i := range w.onWay {
-		x := &w.onWay[i]
-		if i > found || !sameIdentifier(&x.frame, f) {
+	from := w.inFlight[found].endpoint
+	left := w.inFlight[:0]
+	for i := range w.inFlight {
+		x := &w.inFlight[i]
+		if i > found || !echo.Proves(f, &x.frame) {
 			left = append(left, *x)
 			continue
 		}
@@ -421,8 +424,8 @@ func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
 		x.endpoint.engine.HandleTransmitted(at, x.number)
 		w.m.touch(x.endpoint)
 	}
-	clear(w.onWay[len(left):])
-	w.onWay = left
+	clear(w.inFlight[len(left):])
+	w.inFlight = left
 	return from
 }
 
@@ -433,28 +436,14 @@ func (w *writer) refused(now engine.Time, f *canbus.Frame) {
 	if found < 0 {
 		return // nobody waits for it any more
 	}
-	x := w.onWay[found]
-	w.onWay = slices.Delete(w.onWay, found, found+1)
+	x := w.inFlight[found]
+	w.inFlight = slices.Delete(w.inFlight, found, found+1)
 	x.endpoint.refused(now, x.number, &canbus.RefusedError{Frame: x.frame})
 }
 
-// find returns which of the frames on their way an echo is of; negative: none. Under mu.
+// find returns which of the frames in flight an echo is of; negative: of none. Under mu.
 func (w *writer) find(f *canbus.Frame) int {
-	found := -1
-	for i := range w.onWay {
-		if !sameOnWire(&w.onWay[i].frame, f) {
-			continue
-		}
-		// One that nobody wants any more may have been lost, and the echo be that
-		// of an equal one sent after it.
-		if gone := w.onWay[i].gone(); found < 0 || !gone {
-			found = i
-			if !gone {
-				break
-			}
-		}
-	}
-	return found
+	return echo.Find(f, w.inFlight, (*pendingEcho).sent, (*pendingEcho).stale)
 }
 
 // leaves is when a frame has left the wire that comes there now, as far as that is known.
@@ -466,22 +455,13 @@ func (w *writer) leaves(now engine.Time, f *canbus.Frame) engine.Time {
 	return now.Add(canbus.WireTime(f, p.Bitrate, p.DataBitrate))
 }
 
-func sameIdentifier(a, b *canbus.Frame) bool {
-	return a.ID == b.ID && (a.Flags^b.Flags)&canbus.Extended == 0
-}
-
-func sameOnWire(a, b *canbus.Frame) bool {
-	const kind = canbus.Extended | canbus.FD
-	return a.ID == b.ID && (a.Flags^b.Flags)&kind == 0 && bytes.Equal(a.Payload(), b.Payload())
-}
-
 // withdraw takes back what the bus has not taken and nobody wants to send any
 // more. Under mu.
 func (w *writer) withdraw(now engine.Time) {
 	end := w.head
 	for i := w.head; i < w.end; i++ {
-		if o := w.owners[i]; o.gone() {
-			w.dropOnWay(o)
+		if o := w.owners[i]; o.stale() {
+			w.dropEcho(o)
 			o.endpoint.engine.HandleWithdrawn(o.number)
 			w.m.retryHeld(now)
 			continue
@@ -494,16 +474,16 @@ func (w *writer) withdraw(now engine.Time) {
 	w.end = end
 }
 
-// gone: the frame belongs to something that has ended.
-func (o owner) gone() bool {
+// stale: the frame belongs to something that has ended.
+func (o *owner) stale() bool {
 	return o.endpoint.closed || o.endpoint.engine.Withdrawn(o.number)
 }
 
-func (w *writer) dropOnWay(o owner) {
-	w.onWay = slices.DeleteFunc(w.onWay, func(x wayfarer) bool { return x.owner == o })
+func (w *writer) dropEcho(o owner) {
+	w.inFlight = slices.DeleteFunc(w.inFlight, func(x pendingEcho) bool { return x.owner == o })
 }
 
-// forgetOnWay stops to wait for echoes that concern nobody any more.
-func (w *writer) forgetOnWay() {
-	w.onWay = slices.DeleteFunc(w.onWay, func(x wayfarer) bool { return x.gone() })
+// dropStale stops to wait for echoes that concern nobody any more.
+func (w *writer) dropStale() {
+	w.inFlight = slices.DeleteFunc(w.inFlight, func(x pendingEcho) bool { return x.stale() })
 }

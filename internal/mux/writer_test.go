@@ -322,8 +322,8 @@ func TestFramesOfAnEndedMessageAreNotWritten(t *testing.T) {
 					wantResult(t, results[1], nil)
 					synctest.Wait() // an echo is quicker than the call that writes
 					bus.want(t, "7E1#0102")
-					if len(m.writer.onWay) > 0 {
-						t.Errorf("%d frames are waited for", len(m.writer.onWay))
+					if len(m.writer.inFlight) > 0 {
+						t.Errorf("%d frames are waited for", len(m.writer.inFlight))
 					}
 				})
 			})
