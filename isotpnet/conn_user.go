@@ -58,11 +58,11 @@ func (u *userConn) receive(p []byte, stream bool) (int, MessageInfo, bool, error
 	if stream {
 		how = engine.ReadStreams
 	}
-	n, info, end, err := u.endpoint.Receive(p, how)
+	n, info, err := u.endpoint.Receive(p, how)
 	if err != nil {
-		return 0, MessageInfo{}, end, protocolError(err)
+		return 0, MessageInfo{}, info.End, protocolError(err)
 	}
-	return n, newMessageInfo(u.endpoint, &info), end, nil
+	return n, newMessageInfo(u.endpoint, &info), info.End, nil
 }
 
 func (u *userConn) open() (MessageInfo, error) {

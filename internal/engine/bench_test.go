@@ -65,9 +65,9 @@ func benchmarkTransfer(b *testing.B, cfg *Config, size int) {
 			carry(&receiver, &sender)
 			now += 1000
 		}
-		n, _, end, _, _ := receiver.Read(buf)
-		if n != size || !end || sender.SendResult() != OK {
-			b.Fatalf("read %d bytes (end %v), sent with code %d", n, end, sender.SendResult())
+		n, info, _ := receiver.Read(buf)
+		if n != size || !info.End || sender.SendResult() != OK {
+			b.Fatalf("read %d bytes (end %v), sent with code %d", n, info.End, sender.SendResult())
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(count), "ns/frame")

@@ -53,7 +53,7 @@ func TestLongMessagesComeInBlocks(t *testing.T) {
 				s.hears("02 AA BB")
 			}
 			s.counts(ReceiverFull, 0)
-			if _, info, _, ok := s.e.ReadWhole(make([]byte, longSize), false); !ok || info.Size != longSize {
+			if _, info, ok := s.e.ReadWhole(make([]byte, longSize), false); !ok || info.Size != longSize {
 				s.t.Errorf("read %+v, %v", info, ok)
 			}
 			s.reads("AA BB").reads("AA BB").reads("AA BB").readsNothing()

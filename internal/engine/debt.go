@@ -105,7 +105,7 @@ func (e *Engine) owedTransmitted(now Time, number uint32) {
 	}
 }
 
-// HandleWithdrawn is told that a frame given out will not reach the bus.
+// HandleWithdrawn is told that a frame handed over will not reach the bus.
 func (e *Engine) HandleWithdrawn(number uint32) {
 	if d := e.debt; d != nil && d.by == e && number == d.number {
 		d.until = 0

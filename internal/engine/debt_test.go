@@ -182,7 +182,7 @@ func TestOwedFlowControl(t *testing.T) {
 		next.send(20).at(60 * ms).hears(cts)
 		whole(next)
 	})
-	t.Run("and follows the frame that the first one has given out", func(t *testing.T) {
+	t.Run("and follows the frame that the first one has handed over", func(t *testing.T) {
 		s := newScript(t)
 		s.send(20).hands(first).at(50 * ms)
 		giveUp(s, Aborted)

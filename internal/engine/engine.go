@@ -58,20 +58,13 @@ type Engine struct {
 	budget *Budget // shared with other engines, or nil
 	events Events
 
-	// handed numbers the frames that PollTransmit gave out, so that
+	// handed numbers the frames that PollTransmit handed over, so that
 	// HandleTransmitted can say which one it is about. flowControls says of the
 	// last 64 which ones are flow controls: the bit of a number modulo 64.
 	handed       uint32
 	flowControls uint64
 
-	// ReadWaiting: somebody is waiting for a message, and with ReportAborted
-	// wants to know if that is given up.
-	ReadWaiting bool
-
-	// Watched: somebody waits for a message to begin. Then Readable is among the
-	// events when one has, and when one is given up.
-	Watched bool
-
+	reader reader
 	// Plain: no message longer than 65535 bytes is received.
 	Plain bool
 
@@ -137,7 +130,7 @@ var faultCodes = [...]Code{
 }
 
 // HandleTransmitted is told that the frame of that number is on the wire. The
-// first frame that PollTransmit gives out has the number 1, and so on. No more
+// first frame that PollTransmit hands over has the number 1, and so on. No more
 // than 64 may be on their way at once.
 func (e *Engine) HandleTransmitted(now Time, number uint32) {
 	e.stats.FramesSent++
@@ -166,7 +159,7 @@ func (e *Engine) HandleRefused(now Time, number uint32) {
 	e.HandleWithdrawn(number)
 }
 
-// Withdrawn reports whether a frame given out belongs to a transmission or a
+// Withdrawn reports whether a frame handed over belongs to a transmission or a
 // reception that has ended, so that it should not be sent any more.
 func (e *Engine) Withdrawn(number uint32) bool {
 	if e.isFlowControl(number) {
@@ -175,16 +168,16 @@ func (e *Engine) Withdrawn(number uint32) bool {
 	return !after(number, e.tx.base)
 }
 
-// Transmits reports whether a frame given out belongs to the transmission under
+// Transmits reports whether a frame handed over belongs to the transmission under
 // way.
 func (e *Engine) Transmits(number uint32) bool {
 	return e.Sending() && !e.isFlowControl(number) && after(number, e.tx.base)
 }
 
-// Handed is the number of the frame that PollTransmit gave out last.
+// Handed is the number of the frame that PollTransmit handed over last.
 func (e *Engine) Handed() uint32 { return e.handed }
 
-// hand numbers a frame that is given out.
+// hand numbers a frame that is handed over.
 func (e *Engine) hand(flowControl bool) uint32 {
 	e.handed++
 	bit := uint64(1) << (e.handed % 64)

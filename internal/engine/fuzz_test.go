@@ -142,7 +142,7 @@ func (m *model) play(t *tape) {
 				m.setReading(ReadStreams)
 			case 2:
 				m.readWaiting = true
-				m.e.ReadWaiting = true
+				m.e.reader = waitsForMessage
 			case 3:
 				m.seen = nil
 				m.e.HandleStalled(m.now)

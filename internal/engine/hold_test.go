@@ -140,8 +140,8 @@ func TestReceiveLoss(t *testing.T) {
 		}},
 		{"Open says what was lost as Read does", two, func(s *script) {
 			s.hears("01 01", "01 02", "01 03").opens(1).reads("01").opens(1).reads("02")
-			if _, why, ok := s.e.Open(); !ok || why != ReceiverFull {
-				s.t.Fatalf("Open: code %v, ok %v", why, ok)
+			if info, ok := s.e.Open(); !ok || info.Why != ReceiverFull {
+				s.t.Fatalf("Open: code %v, ok %v", info.Why, ok)
 			}
 		}},
 	})

@@ -446,10 +446,11 @@ func (m *model) loss(why Code) {
 func (m *model) read(n int) {
 	m.t.Helper()
 	p := make([]byte, n)
-	n, info, end, why, ok := m.e.Read(p)
+	n, info, ok := m.e.Read(p)
+	m.readWaiting = !ok
 	if len(m.queue) == 0 {
 		if ok {
-			m.t.Fatalf("read %d bytes, code %d, with nothing to read", n, why)
+			m.t.Fatalf("read %d bytes, code %d, with nothing to read", n, info.Why)
 		}
 		return
 	}
@@ -463,9 +464,9 @@ func (m *model) read(n int) {
 		if c.complete || c.begun || c.fail != OK {
 			m.t.Fatalf("nothing was read with %d bytes there", len(unread))
 		}
-	case why != OK:
-		if len(unread) > 0 || c.fail != why || n != 0 || !end {
-			m.t.Fatalf("read says code %d, want code %d after %d bytes", why, c.fail, len(unread))
+	case info.Why != OK:
+		if len(unread) > 0 || c.fail != info.Why || n != 0 || !info.End {
+			m.t.Fatalf("read says code %d, want code %d after %d bytes", info.Why, c.fail, len(unread))
 		}
 		m.queue = m.queue[1:]
 	default:
@@ -478,10 +479,10 @@ func (m *model) read(n int) {
 		if int(info.Size) != c.size || info.Rest != len(unread)-n {
 			m.t.Fatalf("info is %+v of a message of %d bytes with %d left", info, c.size, len(unread)-n)
 		}
-		if wantEnd := c.complete && c.read == c.size; end != wantEnd {
-			m.t.Fatalf("end is %v, want %v", end, wantEnd)
+		if wantEnd := c.complete && c.read == c.size; info.End != wantEnd {
+			m.t.Fatalf("end is %v, want %v", info.End, wantEnd)
 		}
-		if end {
+		if info.End {
 			m.queue = m.queue[1:]
 		}
 	}
@@ -492,10 +493,11 @@ func (m *model) open() {
 	if len(m.queue) > 0 && m.queue[0].opened {
 		m.queue = m.queue[1:]
 	}
-	info, why, ok := m.e.Open()
+	info, ok := m.e.Open()
+	m.readWaiting = !ok
 	if len(m.queue) == 0 {
 		if ok {
-			m.t.Fatalf("opened %+v, code %d, with nothing there", info, why)
+			m.t.Fatalf("opened %+v, with nothing there", info)
 		}
 		return
 	}
@@ -504,14 +506,14 @@ func (m *model) open() {
 		m.t.Fatalf("nothing was opened with a message of %d bytes there", c.size)
 	}
 	if c.size == 0 {
-		if why != c.fail {
-			m.t.Fatalf("Open says code %d, want %d", why, c.fail)
+		if info.Why != c.fail {
+			m.t.Fatalf("Open says code %d, want %d", info.Why, c.fail)
 		}
 		m.queue = m.queue[1:]
 		return
 	}
-	if why != OK || int(info.Size) != c.size || info.Rest != len(c.data)-c.read {
-		m.t.Fatalf("opened %+v, code %d, want %d bytes with %d there", info, why, c.size, len(c.data)-c.read)
+	if info.Why != OK || int(info.Size) != c.size || info.Rest != len(c.data)-c.read {
+		m.t.Fatalf("opened %+v, want %d bytes with %d there", info, c.size, len(c.data)-c.read)
 	}
 	c.begun, c.opened = true, true
 }

@@ -183,25 +183,25 @@ func (n *node) read() {
 	defer n.serve()
 	for {
 		if n.streams && !n.opened {
-			_, why, ok := n.e.Open()
+			info, ok := n.e.Open()
 			if !ok {
 				return
 			}
-			if why != OK {
-				n.fail("Open says code %d", why)
+			if info.Why != OK {
+				n.fail("Open says code %d", info.Why)
 			}
 			n.opened = true
 		}
 		p := n.buf[:1+w.rng.IntN(n.part)]
-		k, _, end, why, ok := n.e.Read(p)
+		k, info, ok := n.e.Read(p)
 		if !ok {
 			return
 		}
-		if why != OK {
-			n.fail("Read says code %d", why)
+		if info.Why != OK {
+			n.fail("Read says code %d", info.Why)
 		}
 		n.got = append(n.got, p[:k]...)
-		if end {
+		if info.End {
 			if len(n.expect) == 0 || !bytes.Equal(n.got, n.expect[0]) {
 				n.fail("read a message of %d bytes that was not sent, or not now", len(n.got))
 			}

@@ -36,8 +36,8 @@ func TestDeadlinesExtended(t *testing.T) {
 			s.hears(f[0]).sends("30 00 00 CC CC CC CC CC").at(150 * ms).hears("02 AA BB")
 		}, false, false},
 		{"given up, and somebody is to be told", func(s *script) {
-			s.cfg.ReportAborted, s.e.ReadWaiting = true, true
-			s.hears(f[0]).sends("30 00 00 CC CC CC CC CC").at(150 * ms).hears(f[2])
+			s.cfg.ReportAborted = true
+			s.readsNothing().hears(f[0]).sends("30 00 00 CC CC CC CC CC").at(150 * ms).hears(f[2])
 		}, true, false},
 		{"given up by N_Cr", func(s *script) { s.hears(f[0]).sends("30 00 00 CC CC CC CC CC").due(1000 * ms) }, false, false},
 		{"thrown away", func(s *script) { s.hears(f[0]).sends("30 00 00 CC CC CC CC CC"); s.e.Drain() }, false, false},

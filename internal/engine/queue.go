@@ -30,6 +30,12 @@ type Info struct {
 	// Rest is how many bytes of the message are there to be read after this
 	// call; of a streamed message more may follow.
 	Rest int
+	// End: the message ends with the bytes of this call.
+	End bool
+	// Why is not OK if there are no bytes: ReceiverFull says that messages were lost
+	// here, other codes that the message being read, or with ReportAborted waited for,
+	// was given up. It is said once.
+	Why Code
 	// Dropped, of a message that was given up: how many frames the bus has dropped
 	// since it began.
 	Dropped uint32

@@ -41,24 +41,15 @@ func (e *Engine) SetReading(now Time, how Reading) {
 
 // Read copies the next bytes of the first message to p: of one that is streamed
 // or begun with Open as they come, of others when the message is complete. What does not
-// fit stays. end reports that the message ends with these bytes.
-//
-// With a why that is not OK there are no bytes: ReceiverFull says that messages
-// were lost here, other codes that the message being read, or with ReportAborted
-// waited for, was given up. It is said once. With ok false there is nothing to
-// read, or p is empty.
-func (e *Engine) Read(p []byte) (n int, info Info, end bool, why Code, ok bool) {
+// fit stays. ok is false if there is nothing to read, or p is empty: the reader waits.
+func (e *Engine) Read(p []byte) (n int, info Info, ok bool) {
 	m := e.queue.first()
-	if !e.readable(m) {
-		return 0, Info{}, false, OK, false
-	}
-	if m.unread() == 0 {
-		info, why = failed(m)
-		e.pop()
-		return 0, info, true, why, true
-	}
-	if len(p) == 0 {
-		return 0, Info{}, false, OK, false
+	found := e.readable(m) && (len(p) > 0 || m.unread() == 0)
+	switch e.reader.reads(found, waitsForMessage); {
+	case !found:
+		return 0, Info{}, false
+	case m.unread() == 0:
+		return 0, e.popFailed(), true
 	}
 	m.begun = true
 	n = copy(p, m.buf[m.read:])
@@ -67,17 +58,43 @@ func (e *Engine) Read(p []byte) (n int, info Info, end bool, why Code, ok bool) 
 	info.Rest = m.unread()
 	if m.complete {
 		e.queue.count(m, -n)
-		if info.Rest == 0 {
-			end = true
+		if info.End = info.Rest == 0; info.End {
 			e.pop()
 		}
 	}
 	e.roomMade()
-	return n, info, end, OK, true
+	return n, info, true
+}
+
+// popFailed takes the first message out, which was given up, or stands for a loss.
+func (e *Engine) popFailed() Info {
+	info := e.queue.first().failed()
+	e.pop()
+	return info
 }
 
 // failed is what reads return of a message that was given up, or of a loss.
-func failed(m *message) (Info, Code) { return Info{Dropped: m.info.Dropped}, m.fail }
+func (m *message) failed() Info { return Info{Dropped: m.info.Dropped, End: true, Why: m.fail} }
+
+// Begun returns the next message for Read, complete or not, as soon as its first
+// frame has come. With a Why that is not OK it is what Read would return, and
+// taken out. ok is false if there is none: the reader waits, and Readable is among the
+// events when a message begins, or is given up.
+func (e *Engine) Begun() (info Info, ok bool) {
+	m := e.queue.first()
+	if m == nil && e.Coming() {
+		m = e.rx.msg
+	}
+	switch e.reader.reads(m != nil, waitsForBegin); {
+	case m == nil:
+		return Info{}, false
+	case m.fail != OK && m.unread() == 0:
+		return e.popFailed(), true
+	}
+	info = m.info
+	info.Rest = m.unread()
+	return info, true
+}
 
 // InMidMessage reports whether a part of a message has been read, or it was opened, and
 // not all of it was.
@@ -119,16 +136,15 @@ func (e *Engine) Readable() bool { return e.readable(e.queue.first()) }
 // First returns the bytes of the first message, all of them and without taking
 // them out. They are good until RemoveFirst, which must follow if ok is true. It is
 // for engines with ReadMessages; the rest is as of Read.
-func (e *Engine) First() (p []byte, info Info, why Code, ok bool) {
+func (e *Engine) First() (p []byte, info Info, ok bool) {
 	m := e.queue.first()
-	if !e.readable(m) {
-		return nil, Info{}, OK, false
+	if e.reader.reads(e.readable(m), waitsForMessage); !e.readable(m) {
+		return nil, Info{}, false
 	}
 	if m.unread() == 0 {
-		info, why = failed(m)
-		return nil, info, why, true
+		return nil, m.failed(), true
 	}
-	return m.buf[m.read:], m.info, OK, true
+	return m.buf[m.read:], m.info, true
 }
 
 // RemoveFirst takes the message out that First has returned.
@@ -140,65 +156,44 @@ func (e *Engine) RemoveFirst() {
 // ReadWhole is Read that takes the first message out, however much of it fits in
 // p. What does not is lost, but with grow a longer p is made for it. It is for
 // engines with ReadMessages.
-func (e *Engine) ReadWhole(p []byte, grow bool) (whole []byte, info Info, why Code, ok bool) {
+func (e *Engine) ReadWhole(p []byte, grow bool) (whole []byte, info Info, ok bool) {
 	m := e.queue.first()
-	if !e.readable(m) {
-		return nil, Info{}, OK, false
+	if e.reader.reads(e.readable(m), waitsForMessage); !e.readable(m) {
+		return nil, Info{}, false
 	}
 	size := m.unread()
-	if info, why = m.info, m.fail; size > 0 {
-		why = OK
+	if size == 0 {
+		info = e.popFailed()
+		e.roomMade()
+		return nil, info, true
 	}
 	if size > len(p) && grow {
 		p = make([]byte, size)
 	}
 	whole = p[:copy(p, m.buf[m.read:])]
-	info.Rest = size - len(whole)
+	info = m.info
+	info.Rest, info.End = size-len(whole), true
 	e.pop()
 	e.roomMade()
-	return whole, info, why, true
+	return whole, info, true
 }
 
 // Open begins to read the next message, complete or not; Read then gives its
 // bytes as they come. What is left of a message opened before is skipped; what
-// Read has left of one comes first.
-func (e *Engine) Open() (info Info, why Code, ok bool) {
+// Read has left of one comes first. ok is false if there is none: the reader waits.
+func (e *Engine) Open() (info Info, ok bool) {
 	if m := e.queue.first(); m != nil && m.opened {
 		e.skip(m)
 	}
 	m := e.queue.first()
-	switch {
+	switch e.reader.reads(m != nil, waitsForMessage); {
 	case m == nil:
-		return Info{}, OK, false
+		return Info{}, false
 	case m.info.Size == 0:
-		info, why = failed(m)
-		e.pop()
-		return info, why, true
+		return e.popFailed(), true
 	}
 	m.begun, m.opened = true, true
 	info = m.info
 	info.Rest = m.unread()
-	return info, OK, true
-}
-
-// skipRest has the rest of the message that is coming thrown away.
-func (e *Engine) skipRest() {
-	rx := &e.rx
-	e.unclaim(rx.msg)
-	if rx.unadmitted {
-		rx.unadmitted = false
-		e.budget.stopWaiting(e)
-	}
-	rx.msg.drop()
-}
-
-// skip takes the first message out of the queue, and what of it is still to come.
-func (e *Engine) skip(m *message) {
-	if m.complete || m.fail != OK {
-		e.pop()
-	} else {
-		e.queue.remove(m)
-		e.skipRest()
-	}
-	e.roomMade()
+	return info, true
 }

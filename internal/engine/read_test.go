@@ -9,32 +9,27 @@ func TestReportAborted(t *testing.T) {
 	report := func(c *Config) { c.ReportAborted = true }
 	play(t, []scenario{
 		{"a waiting read learns that the message was given up: N_Cr", report, func(s *script) {
-			s.e.ReadWaiting = true
-			s.hears("10 14 01 02 03 04 05 06").sends(cts).due(1000 * ms).readFails(TimeoutCr).readsNothing()
+			s.readsNothing().hears("10 14 01 02 03 04 05 06").sends(cts).due(1000 * ms).readFails(TimeoutCr).readsNothing()
 		}},
 		{"wrong SN", report, func(s *script) {
-			s.e.ReadWaiting = true
-			s.hears("10 14 01 02 03 04 05 06").sends(cts).hears("22 00 00 00 00 00 00 00").readFails(WrongSN).readsNothing()
+			s.readsNothing().hears("10 14 01 02 03 04 05 06").sends(cts).hears("22 00 00 00 00 00 00 00").readFails(WrongSN).readsNothing()
 		}},
 		{"interrupted by a Single Frame, which follows", report, func(s *script) {
-			s.e.ReadWaiting = true
-			s.hears("10 14 01 02 03 04 05 06").sends(cts).hears("01 AA").readFails(InterruptedBySingleFrame).reads("AA")
+			s.readsNothing().hears("10 14 01 02 03 04 05 06").sends(cts).hears("01 AA").readFails(InterruptedBySingleFrame).reads("AA")
 		}},
 		{"a waiting read learns that a message was refused", func(c *Config) { report(c); c.MaxMessageSize = 19 }, func(s *script) {
-			s.reading(ReadMessages).e.ReadWaiting = true
+			s.reading(ReadMessages).readsNothing()
 			s.hears("10 14 01 02 03 04 05 06").sends("32 00 00 CC CC CC CC CC").readFails(MessageTooLong).readsNothing()
 		}},
 		{"where no read waits, nobody is told", report, func(s *script) {
 			s.hears("10 14 01 02 03 04 05 06").sends(cts).due(1000 * ms).readsNothing()
 		}},
 		{"one read is told once", report, func(s *script) {
-			s.e.ReadWaiting = true
-			s.hears("10 14 01 02 03 04 05 06").sends(cts).hears("22 00 00 00 00 00 00 00")
+			s.readsNothing().hears("10 14 01 02 03 04 05 06").sends(cts).hears("22 00 00 00 00 00 00 00")
 			s.hears("10 14 01 02 03 04 05 06").sends(cts).due(1000 * ms).readFails(WrongSN).readsNothing()
 		}},
 		{"without ReportAborted nobody is told", nil, func(s *script) {
-			s.e.ReadWaiting = true
-			s.hears("10 14 01 02 03 04 05 06").sends(cts).due(1000 * ms).readsNothing()
+			s.readsNothing().hears("10 14 01 02 03 04 05 06").sends(cts).due(1000 * ms).readsNothing()
 		}},
 	})
 }
@@ -49,7 +44,7 @@ func TestReadWhole(t *testing.T) {
 		}},
 		{"an empty p reads nothing", nil, func(s *script) {
 			s.hears("01 AA")
-			if _, _, _, _, ok := s.e.Read(nil); ok {
+			if _, _, ok := s.e.Read(nil); ok {
 				s.t.Fatal("a read of nothing was ok")
 			}
 			s.reads("AA")
@@ -60,8 +55,8 @@ func TestReadWhole(t *testing.T) {
 		}},
 		{"the rest is told", nil, func(s *script) {
 			s.hears("05 01 02 03 04 05")
-			if _, info, end, _, _ := s.e.Read(make([]byte, 2)); info.Rest != 3 || info.Size != 5 || end {
-				s.t.Fatalf("info %+v, end %v", info, end)
+			if _, info, _ := s.e.Read(make([]byte, 2)); info.Rest != 3 || info.Size != 5 || info.End {
+				s.t.Fatalf("info %+v", info)
 			}
 		}},
 		{"what is read makes room byte by byte", func(c *Config) { c.HighMark = overhead + 3 }, func(s *script) {
@@ -146,8 +141,8 @@ func TestReadStreams(t *testing.T) {
 			s.reading(ReadStreams).hears("02 AA BB").opens(2).reads("AA BB")
 		}},
 		{"nothing to open", nil, func(s *script) {
-			if _, why, ok := s.e.Open(); ok || why != OK {
-				s.t.Fatalf("code %v, ok %v", why, ok)
+			if info, ok := s.e.Open(); ok || info.Why != OK {
+				s.t.Fatalf("code %v, ok %v", info.Why, ok)
 			}
 		}},
 		{"the abort of a message begun is told after its bytes: N_Cr", nil, func(s *script) {
@@ -178,7 +173,7 @@ func TestReadStreams(t *testing.T) {
 		}},
 		{"Rest says what is there", nil, func(s *script) {
 			s.reading(ReadStreams).hears("10 14 01 02 03 04 05 06").sends(cts)
-			if info, _, _ := s.e.Open(); info.Rest != 6 || info.Size != 20 {
+			if info, _ := s.e.Open(); info.Rest != 6 || info.Size != 20 {
 				s.t.Fatalf("info %+v", info)
 			}
 		}},

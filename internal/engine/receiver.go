@@ -152,7 +152,7 @@ func (e *Engine) handleFirst(now Time, p *wire.PDU, frameSize uint8) {
 	if rx.reading == ReadStreams {
 		e.enqueue(m)
 	}
-	if e.Watched {
+	if e.reader == waitsForBegin {
 		e.events |= Readable
 	}
 	e.observe(Observation{Kind: MessageStarted, At: now, Size: p.Length})
@@ -356,7 +356,7 @@ func (e *Engine) abortReceive(now Time, why Code) {
 	e.stats.Errors[why]++
 	dropped := e.cfg.Drops.Since(rx.drops)
 	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: why, Size: rx.got, Dropped: dropped})
-	if e.Watched || e.cfg.DeadlineAtFirstFrame {
+	if e.reader == waitsForBegin || e.cfg.DeadlineAtFirstFrame {
 		e.events |= Readable // it is over
 	}
 	if m.begun {
@@ -375,8 +375,8 @@ func (e *Engine) abortReceive(now Time, why Code) {
 // reportAborted tells who is waiting for a message and wants to know that it will
 // not come. It began at that time.
 func (e *Engine) reportAborted(first Time, why Code, dropped uint32) {
-	if e.cfg.ReportAborted && e.ReadWaiting {
-		e.ReadWaiting = false // it has its answer
+	if e.cfg.ReportAborted && e.Awaited() {
+		e.reader.told()
 		e.queue.pushLoss(first, why, dropped)
 		e.events |= Readable
 	}

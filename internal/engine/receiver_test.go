@@ -48,7 +48,7 @@ func TestReceiveSingleFrame(t *testing.T) {
 			s.at(7 * ms).hears("01 AA")
 			if info := s.readsInfo("AA"); info != (Info{
 				Size: 1, First: start.Add(7 * ms), Last: start.Add(7 * ms),
-				FrameFirst: start.Add(7 * ms), FrameLast: start.Add(7 * ms),
+				FrameFirst: start.Add(7 * ms), FrameLast: start.Add(7 * ms), End: true,
 			}) {
 				s.t.Fatalf("info is %+v", info)
 			}
@@ -176,7 +176,7 @@ func TestReceiveConsecutiveFrames(t *testing.T) {
 			s.at(1 * ms).hears("10 08 01 02 03 04 05 06").sends(cts).at(5 * ms).hears("21 07 08")
 			if info := s.readsInfo(text(message1(8))); info != (Info{
 				Size: 8, First: start.Add(1 * ms), Last: start.Add(5 * ms),
-				FrameFirst: start.Add(1 * ms), FrameLast: start.Add(5 * ms),
+				FrameFirst: start.Add(1 * ms), FrameLast: start.Add(5 * ms), End: true,
 			}) {
 				s.t.Fatalf("info is %+v", info)
 			}

@@ -186,7 +186,7 @@ func (s *script) overhears(f string) *script {
 	return s
 }
 
-// hands checks that the engine has given out these frames next. They are then on
+// hands checks that the engine has handed over these frames next. They are then on
 // their way.
 func (s *script) hands(frames ...string) *script {
 	s.t.Helper()
@@ -295,9 +295,9 @@ func (s *script) readsInfo(want string) Info {
 		s.t.Fatalf("at %v: the user was not told that there is something to read, want %s", s.now, want)
 	}
 	p := make([]byte, 1<<17)
-	n, info, end, why, ok := s.e.Read(p)
-	if !ok || why != OK || !end || text(p[:n]) != want {
-		s.t.Fatalf("at %v: read %q (end %v, code %v, ok %v), want %q", s.now, text(p[:n]), end, why, ok, want)
+	n, info, ok := s.e.Read(p)
+	if !ok || info.Why != OK || !info.End || text(p[:n]) != want {
+		s.t.Fatalf("at %v: read %q (end %v, code %v, ok %v), want %q", s.now, text(p[:n]), info.End, info.Why, ok, want)
 	}
 	s.poll()
 	return info
@@ -314,9 +314,9 @@ func (s *script) readsPart(want string) *script {
 func (s *script) readsUpTo(n int, want string) *script {
 	s.t.Helper()
 	p := make([]byte, n)
-	n, _, end, why, ok := s.e.Read(p)
-	if !ok || why != OK || end || text(p[:n]) != want {
-		s.t.Fatalf("at %v: read %q (end %v, code %v, ok %v), want %q and more to come", s.now, text(p[:n]), end, why, ok, want)
+	n, info, ok := s.e.Read(p)
+	if !ok || info.Why != OK || info.End || text(p[:n]) != want {
+		s.t.Fatalf("at %v: read %q (end %v, code %v, ok %v), want %q and more to come", s.now, text(p[:n]), info.End, info.Why, ok, want)
 	}
 	s.poll()
 	return s
@@ -325,8 +325,8 @@ func (s *script) readsUpTo(n int, want string) *script {
 // readsNothing checks that there is nothing to read.
 func (s *script) readsNothing() *script {
 	s.t.Helper()
-	if n, _, _, why, ok := s.e.Read(make([]byte, 100)); ok {
-		s.t.Fatalf("at %v: read %d bytes, code %v, want nothing", s.now, n, why)
+	if n, info, ok := s.e.Read(make([]byte, 100)); ok {
+		s.t.Fatalf("at %v: read %d bytes, code %v, want nothing", s.now, n, info.Why)
 	}
 	return s
 }
@@ -334,9 +334,9 @@ func (s *script) readsNothing() *script {
 // readFails checks that a read reports this.
 func (s *script) readFails(want Code) *script {
 	s.t.Helper()
-	n, _, _, why, ok := s.e.Read(make([]byte, 100))
-	if !ok || n != 0 || why != want {
-		s.t.Fatalf("at %v: read %d bytes, code %v, ok %v, want code %v", s.now, n, why, ok, want)
+	n, info, ok := s.e.Read(make([]byte, 100))
+	if !ok || n != 0 || info.Why != want {
+		s.t.Fatalf("at %v: read %d bytes, code %v, ok %v, want code %v", s.now, n, info.Why, ok, want)
 	}
 	s.poll()
 	return s
@@ -345,9 +345,9 @@ func (s *script) readFails(want Code) *script {
 // opens checks that there is a message of that size to begin with.
 func (s *script) opens(size uint32) *script {
 	s.t.Helper()
-	info, why, ok := s.e.Open()
-	if !ok || why != OK || info.Size != size {
-		s.t.Fatalf("at %v: opened a message of %d bytes, code %v, ok %v, want %d bytes", s.now, info.Size, why, ok, size)
+	info, ok := s.e.Open()
+	if !ok || info.Why != OK || info.Size != size {
+		s.t.Fatalf("at %v: opened a message of %d bytes, code %v, ok %v, want %d bytes", s.now, info.Size, info.Why, ok, size)
 	}
 	s.poll()
 	return s

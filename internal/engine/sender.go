@@ -35,17 +35,17 @@ const (
 )
 
 type sender struct {
-	state sendState
-	size  uint32 // of the message
-	taken uint32 // how much of it is in frames
-	drops uint32 // of the bus before this transmission; during the last one
+	state  sendState
+	size   uint32 // of the message
+	handed uint32 // how much of it is in frames that were handed over
+	drops  uint32 // of the bus before this transmission; during the last one
 
-	// chunk is what of the message is at hand, next what comes after it. Both
+	// chunk is what of the message is at hand, nextChunk what comes after it. Both
 	// belong to the caller, except that they are copied to joined (chunk lies
 	// there if isJoined) when both together are too short for a frame.
-	chunk, next []byte
-	joined      *[canbus.MaxLen]byte // made when it is needed
-	isJoined    bool
+	chunk, nextChunk []byte
+	joined           *[canbus.MaxLen]byte // made when it is needed
+	isJoined         bool
 
 	sn         uint8
 	granted    bool // there was a CTS
@@ -88,7 +88,7 @@ func (e *Engine) ShareRate(other *Engine) { e.tx.rate = other.tx.rate }
 // reset leaves nothing of a transmission behind but its result.
 func (tx *sender) reset() {
 	tx.state = sendIdle
-	tx.chunk, tx.next, tx.isJoined = nil, nil, false
+	tx.chunk, tx.nextChunk, tx.isJoined = nil, nil, false
 	tx.replyBy, tx.onWireBy, tx.suppliedBy, tx.rateAt = never, never, never, never
 	tx.gapOpen, tx.cfOut, tx.held = false, false, false
 }
@@ -102,7 +102,7 @@ func (tx *sender) reset() {
 func (e *Engine) Send(now Time, size uint32, p []byte) {
 	tx := &e.tx
 	tx.reset()
-	tx.size, tx.taken = size, 0
+	tx.size, tx.handed = size, 0
 	tx.chunk = p
 	tx.sn = 1
 	tx.granted = false
@@ -124,14 +124,14 @@ func (e *Engine) Send(now Time, size uint32, p []byte) {
 func (e *Engine) Supply(p []byte) bool {
 	tx := &e.tx
 	switch {
-	case tx.state == sendIdle || len(tx.next) > 0:
+	case tx.state == sendIdle || len(tx.nextChunk) > 0:
 		return false
 	case len(tx.chunk) == 0:
 		tx.chunk = p
 	default:
-		tx.next = p
+		tx.nextChunk = p
 	}
-	if len(tx.chunk)+len(tx.next) >= e.need() {
+	if len(tx.chunk)+len(tx.nextChunk) >= e.need() {
 		tx.suppliedBy = never
 	}
 	return true
@@ -141,7 +141,7 @@ func (e *Engine) Supply(p []byte) bool {
 // 0 to 2. With 2 there is no room for another.
 func (e *Engine) Supplied() int {
 	switch {
-	case len(e.tx.next) > 0:
+	case len(e.tx.nextChunk) > 0:
 		return 2 // even if chunk is a copy
 	case len(e.tx.chunk) > 0 && !e.tx.isJoined:
 		return 1
@@ -155,9 +155,9 @@ func (e *Engine) Sending() bool { return e.tx.state != sendIdle }
 // SendResult is how the last transmission ended.
 func (e *Engine) SendResult() Code { return e.tx.result }
 
-// Started reports whether PollTransmit has given out a frame of the transmission
+// Started reports whether PollTransmit has handed over a frame of the transmission
 // under way, or of the last one.
-func (e *Engine) Started() bool { return e.tx.taken > 0 }
+func (e *Engine) Started() bool { return e.tx.handed > 0 }
 
 // Held reports whether the First Frame of the transmission under way waits for a
 // flow control that is owed: see Debt.
@@ -172,11 +172,11 @@ func (e *Engine) HeldBy(now Time) *Debt {
 	return e.Debt(now)
 }
 
-// GivenOut reports whether PollTransmit has given out the last frame of the last
+// HandedOver reports whether PollTransmit has handed over the last frame of the last
 // transmission, however that ended: then the peer may have the whole message.
-func (e *Engine) GivenOut() bool { return e.tx.taken == e.tx.size }
+func (e *Engine) HandedOver() bool { return e.tx.handed == e.tx.size }
 
-// Abort ends the transmission, if there is one. Frames that PollTransmit gave out
+// Abort ends the transmission, if there is one. Frames that PollTransmit handed over
 // before may still reach the bus; see Withdrawn.
 func (e *Engine) Abort(now Time, why Code) {
 	if e.tx.state != sendIdle {
@@ -184,11 +184,11 @@ func (e *Engine) Abort(now Time, why Code) {
 	}
 }
 
-// Retract ends a transmission that has given out nothing yet, as if it had not begun:
+// Retract ends a transmission that has handed over nothing yet, as if it had not begun:
 // it is not counted. It reports false, and does nothing, if there is none.
 func (e *Engine) Retract() bool {
 	tx := &e.tx
-	if tx.state == sendIdle || tx.taken > 0 {
+	if tx.state == sendIdle || tx.handed > 0 {
 		return false
 	}
 	tx.result = Aborted
@@ -213,7 +213,7 @@ func (e *Engine) endSend(now Time, result Code) {
 	} else {
 		e.stats.SendsAborted++
 		e.stats.Errors[result]++
-		e.observe(Observation{Kind: SendAborted, At: now, Code: result, Size: tx.taken, Dropped: tx.drops})
+		e.observe(Observation{Kind: SendAborted, At: now, Code: result, Size: tx.handed, Dropped: tx.drops})
 	}
 	tx.base = e.handed // what is still on its way concerns nobody
 	tx.reset()
@@ -232,31 +232,31 @@ func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
 			if !e.mayHand(now, k) {
 				return n
 			}
-			tx.take(e.format.SingleFrame(f, k))
+			tx.fill(e.format.SingleFrame(f, k))
 			tx.state = sendLast
 		case sendFirst:
 			k := e.format.FirstData(tx.size)
 			if tx.held = e.Debt(now) != nil; tx.held || !e.mayHand(now, k) {
 				return n
 			}
-			tx.take(e.format.FirstFrame(f, tx.size))
+			tx.fill(e.format.FirstFrame(f, tx.size))
 			tx.state = sendWait
 		case sendBlock:
 			k := e.need()
 			if tx.cfOut || tx.stmin > 0 && now < tx.earliest() || !e.mayHand(now, k) {
 				return n
 			}
-			tx.take(e.format.ConsecutiveFrame(f, tx.sn, k))
+			tx.fill(e.format.ConsecutiveFrame(f, tx.sn, k))
 			tx.sn++
 			e.consecutiveHanded(now)
 		default:
 			return n
 		}
-		if e.Observe != nil && tx.size > tx.taken {
-			e.observe(Observation{Kind: MessageSending, At: now, Size: tx.size, Done: tx.taken})
+		if e.Observe != nil && tx.size > tx.handed {
+			e.observe(Observation{Kind: MessageSending, At: now, Size: tx.size, Done: tx.handed})
 		}
 		n++
-		if len(tx.next) == 0 && uint32(len(tx.chunk)) < tx.size-tx.taken {
+		if len(tx.nextChunk) == 0 && uint32(len(tx.chunk)) < tx.size-tx.handed {
 			e.events |= SendSpace
 		}
 		tx.previous, tx.last = tx.last, e.hand(false)
@@ -278,12 +278,12 @@ func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
 func (e *Engine) mayHand(now Time, n int) bool {
 	tx := &e.tx
 	switch {
-	case len(tx.chunk)+len(tx.next) >= n:
+	case len(tx.chunk)+len(tx.nextChunk) >= n:
 		if tx.rate == nil || tx.rate.allows(now, 8*e.format.FrameSize, &tx.rateAt) {
 			tx.suppliedBy = never
 			return true
 		}
-	case len(tx.next) > 0:
+	case len(tx.nextChunk) > 0:
 		tx.join()
 		e.events |= SendSpace
 	}
@@ -298,7 +298,7 @@ func (e *Engine) mayHand(now Time, n int) bool {
 // need is how much of the message the next Consecutive Frame carries.
 func (e *Engine) need() int {
 	tx := &e.tx
-	return int(min(uint32(e.format.ConsecutiveData()), tx.size-tx.taken))
+	return int(min(uint32(e.format.ConsecutiveData()), tx.size-tx.handed))
 }
 
 // join copies both slices to joined.
@@ -307,17 +307,17 @@ func (tx *sender) join() {
 		tx.joined = new([canbus.MaxLen]byte)
 	}
 	n := copy(tx.joined[:], tx.chunk)
-	n += copy(tx.joined[n:], tx.next)
-	tx.chunk, tx.next, tx.isJoined = tx.joined[:n], nil, true
+	n += copy(tx.joined[n:], tx.nextChunk)
+	tx.chunk, tx.nextChunk, tx.isJoined = tx.joined[:n], nil, true
 }
 
-// take moves the next bytes of the message to dst; mayHand said they are there.
-func (tx *sender) take(dst []byte) {
-	tx.taken += uint32(len(dst))
+// fill moves the next bytes of the message to dst; mayHand said they are there.
+func (tx *sender) fill(dst []byte) {
+	tx.handed += uint32(len(dst))
 	k := copy(dst, tx.chunk)
 	tx.chunk = tx.chunk[k:]
 	if len(tx.chunk) == 0 {
-		tx.chunk, tx.next, tx.isJoined = tx.next, nil, false
+		tx.chunk, tx.nextChunk, tx.isJoined = tx.nextChunk, nil, false
 		tx.chunk = tx.chunk[copy(dst[k:], tx.chunk):]
 	}
 }
@@ -336,7 +336,7 @@ func (e *Engine) consecutiveHanded(now Time) {
 		tx.left--
 	}
 	switch {
-	case tx.taken == tx.size:
+	case tx.handed == tx.size:
 		tx.state = sendLast
 	case tx.left == 0:
 		tx.state = sendWait

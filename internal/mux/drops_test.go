@@ -97,8 +97,8 @@ func TestDropsAreNotToldInMidMessage(t *testing.T) {
 		p := make([]byte, 2)
 		ep.Receive(p, engine.ReadMessages)
 		bus.drop(t, 1, foreign)
-		if n, _, end, err := ep.Receive(p, engine.ReadMessages); n != 1 || !end || err != nil {
-			t.Errorf("the rest: %d, %v, %v", n, end, err)
+		if n, info, err := ep.Receive(p, engine.ReadMessages); n != 1 || !info.End || err != nil {
+			t.Errorf("the rest: %d, %v, %v", n, info.End, err)
 		}
 		wantDropped(t, startReceive(ep, nil), 1)
 	})

@@ -429,9 +429,9 @@ func TestReceiveInParts(t *testing.T) {
 			n, rest int
 			end     bool
 		}{{3, 1, false}, {1, 0, true}, {1, 0, true}} {
-			n, info, end, err := ep.Receive(p, engine.ReadMessages)
-			if n != want.n || info.Rest != want.rest || end != want.end || err != nil {
-				t.Errorf("Receive = %d, %+v, %v, %v; want %+v", n, info, end, err, want)
+			n, info, err := ep.Receive(p, engine.ReadMessages)
+			if n != want.n || info.Rest != want.rest || info.End != want.end || err != nil {
+				t.Errorf("Receive = %d, %+v, %v, %v; want %+v", n, info, info.End, err, want)
 			}
 		}
 	})
@@ -450,12 +450,12 @@ func TestOpenSeesAMessageBegin(t *testing.T) {
 		wantResult(t, opened, nil)
 		bus.want(t, "7E0#300000")
 		p := make([]byte, 100)
-		if n, _, end, err := ep.Receive(p, engine.ReadStreams); n != 6 || end || err != nil {
-			t.Errorf("Receive = %d, %v, %v", n, end, err)
+		if n, info, err := ep.Receive(p, engine.ReadStreams); n != 6 || info.End || err != nil {
+			t.Errorf("Receive = %d, %v, %v", n, info.End, err)
 		}
 		bus.put(t, "7E8#2201020304050607") // not the next
-		if _, _, end, err := ep.Receive(p, engine.ReadStreams); !end || err != ResultError(engine.WrongSN) {
-			t.Errorf("Receive = %v, %v", end, err)
+		if _, info, err := ep.Receive(p, engine.ReadStreams); !info.End || err != ResultError(engine.WrongSN) {
+			t.Errorf("Receive = %v, %v", info.End, err)
 		}
 	})
 }
@@ -578,7 +578,7 @@ func TestInfoSaysWhenAMessageCame(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 		bus.put(t, "7E8#210708")
 		var p [8]byte
-		_, info, _, err := ep.Receive(p[:], engine.ReadMessages)
+		_, info, err := ep.Receive(p[:], engine.ReadMessages)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -118,7 +118,7 @@ func TestMessagesAndObserversHaveTheTimeOfTheFrames(t *testing.T) {
 		bus.at(t, 10*time.Millisecond, second)
 		time.Sleep(time.Hour)
 		bus.at(t, 20*time.Millisecond, third)
-		_, info, _, err := ep.Receive(make([]byte, 100), engine.ReadMessages)
+		_, info, err := ep.Receive(make([]byte, 100), engine.ReadMessages)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,19 +37,43 @@ type handling struct {
 
 	failed bool // it was told of the error that Message is told of last
 
-	out    outgoing
-	handed bool // what Sent is to be told, while out is ended
+	out    outgoing // but see Endpoint.outgoing
+	handed bool     // what Sent is to be told, while out is outgoingEnded
 	err    error
 }
 
-// outgoing says where the message given to Start is.
+// The states of the message given to Start, and what takes it from one to another:
+//
+//	none     Start: waiting; or ended, if the endpoint is closed, its deadline has come
+//	         or the bus has failed
+//	waiting  for its turn, for room on the bus, or for the end of a debt. Its first
+//	         frame is handed over to the writer: left; Recall: ended, with
+//	         os.ErrDeadlineExceeded or an *OwedError
+//	left     the last frame is on the wire: ended, sent; Recall reports that it has
+//	         left, and changes nothing
+//	ended    Handler.Sent is called: none
+//
+// Both waiting and left end, aborted, when the endpoint is closed, when the bus fails, and
+// by the protocol: the peer's flow control or its absence, a frame that the bus refuses,
+// N_As over.
 type outgoing uint8
 
 const (
-	nothing outgoing = iota // Start can be called
-	begun                   // the engine has it
-	ended                   // Sent is to be called
+	outgoingNone outgoing = iota
+	outgoingWaiting
+	outgoingLeft
+	outgoingEnded
 )
+
+// outgoing returns the state of the message given to Start. The engine knows whether a
+// frame of it was handed over. Under mu.
+func (ep *Endpoint) outgoing() outgoing {
+	h := ep.handling
+	if h.out == outgoingWaiting && ep.engine.Started() {
+		return outgoingLeft
+	}
+	return h.out
+}
 
 // handlers are those who have not been told yet of all there is.
 type handlers struct {
@@ -87,7 +111,7 @@ func (ep *Endpoint) Start(p []byte) {
 	m := ep.m
 	now := m.now()
 	m.mu.Lock()
-	ep.handling.out = begun
+	ep.handling.out = outgoingWaiting
 	if err := ep.begin(now, uint32(len(p)), p); err != nil {
 		ep.endOutgoing(false, err)
 	}
@@ -106,10 +130,11 @@ func (ep *Endpoint) Recall(givenUp bool) (left bool) {
 	m := ep.m
 	now := m.now()
 	m.mu.Lock()
-	if ep.handling.out == begun {
-		if left = ep.engine.Started(); !left {
-			ep.retract(now, givenUp)
-		}
+	switch ep.outgoing() {
+	case outgoingWaiting:
+		ep.retract(now, givenUp)
+	case outgoingLeft:
+		left = true
 	}
 	m.unlock(now)
 	return left
@@ -136,17 +161,17 @@ func (ep *Endpoint) retract(now engine.Time, givenUp bool) {
 // endOutgoing has Sent called. Under mu.
 func (ep *Endpoint) endOutgoing(handed bool, err error) {
 	h := ep.handling
-	h.out, h.handed, h.err = ended, handed, err
+	h.out, h.handed, h.err = outgoingEnded, handed, err
 	ep.handle()
 }
 
 // sendDone follows the end of a transmission. Under mu.
 func (ep *Endpoint) sendDone() {
-	if ep.handling.out != begun {
+	if ep.handling.out != outgoingWaiting {
 		return
 	}
 	if done, err := ep.result(); done {
-		mayHave := ep.engine.GivenOut() && ep.engine.SendResult() != engine.Refused
+		mayHave := ep.engine.HandedOver() && ep.engine.SendResult() != engine.Refused
 		ep.endOutgoing(err == nil || mayHave, err)
 	}
 }
@@ -209,10 +234,10 @@ func (m *Mux) handleRest() {
 // which it releases for the call.
 func (ep *Endpoint) handleSent(now engine.Time) {
 	h := ep.handling
-	if h.out != ended {
+	if h.out != outgoingEnded {
 		return
 	}
-	h.out = nothing
+	h.out = outgoingNone
 	handed, err := h.handed, h.err
 	ep.m.mu.Unlock()
 	h.by.Sent(now, handed, err)
@@ -224,15 +249,14 @@ func (ep *Endpoint) handleSent(now engine.Time) {
 func (ep *Endpoint) handleMessages() {
 	h := ep.handling
 	for !h.failed {
-		p, info, why, ok := ep.engine.First()
-		ep.engine.ReadWaiting = !ok
+		p, info, ok := ep.engine.First()
 		var err error
 		switch {
 		case ep.closed:
 			h.failed = true
 			p, err = nil, net.ErrClosed
-		case why != engine.OK:
-			err = resultError(why, info.Dropped)
+		case info.Why != engine.OK:
+			err = resultError(info.Why, info.Dropped)
 		case !ok && ep.err == nil:
 			return
 		case !ok:

@@ -303,9 +303,9 @@ func receive(ep *Endpoint) ([]byte, error) {
 	var message []byte
 	buf := make([]byte, 4096)
 	for {
-		n, _, end, err := ep.Receive(buf, engine.ReadMessages)
+		n, info, err := ep.Receive(buf, engine.ReadMessages)
 		message = append(message, buf[:n]...)
-		if end || err != nil {
+		if info.End || err != nil {
 			return message, err
 		}
 	}

@@ -110,7 +110,7 @@ func (m *Mux) full(f *canbus.Frame) *Endpoint {
 // messages. Under mu.
 func (m *Mux) othersWait(holder *Endpoint) bool {
 	for ep := m.endpoints; ep != nil; ep = ep.next {
-		if ep != holder && ep.member == nil && ep.engine.ReadWaiting {
+		if ep != holder && ep.member == nil && ep.engine.Awaited() {
 			return true
 		}
 	}

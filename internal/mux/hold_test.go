@@ -116,11 +116,11 @@ func TestLogWaitsInMidMessage(t *testing.T) {
 				}
 				var got []byte
 				p := make([]byte, 100)
-				for end := false; !end; {
+				for info := (engine.Info{}); !info.End; {
 					var n int
 					var err error
 					time.Sleep(time.Millisecond)
-					if n, _, end, err = ep.Receive(p, engine.ReadStreams); err != nil {
+					if n, info, err = ep.Receive(p, engine.ReadStreams); err != nil {
 						t.Fatalf("after %d bytes: %v", len(got), err)
 					}
 					got = append(got, p[:n]...)

@@ -117,7 +117,7 @@ func (p *Peers) join(now engine.Time, ep *Endpoint) {
 	ep.member = &member{peers: p, at: len(p.members), usedAt: now}
 	ep.reading = engine.ReadMessages
 	ep.engine.SetReading(now, ep.reading)
-	ep.engine.ReadWaiting = true // somebody reads
+	ep.engine.WaitAlways()
 	p.members = append(p.members, ep)
 	p.stats.Made++
 	p.m.schedule(ep, now.Add(idleTime))
@@ -221,7 +221,6 @@ func (p *Peers) reap(now engine.Time, ep *Endpoint) bool {
 
 // wake puts a member in line to be read. Under mu.
 func (p *Peers) wake(ep *Endpoint) {
-	ep.engine.ReadWaiting = true
 	if !ep.member.isReadable && ep.engine.Readable() {
 		ep.member.isReadable = true
 		p.readable.push(ep)
@@ -277,7 +276,7 @@ func (p *Peers) receive(buf []byte, grow bool) (r Received, until *deadline.Dead
 			break
 		}
 		ep.member.isReadable = false
-		data, info, why, ok := ep.engine.ReadWhole(buf, grow)
+		data, info, ok := ep.engine.ReadWhole(buf, grow)
 		m.wasRead(ep)
 		if !ok {
 			continue
@@ -290,8 +289,8 @@ func (p *Peers) receive(buf []byte, grow bool) (r Received, until *deadline.Dead
 			p.ready.Set()
 		}
 		r = Received{data, info, ep}
-		if why != engine.OK {
-			err = resultError(why, info.Dropped)
+		if info.Why != engine.OK {
+			err = resultError(info.Why, info.Dropped)
 		}
 		ep.unlockAfterRead()
 		return r, nil, err

@@ -8,23 +8,26 @@ import (
 )
 
 // Receive copies the next bytes of a message to p, which must not be empty, and
-// waits for them if there are none. end reports that the message ends with them.
-// Errors: a ResultError or a *DroppedResult, a *DroppedError, os.ErrDeadlineExceeded, net.ErrClosed, and when all is
-// read io.EOF (the other end has gone) or the bus's error.
-func (ep *Endpoint) Receive(p []byte, how engine.Reading) (n int, info engine.Info, end bool, err error) {
-	err = ep.read(how, func() (why engine.Code, dropped uint32, ok bool) {
-		n, info, end, why, ok = ep.engine.Read(p)
-		return why, info.Dropped, ok
+// waits for them if there are none. Info.End reports that the message ends with them.
+//
+// Errors: a ResultError or a *DroppedResult, a *DroppedError, os.ErrDeadlineExceeded,
+// net.ErrClosed, and when all is read io.EOF (the other end has gone) or the bus's error.
+func (ep *Endpoint) Receive(p []byte, how engine.Reading) (n int, info engine.Info, err error) {
+	err = ep.read(how, func() (*engine.Info, bool) {
+		var ok bool
+		n, info, ok = ep.engine.Read(p)
+		return &info, ok
 	})
-	return n, info, end, err
+	return n, info, err
 }
 
 // Open waits for the next message to begin; Receive then gives its bytes as they
 // come. See engine.Open.
 func (ep *Endpoint) Open() (info engine.Info, err error) {
-	err = ep.read(engine.ReadStreams, func() (why engine.Code, dropped uint32, ok bool) {
-		info, why, ok = ep.engine.Open()
-		return why, info.Dropped, ok
+	err = ep.read(engine.ReadStreams, func() (*engine.Info, bool) {
+		var ok bool
+		info, ok = ep.engine.Open()
+		return &info, ok
 	})
 	return info, err
 }
@@ -32,10 +35,10 @@ func (ep *Endpoint) Open() (info engine.Info, err error) {
 // Await waits for the next message to begin, or returns it at once if there is one.
 // It reads nothing.
 func (ep *Endpoint) Await() (info engine.Info, err error) {
-	err = ep.read(engine.ReadUndecided, func() (why engine.Code, dropped uint32, ok bool) {
-		info, why, ok = ep.engine.Begun()
-		ep.engine.Watched = !ok
-		return why, info.Dropped, ok
+	err = ep.read(engine.ReadUndecided, func() (*engine.Info, bool) {
+		var ok bool
+		info, ok = ep.engine.Begun()
+		return &info, ok
 	})
 	return info, err
 }
@@ -62,8 +65,8 @@ func (ep *Endpoint) Progress() (received, sent engine.Progress) {
 	return ep.engine.Receiving(), ep.engine.SendingProgress()
 }
 
-// A taker takes what there is to be read: as engine.Read, with Info.Dropped.
-type taker func() (why engine.Code, dropped uint32, ok bool)
+// A taker takes what there is to be read; ok is false if there is nothing.
+type taker func() (info *engine.Info, ok bool)
 
 // read calls take, under mu, until there is something. How says how messages are
 // read from now on; ReadUndecided: as before.
@@ -93,7 +96,7 @@ func (ep *Endpoint) read(how engine.Reading, take taker) error {
 			inTime = goesOn
 		}
 		if !inTime {
-			ep.engine.ReadWaiting = false
+			ep.engine.StopWaiting()
 			ep.readTurn.Leave()
 			m.mu.Unlock()
 			return ep.exceeded()
@@ -122,15 +125,14 @@ func (ep *Endpoint) tryRead(how engine.Reading, take taker) (done bool, err erro
 		ep.engine.SetReading(ep.m.now(), how)
 	}
 	if ep.drops.news(ep.m) && !ep.engine.InMidMessage() {
-		ep.engine.ReadWaiting = false
+		ep.engine.StopWaiting()
 		return true, ep.drops.tell(ep.m)
 	}
-	why, dropped, ok := take()
-	ep.engine.ReadWaiting = !ok
+	info, ok := take()
 	ep.m.wasRead(ep)
 	switch {
-	case why != engine.OK:
-		return true, resultError(why, dropped)
+	case info.Why != engine.OK:
+		return true, resultError(info.Why, info.Dropped)
 	case !ok:
 		return ep.err != nil, ep.err
 	}
