@@ -1,9 +1,9 @@
 package stream
 
-// A buffer holds bytes until they are read: a ring that grows to what it needs.
+// A buffer holds bytes until they are read. It is a ring that grows as needed.
 type buffer struct {
-	ring        []byte // a power of two of bytes
-	read, wrote uint   // since the beginning
+	ring        []byte // its length is a power of two
+	read, wrote uint   // how many bytes there were since the ring was empty, or grew
 }
 
 const minRing = 512
@@ -20,16 +20,17 @@ func (b *buffer) write(p []byte) {
 	b.wrote += uint(len(p))
 }
 
+// take moves as many bytes to p as there are and fit.
 func (b *buffer) take(p []byte) int {
 	n := b.peek(p)
 	b.read += uint(n)
 	if b.read == b.wrote {
-		b.read, b.wrote = 0, 0 // the front of the ring is in the processor's cache
+		b.read, b.wrote = 0, 0 // the front of the ring is the likeliest to be in the processor's cache
 	}
 	return n
 }
 
-// peek copies what is there, as much as fits.
+// peek copies as many bytes to p as there are and fit, and leaves them in the buffer.
 func (b *buffer) peek(p []byte) int {
 	p = p[:min(len(p), b.len())]
 	if len(p) == 0 {

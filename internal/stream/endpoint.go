@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A Time is a moment on a monotonic clock, in nanoseconds since any one moment.
+// A Time is a moment on a monotonic clock, in nanoseconds since a moment that the owner of
+// the Endpoint chooses.
 type Time int64
 
 // never is later than every moment.
@@ -22,77 +23,79 @@ type Config struct {
 	// the constant MaxMessage.
 	MaxMessage int
 	// Single is the longest message that fits in a Single Frame of classic CAN to
-	// the peer, even if frames are longer: 7, or 6 where the address has a byte of
+	// the peer, even if frames are longer: 7, or 6 where the address takes a byte of
 	// the frame. PeerSingle is the same of the peer's messages.
 	Single, PeerSingle int
-	// Window is how many bytes of a session may wait to be read, at most
+	// Window is how many bytes of a session may wait to be read, from MinWindow to
 	// MaxWindow. It is rounded down to a multiple of 256.
 	Window int
-	// MaxSessions is how many there can be.
+	// MaxSessions is how many sessions there can be at once, less than 65536.
 	MaxSessions int
-	// Random gives random numbers for new sessions.
+	// Random returns a random number, for a new session.
 	Random func() uint32
-	// Windows, where not nil, bounds what the peers of several endpoints can have
-	// wait to be read at all of them.
+	// Windows, if it is not nil, bounds the bytes of all peers that can wait to be read,
+	// at several endpoints together.
 	Windows Windows
 }
 
-// Windows are so many windows for sessions that peers open, at any number of
-// endpoints. Endpoints call them, so they must not call these back. A session is
-// confirmed once its opener was heard after its OPEN: what is not, anybody may have
-// asked for.
+// Windows are a number of windows for the sessions that peers open, at any number of
+// endpoints. An Endpoint calls the methods, which must not call it back. A session is
+// confirmed once a message of its opener has come after its OPEN: a forged OPEN makes a
+// session that stays unconfirmed.
 type Windows interface {
-	// Take takes a window for a new session, perhaps that of the oldest one which is
-	// not confirmed: Session.Evict is to follow for that. False: there is none left.
+	// Take takes a window for a new session. If none is left it may take that of the
+	// oldest unconfirmed session, for which Session.Evict has to be called soon. It
+	// reports false if it takes none.
 	Take(*Session) bool
-	// Confirm keeps a session's window from being taken. False: it was.
+	// Confirm keeps the session's window from being taken. It reports false if that has
+	// happened already.
 	Confirm(*Session) bool
-	// Give returns a session's window.
+	// Give returns the session's window.
 	Give(*Session)
 }
 
-// Events are what the users of a session wait for.
+// Events are what the user of a session may wait for, as a set of bits.
 type Events uint8
 
 const (
 	Opened   Events = 1 << iota // Session.Opened has become true, or the session is over
-	Readable                    // there is something to read, or the end, or an error
+	Readable                    // there are bytes to read, or the end, or an error
 	Written                     // Session.Offered has become 0, or the session is over
-	Ended                       // our END was handed over, or the session is over
+	Ended                       // our END was sent, or the session is over
 )
 
-// An Endpoint is one end of one pair of addresses, with all its sessions. Its
-// methods, and those of its sessions, must not be called at the same time.
+// An Endpoint is one end of one pair of addresses, with all its sessions. Its methods,
+// and those of its sessions, must not be called at the same time: the owner has a lock.
 type Endpoint struct {
 	cfg      Config
 	sessions map[key]*Session
 	list     []*Session // the same, in a reproducible order
 	next     Time       // nothing is due before
-	touched  []*Session // they have events
+	touched  []*Session // those with events
 
-	backlog int        // how many sessions may wait for Accept; 0: none is accepted
-	waiting []*Session // for Accept
+	backlog int        // how many sessions may wait for Accept; 0: OPEN is refused
+	waiting []*Session // the accept queue
 
-	// What is to be sent: RESETs without a session, and the sessions with control
-	// messages (urgent) and with DATA or END (ready).
+	// What is to be sent: RESETs without a session, the sessions with control messages
+	// (urgent), and the sessions with DATA or END (ready). out is being sent.
 	strays        []stray
 	urgent, ready line
-	flight        flight
+	out           outgoing
 
-	// The RESETs that unknown sessions may be answered with, and since when there
-	// are so many.
+	// tokens are how many RESETs may be sent for unknown sessions now; the next one is
+	// due strayInterval after tokensFrom.
 	tokens     int
 	tokensFrom Time
 }
 
 const (
-	// maxStrays unknown sessions are answered at once, then one each
+	// maxStrays messages of unknown sessions are answered at once, then one each
 	// strayInterval.
 	maxStrays     = 16
 	strayInterval = 10 * time.Millisecond
 )
 
-// ErrTooManySessions is the error of Dial.
+// ErrTooManySessions is the error of Endpoint.Dial if there are Config.MaxSessions.
 var ErrTooManySessions = errors.New("too many sessions on one pair of addresses")
 
 // Init makes an endpoint ready.
@@ -106,8 +109,9 @@ func (e *Endpoint) Init(cfg Config) {
 	}
 }
 
-// Dial begins a session. The event Opened tells how that has ended; it may take
-// for ever, until Session.Close. ErrTooManySessions is the only error.
+// Dial begins a session. The event Opened comes when the peer has accepted or refused it.
+// A peer that does not answer is asked until Session.Close. ErrTooManySessions is the only
+// error.
 func (e *Endpoint) Dial(now Time) (*Session, error) {
 	if !e.makeRoom() {
 		return nil, ErrTooManySessions
@@ -119,10 +123,11 @@ func (e *Endpoint) Dial(now Time) (*Session, error) {
 	return s, nil
 }
 
-// Listen lets the peer open sessions, of which so many may wait for Accept.
+// Listen lets the peer open sessions, of which backlog may wait for Accept.
 func (e *Endpoint) Listen(backlog int) { e.backlog = backlog }
 
-// StopListening ends that, and the sessions that wait for Accept.
+// StopListening refuses the sessions that the peer would open, and resets those that wait
+// for Accept.
 func (e *Endpoint) StopListening() {
 	e.backlog = 0
 	waiting := e.waiting
@@ -133,8 +138,9 @@ func (e *Endpoint) StopListening() {
 	}
 }
 
-// Accept returns a session that the peer has opened, nil if there is none. It may be
-// over already, unless its opener has given up before it was answered.
+// Accept returns the session that has waited for it longest, nil if there is none. The
+// session may be over already: what the peer has sent before can be read. But one that was
+// over before it was confirmed does not wait any more.
 func (e *Endpoint) Accept() *Session {
 	if len(e.waiting) == 0 {
 		return nil
@@ -151,12 +157,12 @@ func (e *Endpoint) Accept() *Session {
 // Waiting is how many sessions wait for Accept.
 func (e *Endpoint) Waiting() int { return len(e.waiting) }
 
-// Sessions is how many there are, those included that are closed on this side but
+// Sessions is how many sessions there are, with those that are closed on this side but
 // not yet over.
 func (e *Endpoint) Sessions() int { return len(e.list) }
 
-// TakeEvents returns a session and what has happened to it since it was returned
-// last; nil if nothing has happened to any.
+// TakeEvents returns a session with events, and its events since it was returned last;
+// nil if there is none.
 func (e *Endpoint) TakeEvents() (*Session, Events) {
 	last := len(e.touched) - 1
 	if last < 0 {
@@ -170,14 +176,14 @@ func (e *Endpoint) TakeEvents() (*Session, Events) {
 	return s, ev
 }
 
-// Fail ends all sessions with an error, that of the transport.
+// Fail ends all sessions with err, the error of the transport.
 func (e *Endpoint) Fail(err error) {
 	for len(e.list) > 0 {
 		e.list[0].fail(err)
 	}
 }
 
-// HandleMessage takes a message from the peer. It does not keep p.
+// HandleMessage takes a message p that has come from the peer at now. It does not keep p.
 func (e *Endpoint) HandleMessage(now Time, p []byte) {
 	var m message
 	if !m.parse(p, single(e.cfg.PeerSingle)) {
@@ -246,27 +252,26 @@ func (e *Endpoint) remove(s *Session) {
 	delete(e.sessions, s.key)
 }
 
-// forsake follows the end of a session that perhaps waits for Accept: nobody will have
-// it.
-func (e *Endpoint) forsake(s *Session) {
+// unlist removes a session that has ended from the accept queue, if it is there.
+func (e *Endpoint) unlist(s *Session) {
 	if i := slices.Index(e.waiting, s); i >= 0 {
 		e.waiting = slices.Delete(e.waiting, i, i+1)
 	}
 }
 
-// makeWaitingRoom reports whether one more session may wait for Accept. If need be the
-// oldest that is not confirmed no longer does.
+// makeWaitingRoom reports whether one more session may wait for Accept. If need be it ends
+// the oldest one that waits and is not confirmed.
 func (e *Endpoint) makeWaitingRoom() bool {
 	return len(e.waiting) < e.backlog || evictOldest(e.waiting)
 }
 
-// evictOldest ends the oldest session that the peer has opened and not confirmed: an
-// honest opener is told, and may ask again. It reports false if there is none.
+// evictOldest ends the oldest unconfirmed session of the peer's with a RESET, so that an
+// honest opener may try again. It reports false if there is none.
 func evictOldest(sessions []*Session) bool {
 	var oldest *Session
 	for _, s := range sessions {
-		// Nothing was heard of it since it was made.
-		if s.key&acceptedKey != 0 && !s.agreed && !s.closed && (oldest == nil || s.heard < oldest.heard) {
+		// While it is unconfirmed heard is when it was made.
+		if s.key&acceptedKey != 0 && !s.confirmed && !s.closed && (oldest == nil || s.heard < oldest.heard) {
 			oldest = s
 		}
 	}
@@ -277,8 +282,8 @@ func evictOldest(sessions []*Session) bool {
 	return true
 }
 
-// makeRoom reports whether there is room for one more session. If need be it forgets
-// one that nobody here uses any more, or that is not confirmed.
+// makeRoom reports whether there is room for one more session. If need be it drops one
+// that is closed on this side, or ends the oldest unconfirmed one.
 func (e *Endpoint) makeRoom() bool {
 	if len(e.list) < e.cfg.MaxSessions {
 		return true
@@ -292,7 +297,7 @@ func (e *Endpoint) makeRoom() bool {
 	return evictOldest(e.list)
 }
 
-// refuse answers a message with RESET, if that has not been done too often.
+// refuse answers a message with RESET, if there are tokens left.
 func (e *Endpoint) refuse(now Time, m *message, why Reason) {
 	if more := (now - e.tokensFrom) / Time(strayInterval); more > 0 {
 		e.tokens = int(min(Time(e.tokens)+more, maxStrays))
@@ -304,25 +309,25 @@ func (e *Endpoint) refuse(now Time, m *message, why Reason) {
 	}
 }
 
-// queueReset has a RESET sent, unless the transport has taken nothing for so long
-// that too many wait.
+// queueReset has a RESET sent. It drops the RESET if the transport has taken nothing for
+// so long that too many wait.
 func (e *Endpoint) queueReset(r stray) {
 	if len(e.strays) < e.cfg.MaxSessions+maxStrays {
 		e.strays = append(e.strays, r)
 	}
 }
 
-// PollTimeout returns when HandleTimeout wants to be called, or a moment before
-// that; false: never.
+// PollTimeout returns when HandleTimeout has to be called, or a moment before that. It
+// reports false if nothing will be due.
 func (e *Endpoint) PollTimeout() (Time, bool) { return e.next, e.next != never }
 
-// HandleTimeout does what is due at now. Called too early it does nothing.
+// HandleTimeout does what is due at now. If nothing is due yet it does nothing.
 func (e *Endpoint) HandleTimeout(now Time) {
 	if now < e.next {
 		return
 	}
 	e.next = never
-	for i := len(e.list) - 1; i >= 0; i-- { // backwards, for a session may leave
+	for i := len(e.list) - 1; i >= 0; i-- { // backwards: timeout may remove the session
 		s := e.list[i]
 		if s.due() <= now {
 			s.timeout(now)

@@ -2,24 +2,24 @@ package stream
 
 import "encoding/binary"
 
-// A stray is a RESET, whose session the endpoint does not know.
+// A stray is a RESET that waits to be sent. Its session may be unknown, or gone.
 type stray struct {
 	key    key
 	seq    uint16
 	reason Reason
 }
 
-// A flight is the message that Poll has given out.
-type flight struct {
-	busy    bool
+// An outgoing is the message that Poll has given out, until Sent.
+type outgoing struct {
+	busy    bool     // there is one
 	session *Session // of DATA and END, else nil
-	data    int      // bytes of the stream; 0: END
-	counted bool     // RunOn has counted it
+	data    int      // how many bytes of the stream are in it; 0: END
+	counted bool     // RunOn has counted it as sent
 	accepts *Session // of ACCEPT, else nil
 }
 
-// A line is a queue of sessions. Those that have nothing to send any more are
-// taken out when they are first.
+// A line is a queue of sessions. A session that has nothing to send any more leaves the
+// queue when it is the first.
 type line struct{ items []*Session }
 
 func (l *line) push(s *Session) { l.items = append(l.items, s) }
@@ -54,22 +54,22 @@ func (e *Endpoint) firstReady() *Session {
 	return nil
 }
 
-// Poll writes the next message to b, which must have room for Config.MaxMessage
-// bytes, and returns its length, 0 if there is none: control messages first, then
-// one DATA or END of each session in turn, which it returns. Sent must be called
-// before the next Poll.
+// Poll writes the next message to b, which must have room for Config.MaxMessage bytes,
+// and returns its length, 0 if there is none. Control messages come first; then each
+// session in turn sends one DATA or END, and Poll returns the session. Sent must be called
+// before Poll gives out another message.
 func (e *Endpoint) Poll(b []byte) (int, *Session) {
-	if e.flight.busy {
+	if e.out.busy {
 		return 0, nil
 	}
 	if len(e.strays) > 0 {
-		e.flight = flight{busy: true}
+		e.out = outgoing{busy: true}
 		r := e.strays[0]
 		e.strays = e.strays[:copy(e.strays, e.strays[1:])]
 		return e.putReset(b, &r), nil
 	}
 	if s := e.firstUrgent(); s != nil {
-		e.flight = flight{busy: true}
+		e.out = outgoing{busy: true}
 		e.urgent.pop()
 		s.inUrgent = false
 		n := s.pollControl(b)
@@ -78,36 +78,36 @@ func (e *Endpoint) Poll(b []byte) (int, *Session) {
 	}
 	if s := e.firstReady(); s != nil {
 		e.ready.pop()
-		s.inReady, s.inFlight = false, true
+		s.inReady, s.sending = false, true
 		n := s.pollStream(b)
 		return n, s
 	}
 	return 0, nil
 }
 
-// Sent is told what has become of the message that Poll gave out: whether it was
-// handed over, so that the peer may have got it, or certainly not. An error ends
-// the session that it belongs to. Without one, what was not handed over is sent
-// again, unless it was withdrawn.
-func (e *Endpoint) Sent(now Time, handed bool, err error) {
-	f := e.flight
-	e.flight = flight{}
+// Sent follows the end of the message that Poll gave out. sent: the peer may have got it;
+// else it certainly has not. An error ends the session whose DATA or END it was. Without an
+// error a DATA or END that was not sent is given out again, unless it was withdrawn; a
+// control message is not, but is asked for again by the peer.
+func (e *Endpoint) Sent(now Time, sent bool, err error) {
+	f := e.out
+	e.out = outgoing{}
 	if s := f.accepts; s != nil {
-		s.base, s.unconfirmed = now, true
+		s.base, s.unreceived = now, true
 		s.schedule()
 	}
 	s := f.session
 	if s == nil {
 		return
 	}
-	s.inFlight = false
-	if handed && !f.counted {
+	s.sending = false
+	if sent && !f.counted {
 		s.count(f.data)
 	}
-	if handed || f.counted {
-		s.base, s.backoff, s.unconfirmed = now, 0, true
+	if sent || f.counted {
+		s.base, s.backoff, s.unreceived = now, 0, true
 	}
-	if f.counted && !handed && err == nil {
+	if f.counted && !sent && err == nil {
 		err = &Error{Reason: Aborted} // it would be sent again, but is counted
 	}
 	if s.withdrawn {
@@ -125,7 +125,7 @@ func (e *Endpoint) Sent(now Time, handed bool, err error) {
 	s.schedule()
 }
 
-// count follows the handing over of the next DATA, of so many bytes, or of END.
+// count counts the next DATA, of data bytes, or with 0 END, as sent.
 func (s *Session) count(data int) {
 	s.seq++
 	s.numbered++
@@ -152,8 +152,8 @@ func (e *Endpoint) putReset(b []byte, r *stray) int {
 	return e.put(b, kindReset, r.key, r.seq, payload[:k])
 }
 
-// Offer gives the session bytes to send. They are used until Offered is 0. There
-// must be none from before, nor after CloseWrite or Close.
+// Offer gives the session bytes to send. p is used until Offered is 0. It must be called
+// only if Offered is 0, and not after CloseWrite or Close.
 func (s *Session) Offer(now Time, p []byte) {
 	s.offer = p
 	if s.sent == s.limit {
@@ -166,13 +166,14 @@ func (s *Session) Offer(now Time, p []byte) {
 // Offered is how many of the bytes offered are not yet sent.
 func (s *Session) Offered() int { return len(s.offer) }
 
-// SentBytes is how many bytes were handed over since the session began.
+// SentBytes is how many of the bytes offered since the session began were sent.
 func (s *Session) SentBytes() uint64 { return s.sent }
 
-// Withdraw takes back what was offered and is not yet sent. It reports false if a
-// part is being sent just now, and so may still count: until Written, or RunOn.
+// Withdraw takes back the bytes that were offered and are not yet sent. It reports false if
+// a part of them is being sent, and so may still count: that is known with the event
+// Written, or after RunOn.
 func (s *Session) Withdraw() bool {
-	if s.inFlight && len(s.offer) > 0 && !s.endpoint.flight.counted {
+	if s.sending && len(s.offer) > 0 && !s.endpoint.out.counted {
 		s.withdrawn = true
 		return false
 	}
@@ -180,12 +181,12 @@ func (s *Session) Withdraw() bool {
 	return true
 }
 
-// RunOn counts the DATA that is being sent as handed over: the transport cannot take it
-// back any more, and sends it to its end from the bytes that Poll has written. What else
-// was offered can be withdrawn. If the message fails after all, Sent ends the session.
+// RunOn counts the DATA that is being sent as sent: the transport cannot take it back any
+// more, and sends the bytes that Poll has written to their end. Other bytes that were
+// offered can be withdrawn. If the message is aborted after all, Sent ends the session.
 func (s *Session) RunOn() {
-	f := &s.endpoint.flight
-	if !s.inFlight || f.data == 0 || f.counted {
+	f := &s.endpoint.out
+	if !s.sending || f.data == 0 || f.counted {
 		return
 	}
 	f.counted = true
@@ -198,11 +199,11 @@ func (s *Session) RunOn() {
 	}
 }
 
-// Urgent reports whether there is a message that Poll would give out before any DATA.
+// Urgent reports whether a control message waits, which Poll would give out before any DATA.
 func (e *Endpoint) Urgent() bool { return len(e.strays) > 0 || e.firstUrgent() != nil }
 
-// CloseWrite ends our direction, after what was offered. The event Ended tells when
-// END was handed over.
+// CloseWrite ends our direction, after the bytes that were offered. The event Ended tells
+// when END was sent.
 func (s *Session) CloseWrite() {
 	if s.own == streaming {
 		s.own = ending
@@ -210,10 +211,10 @@ func (s *Session) CloseWrite() {
 	}
 }
 
-// sendable reports whether there is a DATA or END that may be sent.
+// sendable reports whether the session has a DATA or END that may be sent now.
 func (s *Session) sendable() bool {
 	switch {
-	case s.state != open || s.inFlight:
+	case s.state != open || s.sending:
 		return false
 	case len(s.offer) > 0:
 		return s.sent < s.limit
@@ -221,7 +222,7 @@ func (s *Session) sendable() bool {
 	return s.own == ending
 }
 
-// queue puts the session in line if it has something to send.
+// queue puts the session in line for DATA or END, if it has one that may be sent.
 func (s *Session) queue() {
 	if !s.inReady && s.sendable() {
 		s.inReady = true
@@ -229,8 +230,8 @@ func (s *Session) queue() {
 	}
 }
 
-// want has a control message sent. The name of a session that is gone may belong
-// to another by now.
+// want has a control message sent, unless the session is gone: another one may have its
+// name by now.
 func (s *Session) want(k kind) {
 	if s.state != gone {
 		s.wanted |= 1 << k
@@ -250,14 +251,14 @@ func (s *Session) pollStream(b []byte) int {
 	e := s.endpoint
 	room := single(e.cfg.Single).room(e.cfg.MaxMessage)
 	data := min(len(s.offer), room, int(min(s.limit-s.sent, MaxMessage)))
-	e.flight = flight{busy: true, session: s, data: data}
+	e.out = outgoing{busy: true, session: s, data: data}
 	if data == 0 {
 		return e.put(b, kindEnd, s.key, s.seq, nil)
 	}
 	return e.put(b, kindData, s.key, s.seq, s.offer[:data])
 }
 
-// pollControl writes one of the control messages that are wanted. At least one is.
+// pollControl writes the first of the control messages that are wanted. There is one.
 func (s *Session) pollControl(b []byte) int {
 	k := kindOpen
 	for s.wanted>>k&1 == 0 {
@@ -270,7 +271,7 @@ func (s *Session) pollControl(b []byte) int {
 	case kindOpen:
 		return e.put(b, k, s.key, s.seq, hello[:])
 	case kindAccept:
-		e.flight.accepts = s
+		e.out.accepts = s
 		return e.put(b, k, s.key, s.first, hello[:])
 	case kindPing:
 		s.pingSeq = s.seq

@@ -9,14 +9,17 @@ import (
 
 // A session's states, and what takes it from one to another:
 //
-//	opening  ACCEPT: open; RESET, Close: gone
-//	open     both directions ended, RESET, a loss, no answer: gone
+//	opening  ACCEPT: open; RESET, Close, a failure of the transport: gone
+//	open     both directions have ended, RESET, a loss, no answer, a failure of the
+//	         transport: gone
 //	gone     the endpoint does not know it any more; what has arrived can be read
 //
-// Our direction, in open:
+// A session that the peer has opened begins in open.
+//
+// The states of our direction, in open:
 //
 //	streaming  CloseWrite, Close: ending
-//	ending     all that was offered is sent, and then END: ended
+//	ending     all bytes offered are sent, and then END: ended
 //	ended
 type state uint8
 
@@ -34,42 +37,43 @@ const (
 	ended
 )
 
-// A Session is a connection. See Endpoint for who may call its methods.
+// A Session is a connection. Its methods are called under the lock of its Endpoint's owner.
 type Session struct {
-	User any // the owner's
+	User any // the Endpoint's owner sets it
 
 	endpoint *Endpoint
 	index    int // in Endpoint.list
 	key      key
 	first    uint16 // our first SEQ
 	state    state
-	opened   bool  // it was open some time
-	agreed   bool  // the peer, which has opened it, knows so
-	closed   bool  // by us
-	holds    bool  // one of Config.Windows
-	err      error // why it is gone, if not by its end
-	events   Events
+	// confirmed: the peer, which has opened the session, has answered our ACCEPT.
+	confirmed bool
+	opened    bool  // it is open, or was
+	closed    bool  // Close or Abort was called
+	holds     bool  // it has one of Config.Windows
+	err       error // why it is gone; nil if both directions have ended
+	events    Events
 
 	// Sending.
-	wanted      uint8 // control messages, a bit for each kind
-	inUrgent    bool
-	inReady     bool
-	inFlight    bool
+	wanted      uint8 // control messages to be sent, a bit for each kind
+	inUrgent    bool  // the session is in Endpoint.urgent
+	inReady     bool  // the session is in Endpoint.ready
+	sending     bool  // Endpoint.out is its DATA or END
 	own         direction
 	seq         uint16 // of the next DATA or END
-	numbered    uint64 // how many there were
-	sent, limit uint64 // bytes of the stream
-	offer       []byte
-	withdrawn   bool // the offer, while it is in flight
+	numbered    uint64 // how many DATA and END were counted as sent
+	sent, limit uint64 // bytes of the stream: counted as sent, and granted by the peer
+	offer       []byte // of Offer, without what was counted as sent
+	withdrawn   bool   // Withdraw was called while a part of offer was being sent
 
 	// Receiving.
 	buf       buffer
-	into      []byte // of Await: what has come is in there, up to its length
-	peerFirst uint16 // the SEQ of its OPEN or ACCEPT
-	expect    uint16 // that of its next DATA or END
-	received  uint64
-	granted   uint64
-	peerEnded bool
+	into      []byte // of Await: as many bytes as its length have come
+	peerFirst uint16 // the SEQ of the peer's OPEN or ACCEPT
+	expect    uint16 // the SEQ of its next DATA or END
+	received  uint64 // bytes of the stream
+	granted   uint64 // how many bytes we have let the peer send since the beginning
+	peerEnded bool   // its END has come
 
 	timing
 }
@@ -77,8 +81,8 @@ type Session struct {
 // An Error says why a session is over.
 type Error struct {
 	Reason  Reason
-	ByPeer  bool  // a RESET has told us
-	Version uint8 // with BadVersion: the peer's; 0: not known
+	ByPeer  bool  // a RESET of the peer has ended it
+	Version uint8 // with BadVersion: the peer's; 0 if it is not known
 }
 
 func (e *Error) Error() string {
@@ -92,18 +96,18 @@ func (e *Error) Error() string {
 	return why
 }
 
-// Opened reports whether the peer has accepted the session, or we have.
+// Opened reports whether the session was accepted, by the peer or by us.
 func (s *Session) Opened() bool { return s.opened }
 
-// Ended reports whether our END was handed over, or will not be any more.
+// Ended reports whether our END was sent, or will not be any more.
 func (s *Session) Ended() bool { return s.own == ended || s.state == gone }
 
-// Err returns why the session is over: nil if it is not, or both sides have ended
-// it; an *Error, or the error given to Endpoint.Fail or Endpoint.Sent.
+// Err returns why the session is over: an *Error, or the error given to Endpoint.Fail or
+// Endpoint.Sent. It is nil if the session is not over, or both sides have ended it.
 func (s *Session) Err() error { return s.err }
 
-// Read copies what has arrived to p. If there is nothing it returns 0 and, if there
-// will not be anything either, io.EOF or Err.
+// Read moves bytes that have arrived to p. If there are none it returns 0, and if there
+// will be none any more also io.EOF or Err.
 func (s *Session) Read(p []byte) (int, error) {
 	n := s.buf.take(p)
 	switch {
@@ -116,12 +120,13 @@ func (s *Session) Read(p []byte) (int, error) {
 	return 0, s.err
 }
 
-// Await has what comes next copied to p at once: the owner waits for it, as Read has
-// found nothing. p is used until Arrived is called, which must be before the next Read.
+// Await has the bytes that come next copied to p at once, without a detour through the
+// buffer: the caller waits for them because Read has found none. p is used until Arrived is
+// called, which must be before the next Read.
 func (s *Session) Await(p []byte) { s.into = p[:0:len(p)] }
 
-// Arrived ends Await and returns how many bytes have come to its p. If that is full
-// there may be more for Read.
+// Arrived ends Await and returns how many bytes have come to its p. If p is full there may
+// be more for Read.
 func (s *Session) Arrived() int {
 	n := len(s.into)
 	s.into = nil
@@ -131,23 +136,23 @@ func (s *Session) Arrived() int {
 	return n
 }
 
-// grant lets the peer send more when much was read.
+// grant lets the peer send more, if much of its window was read.
 func (s *Session) grant() {
 	if !s.peerEnded && s.mayGrant()-s.granted >= uint64(s.endpoint.cfg.Window)*3/4 {
 		s.want(kindWindow)
 	}
 }
 
-// mayGrant is up to which offset there is room for what the peer sends.
+// mayGrant is up to which offset of the stream there is room.
 func (s *Session) mayGrant() uint64 {
 	limit := s.received - uint64(s.buf.len()) + uint64(s.endpoint.cfg.Window)
 	return max(s.granted, limit-limit%windowUnit)
 }
 
-// Close ends the session on this side: our direction as CloseWrite does, after
-// what is being sent; and nobody reads any more. If there is unread data, or the
-// session is not open yet, it is reset. The session stays at the endpoint until the
-// peer has ended it too, or knows of our end, or lingers for too long.
+// Close ends the session on this side: our direction as CloseWrite does, after the
+// message that is being sent, and the peer's for Read. If there is unread data, or the
+// session is not open yet, Close resets it. The session stays at the endpoint until the
+// peer has ended it too, or has got our END, or three seconds have passed.
 func (s *Session) Close(now Time) {
 	if s.closed {
 		return
@@ -169,8 +174,8 @@ func (s *Session) Close(now Time) {
 	}
 }
 
-// Abort ends the session on this side with a RESET: the peer is not to take what
-// it has got for all.
+// Abort ends the session on this side with a RESET, so that the peer does not take what it
+// has got for all.
 func (s *Session) Abort() {
 	s.closed = true
 	s.reset(Aborted)
@@ -188,7 +193,7 @@ func (s *Session) reset(why Reason) {
 func (s *Session) sendReset(why Reason) {
 	seq := s.expect
 	if s.state == opening {
-		seq = s.first // we do not know the peer's
+		seq = s.first // the peer's is not known yet
 	}
 	s.endpoint.queueReset(stray{s.key, seq, why})
 }
@@ -204,11 +209,11 @@ func (s *Session) fail(err error) {
 // drop takes the session out of the endpoint.
 func (s *Session) drop() {
 	s.endpoint.remove(s)
-	if !s.agreed {
-		s.endpoint.forsake(s)
+	if !s.confirmed {
+		s.endpoint.unlist(s)
 	}
 	if !slices.Contains(s.endpoint.waiting, s) {
-		s.giveWindow() // else Accept does: what has arrived can still be read
+		s.giveWindow() // else Accept does so: what has arrived can still be read
 	}
 	s.state = gone
 	s.wanted = 0
@@ -216,7 +221,7 @@ func (s *Session) drop() {
 	s.touch(Opened | Readable | Written | Ended)
 }
 
-// giveWindow returns the window that the session holds, if it does.
+// giveWindow returns the session's window to Config.Windows, if it has one.
 func (s *Session) giveWindow() {
 	if s.holds {
 		s.holds = false
@@ -224,30 +229,32 @@ func (s *Session) giveWindow() {
 	}
 }
 
-// Evict ends a session whose window Windows.Take has taken for another.
+// Evict ends a session whose window Windows.Take has taken for another one.
 func (s *Session) Evict() {
 	s.holds = false
 	s.reset(Aborted)
 }
 
-// confirm notes that the opener was heard. It reports false if that comes too late:
-// another session has its window.
+// confirm notes that the peer has answered our ACCEPT. It reports false if that comes too
+// late: another session has the window.
 func (s *Session) confirm() bool {
-	if !s.agreed && s.holds && !s.endpoint.cfg.Windows.Confirm(s) {
+	if !s.confirmed && s.holds && !s.endpoint.cfg.Windows.Confirm(s) {
 		s.holds = false
 		return false
 	}
-	s.agreed = true
+	s.confirmed = true
 	return true
 }
 
-// finish drops a session that is over.
+// finish drops the session if both directions have ended, or the peer has got the end of
+// one that is closed.
 func (s *Session) finish() {
-	if s.state == open && s.own == ended && (s.peerEnded || s.closed && !s.unconfirmed) {
+	if s.state == open && s.own == ended && (s.peerEnded || s.closed && !s.unreceived) {
 		s.drop()
 	}
 }
 
+// touch adds events for TakeEvents.
 func (s *Session) touch(ev Events) {
 	if s.events == 0 {
 		s.endpoint.touched = append(s.endpoint.touched, s)
@@ -268,7 +275,7 @@ func (s *Session) handle(now Time, m *message) {
 		return
 	}
 	if m.kind == kindAccept {
-		if m.seq != s.peerFirst { // the peer has lost the session, and made another
+		if m.seq != s.peerFirst { // the peer has lost the session and made another one
 			s.reset(Lost)
 		}
 		return
@@ -306,13 +313,13 @@ func (s *Session) handle(now Time, m *message) {
 	case kindPong:
 		s.handleLimit(now, m)
 		if s.pingSeq == s.seq {
-			s.unconfirmed = false
+			s.unreceived = false
 		}
 		s.finish()
 	}
 }
 
-// maxBehind is how far the SEQ of a message that came twice can be behind.
+// maxBehind is how far the SEQ of a message that came twice can be behind the one expected.
 const maxBehind = 16
 
 func (s *Session) handleAccept(now Time, m *message) {
@@ -331,7 +338,7 @@ func (s *Session) handleAccept(now Time, m *message) {
 	s.schedule()
 }
 
-// name gives a session a number of its own and a first SEQ.
+// name gives a session a number that no other has, and a first SEQ.
 func (s *Session) name() {
 	r := s.endpoint.cfg.Random()
 	s.key = key(r & 0xFFFF)
@@ -342,8 +349,7 @@ func (s *Session) name() {
 	s.seq = s.first
 }
 
-// handleReset ends the session, unless the RESET is for another one that had the
-// same name.
+// handleReset ends the session, unless the RESET is for an earlier one of the same name.
 func (s *Session) handleReset(m *message) {
 	ours := uint64(s.seq-m.seq) <= s.numbered
 	if !ours && (s.state != open || m.seq != s.peerFirst) {
@@ -378,7 +384,7 @@ func (s *Session) handleData(p []byte) {
 	}
 }
 
-// handleLimit takes the LIMIT of a message.
+// handleLimit takes the LIMIT of a WINDOW, PING or PONG.
 func (s *Session) handleLimit(now Time, m *message) {
 	units := binary.BigEndian.Uint16(m.payload)
 	if more := int16(units - uint16(s.limit/windowUnit)); more > 0 {

@@ -2,54 +2,54 @@ package stream
 
 import "time"
 
-// KeepAlive says when a PING is sent in a session in which nothing happens.
+// KeepAlive says when PINGs are sent in a session of which no message comes.
 type KeepAlive struct {
 	Off      bool
-	Idle     time.Duration // after so long
-	Interval time.Duration // and if it is not answered, again after that
-	Count    int           // so many without an answer end the session
+	Idle     time.Duration // from the peer's last message to the first PING
+	Interval time.Duration // from a PING that is not answered to the next
+	Count    int           // so many PINGs in a row without an answer end the session
 }
 
 // DefaultKeepAlive is that of net.Dialer.
 var DefaultKeepAlive = KeepAlive{Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 9}
 
 const (
-	// OPEN is repeated after firstRetry, twice that and so on up to maxRetry.
+	// OPEN is repeated after firstRetry, then after twice that and so on up to maxRetry.
 	firstRetry = 100 * time.Millisecond
 	maxRetry   = time.Second
-	// PING is sent after firstProbe when something is to be confirmed or a window
-	// is closed, and again after twice that and so on up to maxProbe.
+	// PING is sent after firstProbe if the peer may have lost a message, or gives no
+	// window; and again after twice that and so on up to maxProbe.
 	firstProbe = time.Second
 	maxProbe   = 15 * time.Second
 	// linger is how long a session that is closed here waits for the peer.
 	linger = 3 * time.Second
 )
 
-// timing is what a session does in time.
+// timing says when a session has something to do.
 type timing struct {
 	keep        KeepAlive
-	heard       Time // the last message of the peer
-	base        Time // since when the next OPEN or PING is waited for
-	backoff     int  // how many there were
-	unanswered  int  // how many PINGs have had no answer
-	pingSeq     uint16
-	unconfirmed bool // the peer has not said that it has got our last DATA or END
-	lingerUntil Time
+	heard       Time   // when the peer's last message came
+	base        Time   // from when the wait for the next OPEN or PING counts
+	backoff     int    // how many of these there were
+	unanswered  int    // how many PINGs have had no answer
+	pingSeq     uint16 // of the last PING
+	unreceived  bool   // the peer has not said that it has got our last ACCEPT, DATA or END
+	lingerUntil Time   // of a session that is closed
 }
 
-// SetKeepAlive changes DefaultKeepAlive.
+// SetKeepAlive replaces the session's KeepAlive, which is DefaultKeepAlive at first.
 func (s *Session) SetKeepAlive(k KeepAlive) {
 	s.keep = k
 	s.schedule()
 }
 
-// KeepAlive returns what is set.
+// KeepAlive returns the session's KeepAlive.
 func (s *Session) KeepAlive() KeepAlive { return s.keep }
 
-// blocked reports whether there is something to send, and no room for it.
+// blocked reports whether the session has bytes to send, for which the peer has no room.
 func (s *Session) blocked() bool { return len(s.offer) > 0 && s.sent == s.limit }
 
-// due is when timeout wants to be called.
+// due is when timeout has to be called.
 func (s *Session) due() Time {
 	due := never
 	switch {
@@ -57,7 +57,7 @@ func (s *Session) due() Time {
 		return never
 	case s.state == opening:
 		return s.base.Add(backoff(firstRetry, s.backoff, maxRetry))
-	case s.unconfirmed || s.blocked():
+	case s.unreceived || s.blocked():
 		due = s.base.Add(backoff(firstProbe, s.backoff, maxProbe))
 	}
 	switch {
@@ -73,13 +73,13 @@ func (s *Session) due() Time {
 	return due
 }
 
-// backoff doubles a time so often, up to a limit.
+// backoff is first, doubled a number of times, and limit at most.
 func backoff(first time.Duration, times int, limit time.Duration) time.Duration {
 	return min(first<<min(times, 8), limit)
 }
 
-// schedule has the endpoint heed when the session is due. What makes that later
-// need not call it.
+// schedule has the endpoint call timeout in time. It need not be called when due has
+// become later.
 func (s *Session) schedule() { s.endpoint.next = min(s.endpoint.next, s.due()) }
 
 // timeout does what is due.

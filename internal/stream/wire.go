@@ -9,10 +9,10 @@ import (
 const (
 	version = 2
 
-	// MaxMessage is the length of the longest message. Classic ISO-TP, and so
-	// every implementation, can carry it.
+	// MaxMessage is the length of the longest message. Every implementation of ISO-TP can
+	// carry it.
 	MaxMessage = 4095
-	// MaxData is how much of a stream the longest message carries.
+	// MaxData is how many bytes of a stream the longest message carries.
 	MaxData = MaxMessage - longHeader - checkLen
 
 	shortHeader = 5
@@ -20,13 +20,13 @@ const (
 	maxShort    = 14           // the longest message with a short header
 	minLong     = maxShort + 3 // the shortest with a long one
 	escape      = 15
-	control     = shortHeader + 2 // all that are no DATA, without CHECK
+	control     = shortHeader + 2 // the longest message but DATA, without CHECK
 	checkLen    = 4
 
 	fromAcceptor = 0x80
 
-	// windowUnit is what LIMIT and WINDOW count in; MinWindow and MaxWindow are
-	// the least and the most that Config.Window can be.
+	// windowUnit is how many bytes LIMIT and WINDOW count as one. Config.Window can be
+	// from MinWindow to MaxWindow.
 	windowUnit = 256
 	MinWindow  = windowUnit
 	MaxWindow  = 255 * windowUnit
@@ -45,7 +45,7 @@ const (
 	kindPong
 )
 
-// payloadLen is the least that a message of a kind has beyond its header.
+// payloadLen is how many bytes of payload a message of each kind has at least.
 var payloadLen = [8]int{
 	kindOpen: 2, kindAccept: 2, kindData: 1, kindWindow: 2, kindReset: 1, kindPing: 2, kindPong: 2,
 }
@@ -59,19 +59,19 @@ type Reason uint8
 
 // The reasons on the wire.
 const (
-	Refused    Reason = 1 // nobody accepts sessions
+	Refused    Reason = 1 // no listener accepts sessions
 	Unknown    Reason = 2 // there is no such session (any more)
 	Lost       Reason = 3 // a message was lost
-	Closed     Reason = 4 // data came that nobody will read
+	Closed     Reason = 4 // data came for a session that was closed
 	Violation  Reason = 5 // the peer has broken the protocol
 	BadVersion Reason = 6 // the version of an OPEN is not known
-	Aborted    Reason = 7 // given up, for any other reason
+	Aborted    Reason = 7 // the session was given up, for any other reason
 )
 
 // The reasons that are never sent.
 const (
 	TimedOut  Reason = 0xF0 // the peer does not answer
-	Restarted Reason = 0xF1 // the peer has begun another session of the same name
+	Restarted Reason = 0xF1 // the peer was restarted, and has opened a session of the same name
 )
 
 func (r Reason) String() string {
@@ -98,12 +98,13 @@ func (r Reason) String() string {
 	return fmt.Sprintf("reason %d", uint8(r))
 }
 
-// A key names a session: its number, and in the upper half whether we accepted it.
+// A key is the name of a session: its number, and in the upper half whether we have
+// accepted it.
 type key uint32
 
 const acceptedKey key = 1 << 16
 
-// from is FROM in what we send in that session.
+// from is FROM in the messages that we send in that session.
 func (k key) from() byte {
 	if k&acceptedKey != 0 {
 		return fromAcceptor
@@ -111,17 +112,18 @@ func (k key) from() byte {
 	return 0
 }
 
-// A single is the longest message that has no CHECK: what fits in a Single Frame of
-// classic CAN.
+// A single is the length of the longest message without a CHECK: one that fits in a Single
+// Frame of classic CAN.
 type single int
 
-// checks reports whether a message of a kind, so long without it, ends in a CHECK.
+// checks reports whether a message of a kind ends in a CHECK, whose length without that is
+// given.
 func (l single) checks(k kind, length int) bool {
 	return length > int(l) && k != kindOpen && k != kindReset
 }
 
-// MinMessage is the least that Config.MaxMessage can be where Config.Single is that:
-// what all but DATA need.
+// MinMessage is the least that Config.MaxMessage can be with a Config.Single: all messages
+// but DATA need as much.
 func MinMessage(single int) int {
 	if single < control {
 		return control + checkLen
@@ -129,7 +131,7 @@ func MinMessage(single int) int {
 	return control
 }
 
-// A message is one parsed.
+// A message is a message in its parts.
 type message struct {
 	kind    kind
 	key     key
@@ -137,8 +139,8 @@ type message struct {
 	payload []byte
 }
 
-// parse takes a message of the peer apart, for which l holds. It reports false for
-// what is none, or damaged, or made of two.
+// parse sets m to the message in p, which the peer has sent. l is the peer's. It reports
+// false if p is no message, or was damaged, or is made of two.
 func (m *message) parse(p []byte, l single) bool {
 	if len(p) < shortHeader || len(p) > MaxMessage {
 		return false
@@ -162,7 +164,7 @@ func (m *message) parse(p []byte, l single) bool {
 	}
 	m.key = key(binary.BigEndian.Uint16(p[1:]))
 	if p[0]&fromAcceptor == 0 {
-		m.key |= acceptedKey // by us: the peer has opened it
+		m.key |= acceptedKey // the peer has opened it, so we have accepted it
 	}
 	m.seq = binary.BigEndian.Uint16(p[3:])
 	m.payload = p[header:]
@@ -198,7 +200,7 @@ func (l single) put(b []byte, kind kind, k key, seq uint16, payload []byte) int 
 	return length
 }
 
-// room is how much of a stream a message of at most that length carries.
+// room is how many bytes of a stream a message carries that has at most that length.
 func (l single) room(length int) int {
 	short := min(length, int(l)) - shortHeader
 	switch {
