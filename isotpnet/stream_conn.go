@@ -127,7 +127,7 @@ func (c *StreamConn) write(p []byte) (n int, err error) {
 		err = c.wait(&c.writable, &c.writeDeadline)
 	}
 	if !s.Withdraw() {
-		pair.recall(c)
+		pair.giveUp(c)
 	}
 	n = int(s.SentBytes() - before)
 	if n == len(p) {

@@ -60,7 +60,7 @@ func (d *Dialer) dialStream(ctx context.Context, network string, addr Addr) (*St
 
 // dial opens a stream. The caller has joined the pair, which the stream now is for.
 func (p *streamPair) dial(ctx context.Context, network string, keep stream.KeepAlive) (*StreamConn, error) {
-	p.start()
+	p.handle()
 	p.mu.Lock()
 	defer p.unlock()
 	if p.err != nil {

@@ -297,7 +297,7 @@ func (s *streamSource) openPair(ctx context.Context, pair Addr) error {
 	if err := s.adopt(p); err != nil {
 		return err
 	}
-	p.start()
+	p.handle()
 	return nil
 }
 
@@ -335,7 +335,7 @@ func (s *streamSource) admit(key pairKey) error {
 		s.ending.Add(1)
 		p.open(func() (*Conn, error) { return c, nil })
 		s.adopt(p) // else it refuses all streams: the listener is closed, or another has the pair
-		p.start()
+		p.handle()
 	}
 }
 

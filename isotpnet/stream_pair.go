@@ -25,49 +25,103 @@ import (
 // of any number of dials, and those that are closed but not yet over. It sends and
 // receives by a backend, like a Conn.
 //
-// It has no goroutine of its own. Whoever changes something (a Read, a Write, the
-// backend that has a message for it or has sent one) has the next message sent, if
-// there is one and none is under way; nobody waits for it under mu. A Write waits
-// until all its bytes are sent. At its deadline its message is taken back, if it has not
-// left yet; else it runs on, from out, and the Write has sent it. A DATA that has not
-// left is also taken back for messages that have no bytes of a stream: it may have to
-// wait for long, for a flow control that the peer owes, and they need not.
+// Its states, and what takes it from one to another:
 //
-// The order of locks is streamPairs, StreamListener.mu, streamPair.mu. The backend is
-// called under none of them: it may call back at once, and the user's hooks too.
+//	opening  the transport is opened: open; that fails: gone, with err
+//	open     the transport fails, or nothing uses the pair any more: over
+//	over     the transport is closed: gone
+//	gone     another streamPair can be opened for the same addresses
+//
+// A caller that wants to join waits until opening or over is at its end: until then opened
+// or ended is not closed. In over and gone err is set.
+//
+// A pair has no goroutine of its own. A goroutine that changes something (one that reads
+// or writes a stream, or the backend's that brings a message or has sent one) starts the
+// next message, if there is one and none is under way: see outgoing.
 type streamPair struct {
 	key     pairKey
 	addr    Addr
 	config  Config
 	network string        // as first dialled or listened on
-	opened  chan struct{} // closed when the fields below are set
-	ended   chan struct{} // closed when the pair may be opened anew
+	opened  chan struct{} // closed at the end of opening, when conn to began are set
+	ended   chan struct{} // closed when the pair is gone
 
-	admitter *streamSource // that has made it for a peer's first message; nil for one dialled or listened on
+	// admitter is the source whose listener has made the pair for a peer's first message;
+	// nil for a pair that was dialled, or listened on by itself.
+	admitter *streamSource
 
-	conn    *Conn // err is set if there is none
-	backend streamBackend
-	began   time.Time
+	conn     *Conn // nil if opening has failed
+	backend  streamBackend
+	began    time.Time
+	handling sync.Once // of handle
 
-	starting sync.Once
-
+	// mu guards what follows, and the fields of the pair's StreamConns that say so. The
+	// order of locks is StreamListener.mu, streamPair.mu, streamWindows.mu; streamPairs
+	// is locked alone. The backend is called under none of them: it may call back at once,
+	// and the user's hooks too.
 	mu     sync.Mutex
 	proto  stream.Endpoint
-	source *streamSource // of the listener that accepts its streams; nil: none does
-	users  int           // streams that are not closed, callers that have joined it, and the first message that is to come
-	heard  bool          // a message has come
-	err    error         // why there is no transport, and no caller can join, any more
+	source *streamSource // of the listener that accepts the streams; nil if there is none
+	// users are the streams that are not closed, the callers that have joined and have no
+	// stream yet, and, for a pair with an admitter, the first message until it has come.
+	users int
+	heard bool  // a message has come
+	err   error // why the pair is over
 
-	sending    bool            // a message is under way, in out
-	number     uint            // its number
-	sender     *stream.Session // whose data or end it is; nil for other messages
-	left       bool            // it cannot be taken back
-	wanted     atomic.Bool     // somebody wants it back; written under mu
-	controlErr error           // of the last message without a stream
-	out        [stream.MaxMessage]byte
+	out        outgoing
+	controlErr error // of the last message that was no stream's
 
-	timer   *time.Timer // for timerAt, 0 if that is not set
-	timerAt stream.Time
+	timer   *time.Timer // for timerAt; nil if there was none yet
+	timerAt stream.Time // 0 if the timer is not set
+}
+
+// An outgoing is the message that a pair sends. Its states, and what takes it from one to
+// another:
+//
+//	idle       the protocol has a message to send: started
+//	started    it is sent or aborted: idle; a control message is to be sent, and this one
+//	           is a stream's: postponed; its Write gives up: givenUp
+//	postponed  it is sent, aborted or taken back: idle; it has left: left
+//	givenUp    the same; it will not be sent again
+//	left       it is sent or aborted: idle
+//
+// In postponed and givenUp the backend is asked to take the message back, with recall. A
+// stream's message may wait for long for a flow control that the peer owes, and control
+// messages need not. A Write that gives up ends when its message is idle or left; in left
+// the message runs on, from bytes, and counts as sent.
+type outgoing struct {
+	// state is written under the pair's mu. The goroutine that has started a message looks
+	// at it without.
+	state atomic.Int32
+	// recalls are the calls of recall that are running, under mu. Until they return no
+	// other message is started: they would take that back.
+	recalls int
+	number  uint            // of messages started, under mu
+	session *stream.Session // whose DATA or END it is, under mu; nil: a control message
+	bytes   [stream.MaxMessage]byte
+}
+
+// The states of an outgoing.
+const (
+	outIdle = iota
+	outStarted
+	outPostponed
+	outGivenUp
+	outLeft
+)
+
+func (o *outgoing) is(state int32) bool { return o.state.Load() == state }
+
+// recalled reports whether the message is to be taken back.
+func (o *outgoing) recalled() bool { return o.is(outPostponed) || o.is(outGivenUp) }
+
+// conn returns the connection whose message it is, if one has it.
+func (o *outgoing) conn() (*StreamConn, bool) {
+	if o.session == nil {
+		return nil, false
+	}
+	c, ok := o.session.User.(*StreamConn)
+	return c, ok
 }
 
 // A streamBackend is a backend that streams can be made of. Its three calls, and those
@@ -123,7 +177,9 @@ const (
 	streamWindow = stream.MaxWindow
 )
 
-// streamPairs are those of this process.
+// streamPairs are the pairs of this process that are not gone, for those to find that
+// would share them. Whether a program may open an address at all is another question: the
+// Conn of a pair asks it, as every Conn does (see claims).
 var streamPairs = struct {
 	sync.Mutex
 	open map[pairKey]*streamPair
@@ -144,8 +200,8 @@ func newPairKey(bus canbus.Bus, addr Addr) pairKey {
 	return key
 }
 
-// joinPair returns the pair of addresses, which it opens if it is not there. Who has
-// joined it is one of its users, and calls start.
+// joinPair returns the pair of addresses, which it opens if it is not there. The caller is
+// one of its users then, and calls handle.
 func joinPair(ctx context.Context, network string, bus canbus.Bus, addr Addr, config *Config, open func() (*Conn, error)) (*streamPair, error) {
 	if bus != nil && !reflect.ValueOf(bus).Comparable() {
 		_, err := mux.On(bus)
@@ -182,7 +238,7 @@ func (p *streamPair) enlist() bool {
 	return true
 }
 
-// newStreamPair returns a pair that is not open yet, and has one user.
+// newStreamPair returns a pair in opening, which has one user.
 func newStreamPair(key pairKey, addr Addr, network string, config *Config) *streamPair {
 	return &streamPair{
 		key: key, addr: addr, config: *config, network: network, users: 1,
@@ -190,8 +246,8 @@ func newStreamPair(key pairKey, addr Addr, network string, config *Config) *stre
 	}
 }
 
-// join makes the caller one of its users. It reports false when the pair is no
-// more, after waiting for that.
+// join makes the caller one of the pair's users. It reports false if the pair was over, and
+// returns when it is gone.
 func (p *streamPair) join(ctx context.Context, network string, config *Config) (bool, error) {
 	select {
 	case <-p.opened:
@@ -265,17 +321,18 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 // classicSingle is the longest message in a Single Frame of classic CAN to an address.
 func classicSingle(a wire.Address) int { return 7 - a.Overhead() }
 
-// start has messages taken. It is called when those they may be for are there: what
-// the bus has read already comes at once. A second call does nothing.
-func (p *streamPair) start() {
-	p.starting.Do(func() {
+// handle has the peer's messages handled. It is called when the listener or the stream
+// that they may be for is there: what the bus has read already comes at once. A second call
+// does nothing.
+func (p *streamPair) handle() {
+	p.handling.Do(func() {
 		if err := p.backend.handle((*streamHandler)(p)); err != nil {
 			p.fail(err)
 		}
 	})
 }
 
-// forget lets the pair be opened anew.
+// forget ends the pair: another one can be opened for its addresses.
 func (p *streamPair) forget() {
 	streamPairs.Lock()
 	delete(streamPairs.open, p.key)
@@ -285,9 +342,9 @@ func (p *streamPair) forget() {
 
 func (p *streamPair) now() stream.Time { return stream.Time(time.Since(p.began)) }
 
-// unlock does what is due after something has happened: it wakes, sets the timer and
-// has the next message sent. It releases mu, and shuts the pair if nobody uses it any
-// more.
+// unlock does what is due after something has happened: it wakes the callers that wait for
+// it, sets the timer and starts the next message. It releases mu, and shuts the pair if
+// nothing uses it any more.
 func (p *streamPair) unlock() {
 	if unused := p.unlockOnly(); unused {
 		p.retire()
@@ -304,54 +361,103 @@ func (p *streamPair) unlockByBackend() {
 func (p *streamPair) unlockOnly() (unused bool) {
 	p.wake()
 	next := p.poll()
-	back := p.wantBack()
-	number := p.number
+	postponed := p.postpone()
 	p.setTimer()
-	unused = p.unused()
+	unused, number := p.unused(), p.out.number
 	p.mu.Unlock()
-	if next != nil {
+	switch {
+	case next != nil:
 		p.backend.start(next)
-		back = p.wanted.Load() // who has wanted it meanwhile was too early
-	}
-	if back {
-		p.takeBack(number, false)
+		// A recall that came between poll and start had nothing to recall yet.
+		return p.out.recalled() && p.recallAgain(number) || unused
+	case postponed:
+		return p.recall(false) || unused
 	}
 	return unused
 }
 
-// wantBack reports whether the message under way is to be taken back, for others that
-// are more urgent. Under mu.
-func (p *streamPair) wantBack() bool {
-	if p.sender == nil || p.left || p.wanted.Load() || !p.proto.Urgent() {
+// poll returns the next message, which is to be started as soon as mu is released; nil if
+// there is none or another one is under way. Under mu.
+func (p *streamPair) poll() []byte {
+	if !p.out.is(outIdle) || p.out.recalls > 0 || p.err != nil {
+		return nil
+	}
+	n, s := p.proto.Poll(p.out.bytes[:])
+	if n == 0 {
+		return nil
+	}
+	p.out.state.Store(outStarted)
+	p.out.session = s
+	p.out.number++
+	return p.out.bytes[:n]
+}
+
+// postpone reports whether the message under way is to be taken back for a control message;
+// the caller calls recall. Under mu.
+func (p *streamPair) postpone() bool {
+	if !p.out.is(outStarted) || p.out.session == nil || !p.proto.Urgent() {
 		return false
 	}
-	p.wanted.Store(true)
+	p.out.state.Store(outPostponed)
+	p.out.recalls++
 	return true
 }
 
-// takeBack takes the message of that number back, if it has not left. Those who wait for
-// that are told. givenUp: it is not only put behind others.
-func (p *streamPair) takeBack(number uint, givenUp bool) {
-	if !p.backend.recall(givenUp) {
-		return // sent tells them
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.sending || p.number != number {
-		return
-	}
-	p.left = true
-	if p.sender != nil {
-		if c, ok := p.sender.User.(*StreamConn); ok {
-			c.writable.Set()
+// giveUp ends the wait for the message under way, which is a part of what c writes: it is
+// taken back, or was sent, or has left and counts. Under mu, which it releases while it
+// waits.
+func (p *streamPair) giveUp(c *StreamConn) {
+	for number := p.out.number; p.out.number == number && !p.out.is(outIdle); {
+		if p.out.is(outLeft) {
+			c.session.RunOn()
+			return
 		}
+		c.writable.Make()
+		if p.out.is(outStarted) {
+			p.out.state.Store(outGivenUp)
+			p.out.recalls++
+			p.unlock()
+			p.recall(true)
+		} else {
+			p.unlock()
+		}
+		c.writable.Wait(new(deadline.Deadline)) // for sent, or recall
+		p.mu.Lock()
 	}
 }
 
-// unused reports whether nobody uses the pair any more. Under mu.
+// recallAgain is recall for the message of that number, if it is still to be taken back.
+func (p *streamPair) recallAgain(number uint) (unused bool) {
+	p.mu.Lock()
+	if p.out.number != number || !p.out.recalled() {
+		p.mu.Unlock()
+		return false
+	}
+	p.out.recalls++
+	givenUp := p.out.is(outGivenUp)
+	p.mu.Unlock()
+	return p.recall(givenUp)
+}
+
+// recall asks the backend to take the message under way back. recalls counts the call
+// already. If the message has left, the Write that has given it up is told.
+func (p *streamPair) recall(givenUp bool) (unused bool) {
+	left := p.backend.recall(givenUp)
+	p.mu.Lock()
+	p.out.recalls--
+	if left && p.out.recalled() {
+		p.out.state.Store(outLeft)
+		if c, ok := p.out.conn(); ok {
+			c.writable.Set()
+		}
+	}
+	return p.unlockOnly()
+}
+
+// unused reports whether the pair is open and nothing uses it any more. Under mu.
 func (p *streamPair) unused() bool {
-	return p.users == 0 && p.proto.Sessions()+p.proto.Waiting() == 0 && !p.sending && p.err == nil &&
-		(p.source == nil || p.source.messages != nil)
+	listened := p.source != nil && p.source != p.admitter // an admitter lets its pairs go
+	return p.err == nil && !listened && p.users == 0 && p.out.is(outIdle) && p.proto.Sessions()+p.proto.Waiting() == 0
 }
 
 // retire shuts the pair if it is still unused.
@@ -425,57 +531,22 @@ func (p *streamPair) tick() {
 	p.unlock()
 }
 
-// poll returns the next message, which is to be sent as soon as mu is released; nil if
-// there is none or another one is under way. Under mu.
-func (p *streamPair) poll() []byte {
-	if p.sending || p.err != nil {
-		return nil
-	}
-	n, s := p.proto.Poll(p.out[:])
-	if n == 0 {
-		return nil
-	}
-	p.sending, p.sender, p.left = true, s, false
-	p.number++
-	return p.out[:n]
-}
-
 // sent follows the end of a message. handed: the peer may have got it, whatever the
 // error is. It does not wait for anything, nor shut the pair itself.
 func (p *streamPair) sent(at stream.Time, handed bool, err error) {
 	p.mu.Lock()
-	if p.sender == nil {
+	if p.out.session == nil {
 		p.controlErr = err
-	} else if c, ok := p.sender.User.(*StreamConn); ok {
+	} else if c, ok := p.out.conn(); ok {
 		c.owed, _ = err.(*OwedError)
 	}
-	p.sending, p.sender = false, nil
-	p.wanted.Store(false)
+	p.out.state.Store(outIdle)
+	p.out.session = nil
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = nil // it was taken back: the session can go on
 	}
 	p.proto.Sent(at, handed && err == nil, err)
 	p.unlockByBackend()
-}
-
-// recall ends the wait for the message under way, which is a part of what c writes: it
-// is taken back, or has been sent, or runs on and counts. Under mu, which it releases
-// while it waits.
-func (p *streamPair) recall(c *StreamConn) {
-	number := p.number
-	for p.sending && p.number == number && !p.left {
-		c.writable.Make()
-		wanted := p.wanted.Swap(true)
-		p.unlock()
-		if !wanted {
-			p.takeBack(number, true)
-		}
-		c.writable.Wait(new(deadline.Deadline)) // for sent, or takeBack
-		p.mu.Lock()
-	}
-	if p.sending && p.number == number {
-		c.session.RunOn()
-	}
 }
 
 // message takes a message. It does not wait for anything, nor shut the pair itself.
