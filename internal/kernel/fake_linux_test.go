@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"bytes"
+	"runtime"
 	"testing"
 	"time"
 
@@ -18,7 +19,9 @@ type fakeSocket struct {
 	t    testing.TB
 	c    *Conn
 	peer int // the other socket
-	owed time.Time
+
+	owed  time.Time
+	asked chan struct{} // has something when Spec.Owed was called
 }
 
 // long is as long as a message must be for a fakeSocket to take only one.
@@ -30,15 +33,21 @@ func newFake(t testing.TB, adapt func(*Spec)) *fakeSocket {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fakeSocket{t: t, peer: fds[1]}
+	f := &fakeSocket{t: t, peer: fds[1], asked: make(chan struct{}, 1)}
 	t.Cleanup(func() { unix.Close(f.peer) })
 	f.must(unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_SNDBUF, 1))
 	sock, err := socket.New(fds[0], "fake")
 	f.must(err)
 	spec := &Spec{
 		Rx: &wire.Address{ID: 1}, Single: 7, ReportAborted: true,
-		Owed: func(string) time.Time { return f.owed },
-		Owe:  func(string, time.Time) {},
+		Owed: func(string) time.Time {
+			select {
+			case f.asked <- struct{}{}:
+			default:
+			}
+			return f.owed
+		},
+		Owe: func(string, time.Time) {},
 	}
 	if adapt != nil {
 		adapt(spec)
@@ -63,14 +72,23 @@ func (f *fakeSocket) brings(text string) {
 	f.must(err)
 }
 
-// takes has the peer take a message: it is sent then.
+// takes has the peer take a message, for which it waits: the message is sent then.
 func (f *fakeSocket) takes(want []byte) {
 	f.t.Helper()
+	f.awaitMessage()
 	p := make([]byte, 2*long)
 	n, err := unix.Read(f.peer, p)
 	f.must(err)
 	if !bytes.Equal(p[:n], want) {
 		f.t.Errorf("the peer has taken %d bytes, want %d", n, len(want))
+	}
+}
+
+// awaitMessage waits until there is a message for the peer to take.
+func (f *fakeSocket) awaitMessage() {
+	ready := []unix.PollFd{{Fd: int32(f.peer), Events: unix.POLLIN}}
+	for ready[0].Revents == 0 {
+		unix.Poll(ready, -1)
 	}
 }
 
@@ -103,4 +121,13 @@ func (f *fakeSocket) tries() (done bool) {
 	f.t.Helper()
 	f.control(func(fd int) { done = f.c.tryWriteOnce(uintptr(fd)) })
 	return done
+}
+
+// awaitRead waits until a Read waits for a message.
+func (f *fakeSocket) awaitRead() {
+	for waits := false; !waits; runtime.Gosched() {
+		f.c.mu.Lock()
+		waits = f.c.reading
+		f.c.mu.Unlock()
+	}
 }
