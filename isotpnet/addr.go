@@ -164,7 +164,7 @@ func (a Addr) Send() (Side, bool) {
 
 // Listen returns what the frames that a hears carry; where Fixed is true, with any
 // priority. It is false for an address that only sends, and for a node, group or OBD-II
-// tester, who hear many.
+// tester, which hear many.
 func (a Addr) Listen() (Side, bool) {
 	w, ok := a.listen()
 	return newSide(w), ok

@@ -370,8 +370,8 @@ func TestBadCalls(t *testing.T) {
 		target error
 		want   string
 	}{
-		{"read a group", group, read, "read", isotpnet.ErrSendOnly, `read isotp:user /:7DF->/7DF:: a functional address only sends; answers come on the physical addresses of those who answer`},
-		{"next of a group", group, func(c *isotpnet.Conn) error { _, _, err := c.NextReader(); return err }, "read", isotpnet.ErrSendOnly, `read isotp:user /:7DF->/7DF:: a functional address only sends; answers come on the physical addresses of those who answer`},
+		{"read a group", group, read, "read", isotpnet.ErrSendOnly, `read isotp:user /:7DF->/7DF:: a functional address only sends; each ECU answers on its own physical address`},
+		{"next of a group", group, func(c *isotpnet.Conn) error { _, _, err := c.NextReader(); return err }, "read", isotpnet.ErrSendOnly, `read isotp:user /:7DF->/7DF:: a functional address only sends; each ECU answers on its own physical address`},
 		{"long to a group", group, write(8), "write", isotpnet.ErrMessageTooLong, `write isotp:user /:7DF->/7DF:: message too long: 8 bytes, at most 7 can be sent: a functional request is a single frame, longer ones go to one ECU each`},
 		{"stream to a group", group, sendFrom(8), "write", isotpnet.ErrMessageTooLong, `write isotp:user /:7DF->/7DF:: message too long: 8 bytes, at most 7 can be sent: a functional request is a single frame, longer ones go to one ECU each`},
 		{"write listening", listening, write(1), "write", isotpnet.ErrListenOnly, `write isotp:user /7E8:7E0->/7E0:7E8: Config.ListenOnly: nothing can be sent`},

@@ -38,13 +38,13 @@ type Config struct {
 
 	// FlowControlTimeout is how long to wait for the peer's flow control; with
 	// ListenOnly for the flow control that answers what is overheard: without one
-	// the message is given up, as its sender does it.
+	// the reception is aborted, as its sender aborts the message.
 	// 0: 1 s. ISO: N_Bs; can-isotp: rx_flowcontrol_timeout.
 	FlowControlTimeout time.Duration
 
-	// FlowControlHold is how long a CTS is held back from the peer while what
-	// has arrived is not read; then a WAIT is sent, and it is held back again.
-	// 0: 0.8 s, or 0.8 of FlowControlTimeout if that is less. Negative: never;
+	// FlowControlHold is how long a CTS is held back from the peer while our reader
+	// has not read what has arrived; then a WAIT is sent, and the CTS is held back
+	// again. 0: 0.8 s, or 0.8 of FlowControlTimeout if that is less. Negative: never;
 	// a message that there is no room for is answered OVFLW. ISO: N_Br.
 	FlowControlHold time.Duration
 
@@ -88,13 +88,13 @@ type Config struct {
 	//
 	// Memory grows with what has come, not with what a First Frame claims. Messages
 	// longer than 65535 bytes come in blocks of BlockSize, or 255, Consecutive Frames
-	// (but not on obd addresses), so that they can be held up; nobody's first one
-	// before a Read or NextReader. The peers of one listener, or of one PacketConn,
-	// may have 64 MiB of them together, or one of MaxMessageSize if that is more, what
-	// is not read yet included: beyond that a peer is held up, by WAITs too, and at
-	// last answered OVFLW. One that brings less than 1000 bytes a second gives way to
-	// those held up: CodeReceiverFull in Stats and Trace. ListenOnly can hold nobody up,
-	// and loses such a message: ErrOverrun.
+	// (but not on obd addresses), so that they can be held up; the first block waits
+	// for the first Read or NextReader. All peers of one listener, or of one PacketConn,
+	// may together have 64 MiB of such messages, or one of MaxMessageSize if that is
+	// more, counting what is not read yet. Beyond that a peer is held up, by WAITs too,
+	// and in the end answered OVFLW. A message that brings less than 1000 bytes a second
+	// gives way to those held up: CodeReceiverFull in Stats and Trace. With ListenOnly
+	// no peer can be held up, and such a message is lost: ErrOverrun.
 	MaxMessageSize int
 
 	// MaxSendSize is the longest message, in bytes, that Write sends. It is
@@ -107,30 +107,31 @@ type Config struct {
 	// SplitWrites sends a Write that is longer than MaxSendSize (0: 4095 bytes) as
 	// several messages of at most that size, on every backend, for code that takes a
 	// connection for one of bytes: io.Copy from a source with a WriterTo of its own,
-	// net/rpc, encoding/gob. One Write has all its messages sent before another comes
-	// to its turn, the write deadline is for the whole, and with an error n counts the
-	// bytes of the messages that were sent whole; on the kernel's backend the one at n
-	// may still arrive after a deadline. WriteFunctional, SendFrom and a Write to a
-	// functional address are never split. "isotp-stream" has no need of it, and
-	// ListenPacket refuses it.
+	// net/rpc, encoding/gob. One Write sends all its messages before the next Write has
+	// its turn. The write deadline is for all of them, and with an error n counts the
+	// bytes of the messages that were sent whole; on the kernel's backend the message
+	// at n may still arrive after a deadline. WriteFunctional, SendFrom and a Write to a
+	// functional address are never split. It is ignored on
+	// "isotp-stream", and refused by ListenPacket.
 	//
-	// The messages have no numbers and no end: the reader sees no difference
-	// between many and one, and where one that fits in a Single Frame is lost on the
-	// bus nobody learns of the hole. Between two programs with this package
-	// "isotp-stream" is what to use.
+	// The messages have no numbers and no end: the peer's reader sees no difference
+	// between many and one, and if the bus loses one that fits in a Single Frame,
+	// neither side learns of the hole. Between two programs with this package use
+	// "isotp-stream".
 	SplitWrites bool
 
 	// ReadBuffer is how many bytes of messages (each counted with 64 more) may
 	// wait to be read before a CTS is held back. 0: 65536. Single Frames are
-	// lost at four times as much of them alone: see ErrOverrun. The kernel's backend
-	// holds no CTS back: there it is what we keep of messages that nobody reads yet, and 0
-	// is 4 MiB. What comes beyond that stays in the socket's buffer (SO_RCVBUF,
-	// which we make as large as the sysctl net.core.rmem_max allows, or with
-	// CAP_NET_ADMIN as asked for, up to 2 MiB or ReadBuffer), and where that is
-	// full, too, messages are lost. We take them out of the socket within six
-	// milliseconds, or when this process has a processor for us: the socket's
-	// buffer, by default room for some 180 messages of 1 kB or 440 Single Frames,
-	// has to do for so long.
+	// lost at four times as much of them alone: see ErrOverrun.
+	//
+	// The kernel's backend holds no CTS back: there it is how much we keep of messages
+	// that are not read yet, and 0 is 4 MiB. What comes beyond that stays in the
+	// socket's buffer (SO_RCVBUF, which we make as large as the sysctl
+	// net.core.rmem_max allows, or with CAP_NET_ADMIN as asked for, up to 2 MiB or
+	// ReadBuffer); if that is full, too, messages are lost. We take messages out of the
+	// socket within six milliseconds, or as soon as this process gets a processor.
+	// Until then the socket's buffer must hold them: by default it has room for some
+	// 180 messages of 1 kB or 440 Single Frames.
 	ReadBuffer int
 
 	// Padding says what short frames are filled up with. The zero Padding is
@@ -146,24 +147,25 @@ type Config struct {
 	// listen_mode.
 	ListenOnly bool
 
-	// DeadlineAtFirstFrame makes a read deadline one for a message to begin, as a
+	// DeadlineAtFirstFrame makes a read deadline one for the start of a message, as a
 	// tester's P2 is. A message whose First Frame comes no later than the deadline
-	// extends it, whenever that was set: reads go on until the message is complete
-	// and read, or given up (after ConsecutiveFrameTimeout at most); then they time
-	// out. One that begins later extends nothing, and stays for reads with a later
-	// deadline, as does one that is complete before the deadline and not read by then.
-	// [PacketConn.ReadFrom] gives out all that have begun by the deadline, and those
-	// that come while one of them is still coming. A deadline that is past when it
-	// is set ends reads at once, in mid-message too. See also Conn.AwaitMessage.
+	// extends it, even if the deadline was set after that frame: reads go on until the
+	// message is completed and read, or aborted (after ConsecutiveFrameTimeout at most);
+	// then they time out. A message that starts later extends nothing, and stays for
+	// reads with a later deadline; so does a message that is completed before the
+	// deadline and not read by then. [PacketConn.ReadFrom] returns all messages that
+	// were started by the deadline, and those that come while one of them is still
+	// coming. A deadline that is past when it is set ends reads at once, in mid-message
+	// too. See also Conn.AwaitMessage.
 	DeadlineAtFirstFrame bool
 
-	// ReportAborted makes a Read that is waiting return a *ProtocolError when
-	// the message being received is given up, or one is refused. Else it goes
-	// on waiting, for the next one.
+	// ReportAborted makes a Read that is waiting return a *ProtocolError when a
+	// reception is aborted, or a message refused. Without it the Read goes on waiting
+	// for the next message.
 	ReportAborted bool
 
-	// KeepFirstFlowControl keeps to the BS and STmin of the first CTS to the
-	// end of the message. Else those of the last CTS hold.
+	// KeepFirstFlowControl keeps to the BS and STmin of the first CTS to the end of
+	// the message. Without it those of the latest CTS hold.
 	KeepFirstFlowControl bool
 
 	// RateLimit limits how much is sent. can-isotp: rate_limit_enable.
@@ -176,8 +178,8 @@ type Config struct {
 	// Any of them rules the others out.
 	Kernel KernelOptions
 
-	// Logger is told, at level Warn, of messages given up and, at level Debug,
-	// of every other step. nil: nothing is logged. can-isotp: logger_name.
+	// Logger is told, at level Warn, of messages and receptions that were aborted and,
+	// at level Debug, of every other step. nil: nothing is logged. can-isotp: logger_name.
 	Logger *slog.Logger
 
 	// Trace has functions to be called at each step. nil: none.

@@ -21,11 +21,12 @@ var (
 // of addresses. It is safe for concurrent use; Writes take turns, and so do
 // Reads.
 //
-// A Write is exactly one message (but see Config.SplitWrites); when it returns nil
-// every frame was taken by the bus (where the bus echoes: is on the wire, or taken by the
-// controller) and every flow control answered. That is all that ISO-TP tells a sender. It has no acknowledgement of
-// a message's end, so a Single Frame that nobody heard, or a Consecutive Frame
-// lost after the last flow control, is not an error of Write.
+// A Write is exactly one message (but see Config.SplitWrites). When it returns nil, the
+// bus has taken every frame (where the bus echoes: it is on the wire, or the controller
+// has it), and the peer has answered every flow control. That is all that ISO-TP tells a
+// sender: it has no acknowledgement of a message's end. So a Single Frame that no node
+// heard, or a Consecutive Frame lost after the last flow control, is not an error of
+// Write.
 //
 // Errors are *net.OpError, but for io.EOF, and for those of the other side in
 // ReadFrom and WriteTo.
@@ -34,7 +35,7 @@ type Conn struct {
 	local, remote Addr
 	backend       backend
 	maxSend       int64  // of a message
-	limit         string // whose limit that is, as in MessageTooLongError
+	limit         string // what sets maxSend: see MessageTooLongError.Limit
 	split         int    // longer Writes go as messages of that size; 0: they are errors
 	readFromSize  int
 	ends          ends
@@ -53,7 +54,7 @@ type backend interface {
 	send(p []byte, size int, functional bool) (n int, err error)
 	sendFrom(r io.Reader, size int64) error
 	// receive reads of one message, as Read does; end: to its end. With stream
-	// true it goes on with the message that open has begun.
+	// true it goes on with the message that open has opened.
 	receive(p []byte, stream bool) (n int, info MessageInfo, end bool, err error)
 	open() (MessageInfo, error)
 	await() (MessageInfo, error)
@@ -84,9 +85,9 @@ type MessageInfo struct {
 // the next Read. With an empty p it returns 0, nil at once.
 //
 // Errors: os.ErrDeadlineExceeded, net.ErrClosed, an *OverrunError (messages were lost, or
-// the bus has dropped frames), ErrSendOnly, what the bus failed with, and with Config.ReportAborted a *ProtocolError. [Final] tells
-// those after which reading can go on from the others. Only the Conns of [Pipe] return
-// io.EOF.
+// the bus has dropped frames), ErrSendOnly, what the bus failed with, and with
+// Config.ReportAborted a *ProtocolError. [Final] tells those after which reading can go on
+// from the others. Only the Conns of [Pipe] return io.EOF.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, _, err := c.ReadMessage(p)
 	return n, err
@@ -110,20 +111,18 @@ func (c *Conn) receive(p []byte, stream bool) (n int, info MessageInfo, end bool
 	return n, info, end, c.error(opRead, err)
 }
 
-// NextReader waits for the next message to begin, and returns a reader for it
-// that gives its bytes as they arrive. In this way messages of up to 4 GiB - 1
-// are received in constant memory, whatever Config.MaxMessageSize is: once some
-// have arrived the peer is held up until they are read.
+// NextReader waits until the next message is started, and returns a reader that gives its
+// bytes as they arrive. In this way messages of up to 4 GiB - 1 are received in constant
+// memory, whatever Config.MaxMessageSize is: when some bytes have arrived, the peer is
+// held up until they are read.
 //
-// The reader returns io.EOF at the message's end, and a *ProtocolError if the
-// message is given up before. The next call of NextReader ends it, and skips what
-// it has not read. If a Read has taken only a part of a message, NextReader goes
-// on with the rest.
+// The reader returns io.EOF at the message's end, and a *ProtocolError if the reception is
+// aborted. The next call of NextReader ends the reader, and skips what it has not read. If
+// a Read has taken only a part of a message, NextReader goes on with the rest.
 //
-// A Conn that reads by Read refuses messages longer than MaxMessageSize, one that
-// reads by NextReader takes them. Where neither was called yet, their senders, and
-// those of all messages longer than 65535 bytes, are kept waiting, and refused in the
-// end.
+// A Conn that reads by Read refuses messages longer than MaxMessageSize; one that reads by
+// NextReader takes them. Until either is called, the senders of such messages, and of all
+// messages longer than 65535 bytes, are kept waiting, and in the end refused.
 func (c *Conn) NextReader() (io.Reader, MessageInfo, error) {
 	info, err := c.backend.open()
 	if err != nil {
@@ -158,23 +157,23 @@ func (r *messageReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// AwaitMessage waits until the next message has begun, that is until its First Frame
-// or Single Frame has come, and tells of it without reading anything; a message that
-// is there already is told of at once. MessageInfo.Rest is how much of it has come.
-// A tester ends its P2 time-out in this way and sets another deadline for the rest
-// (or see Config.DeadlineAtFirstFrame). Behind a deadline that is past it times out,
-// as Read does, whatever is there. The kernel's backend tells of a message when it is
-// complete. Errors are those of Read.
+// AwaitMessage waits until the next message is started: its First Frame or Single Frame
+// has come. It returns what is known of the message, without reading any of it; if a
+// message is there already it returns at once. MessageInfo.Rest is how much has come. With
+// it a tester ends its P2 time-out, and sets another deadline for the rest (or see
+// Config.DeadlineAtFirstFrame). After the deadline it times out even if a message is
+// there, as Read does. The kernel's backend tells of a message when it is completed. Errors
+// are those of Read.
 func (c *Conn) AwaitMessage() (MessageInfo, error) {
 	info, err := c.backend.await()
 	return info, c.error(opRead, err)
 }
 
 // Drain throws away what has come and was not read: answers that came too late for
-// an earlier exchange, and must not be taken for those of the next. It returns how
-// many messages that were. One that Read has begun counts, as does one that is still
-// coming, whose rest is thrown away as it comes (but the kernel's backend does not
-// know of that). Losses not reported yet are forgotten.
+// an earlier exchange, and must not be taken for those of the next. It returns the number
+// of these messages. It counts one that was read in part, and one that is still coming,
+// whose rest is thrown away as it comes (the kernel's backend does not know of that one).
+// Losses that were not reported yet are forgotten.
 func (c *Conn) Drain() (messages int, err error) {
 	messages, err = c.backend.discard()
 	if messages > 0 {
@@ -197,8 +196,8 @@ func (c *Conn) Progress() (received, sent Progress) { return c.backend.progress(
 // os.ErrDeadlineExceeded (the message was aborted; the kernel's backend cannot
 // recall one, so it may still arrive), net.ErrClosed, ErrListenOnly, a
 // *ProtocolError, a *canbus.RefusedError (an adapter has taken a frame and not sent it;
-// frames before it may have been), or what the bus failed with. An empty p sends nothing, and is no
-// error even after Close.
+// frames before it may have been), or what the bus failed with. An empty p sends nothing,
+// and is no error even after Close.
 //
 // With Config.SplitWrites a longer p is several messages, and with an error n counts
 // the bytes of those that were sent whole.
@@ -233,12 +232,14 @@ func (c *Conn) write(p []byte, functional bool) (int, error) {
 }
 
 // SendFrom sends size bytes of r as one message, in constant memory. It reads up to
-// 16 KiB of r before the first frame, and the rest while it sends. If r fails, or ends too early, the message is aborted and
-// the error is a *ProtocolError with the Code CodeSourceFailed. The kernel's backend
-// reads all of r first, and sends nothing then. If r is slower than
-// nine tenths of Config.ConsecutiveFrameTimeout it has CodeSourceStalled: the peer
-// would give up anyway. Other errors are those of Write. A Read of r that is under
-// way is not interrupted by a deadline; the message is. A size of 0 sends nothing.
+// 16 KiB of r before the first frame, and the rest while it sends. (The kernel's backend
+// reads all of r first.) A size of 0 sends nothing.
+//
+// If r fails, or ends too early, the message is aborted, and the error is a *ProtocolError
+// with CodeSourceFailed. If a Read of r takes longer than nine tenths of
+// Config.ConsecutiveFrameTimeout, the code is CodeSourceStalled: the peer would abort the
+// reception anyway. A deadline aborts the message; it does not interrupt a Read of r. Other
+// errors are those of Write.
 func (c *Conn) SendFrom(r io.Reader, size int64) error {
 	switch {
 	case size < 0 || size > c.maxSend:
@@ -326,10 +327,10 @@ func (c *Conn) readWhole(buf *[]byte) (size int, err error) {
 // ISO-TP has no close, so the peer does not learn of it. A second Close does
 // nothing.
 //
-// With its last connection a bus is closed that the address has named. Where that could
-// lose what was written, as an adapter drops its queue, Close waits until it is on the
-// wire, and returns and logs (Config.Logger) an error if that cannot be known. How long
-// that takes the bus decides; package slcan, for one, says it.
+// The last connection on a bus that an address has named closes that bus. If this could
+// lose what was written, because an adapter drops its queue, Close waits until all is on
+// the wire, and returns and logs (Config.Logger) an error if it cannot know. How long that
+// takes depends on the bus: see package slcan, for one.
 func (c *Conn) Close() error { return c.error(opClose, c.backend.close()) }
 
 // LocalAddr returns the address that the peer would dial, an [Addr].
@@ -365,9 +366,9 @@ func (c *Conn) Stats() Stats { return c.backend.stats() }
 // package over a CAN bus, or "kernel", Linux's ISO-TP socket.
 func (c *Conn) Backend() string { return c.backend.name() }
 
-// SyscallConn returns access to the socket of a connection that runs on the
-// kernel's, for options and counters: who reads or writes it takes messages and
-// errors away from the Conn. Others have none, which is errors.ErrUnsupported.
+// SyscallConn returns access to the socket of a connection on the kernel's backend, for
+// options and counters. To read or write it takes messages and errors away from the Conn.
+// Connections on the user's backend have no socket: errors.ErrUnsupported.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	s, ok := c.backend.(syscallConner)
 	if !ok {

@@ -13,16 +13,16 @@
 //
 // # ISO-TP in six sentences
 //
-// A CAN frame has an identifier, which says what it is and not for whom, and at most
-// 8 bytes of data, 64 in CAN FD. A message that fits into one frame is a Single
-// Frame (SF). A longer one begins with a First Frame (FF), which says how long it
-// is; the receiver answers with a flow control (FC), and the rest follows in
-// numbered Consecutive Frames (CF). A flow control says continue to send (CTS),
-// WAIT, or overflow (OVFLW); how many frames may follow until the next one (BS,
-// block size); and the least time between them (STmin). A tester and an ECU have one
-// identifier for each direction, such as 7E0 and 7E8. The standard's names for this
-// are N_PCI for the bytes that say what a frame is, N_AI for who sends to whom, and
-// N_As, N_Bs, N_Cr for its time-outs.
+// A CAN frame has an identifier, which says what the frame is and not where it goes, and
+// at most 8 bytes of data, 64 in CAN FD. A message that fits into one frame is a Single
+// Frame (SF). A longer one starts with a First Frame (FF), which says how long the message
+// is; the receiver answers with a flow control (FC), and the rest follows in numbered
+// Consecutive Frames (CF). A flow control says continue to send (CTS), WAIT, or overflow
+// (OVFLW); how many frames may follow until the next flow control (BS, block size); and the
+// least time between them (STmin). A tester and an ECU have one identifier for each
+// direction, such as 7E0 and 7E8. The standard calls the bytes that say what a frame is
+// N_PCI, the numbers that say which node sends to which N_AI, and its time-outs N_As, N_Bs
+// and N_Cr.
 //
 // # Networks
 //
@@ -32,20 +32,21 @@
 //	isotp-stream  connections as TCP's, many over one pair of addresses; also
 //	              isotp-stream:user and isotp-stream:kernel
 //
-// isotp takes the kernel's backend on a network interface of Linux, if the kernel
-// has it and can do what address, [Config] and [Dialer] ask for; else the engine.
-// [Conn.Backend] and [Config.Logger] say which was taken, and the Logger why. A
-// backend that is asked for and cannot says why, with errors.ErrUnsupported. Fields
-// that are zero never decide. See "Backends" below for the differences.
+// On "isotp" the kernel's backend is taken if the bus is a network interface of Linux, and
+// the kernel has ISO-TP and can do what address, [Config] and [Dialer] ask for; else the
+// engine is. [Conn.Backend] and [Config.Logger] say which was taken, and the Logger why. If
+// a backend is asked for that cannot do it, the error says why, and is
+// errors.ErrUnsupported. Fields that are zero rule no backend out. See "Backends" below for
+// the differences.
 //
 // # Streams
 //
-// On isotp-stream a [StreamConn] is for code that expects TCP: net/http, crypto/tls,
-// encoding/gob, ssh, gateways. Both ends must be this package's. A dialler asks, a
-// listener accepts, either side may speak first, and [StreamConn.CloseWrite] ends
-// one direction. Any number of connections share a pair of addresses, which to them
-// is what an IP address is to TCP, and each has a window: one that nobody reads
-// does not hold up the others, on the kernel's backend neither.
+// A [StreamConn], on "isotp-stream", is for code that expects TCP: net/http, crypto/tls,
+// encoding/gob, ssh, gateways. Both ends must be this package's. A dialer asks, a listener
+// accepts, either side may speak first, and [StreamConn.CloseWrite] ends one direction. Any
+// number of connections share a pair of addresses, which is to them what an IP address is
+// to TCP. Each has a window: a connection that is not read does not hold up the others, on
+// the kernel's backend neither.
 //
 //	ln, err := isotpnet.Listen("isotp-stream", "can0/7E8:7E0")
 //	http.Serve(ln, handler)
@@ -57,21 +58,24 @@
 //		},
 //	}}
 //
-// What the bus loses is not sent again: ISO-TP sees to it on a bus that works. But
-// no loss goes unnoticed: both ends then get syscall.ECONNRESET, and what was read
-// is what was written. A check at the end of each message that has more than one frame
-// sees to that even where one message's frames complete another, which ISO-TP cannot
-// rule out. Both ends must speak the same version of the protocol, which is 2 since
-// there is that check: the error of Dial names both. Dial fails with syscall.ECONNREFUSED where nobody listens,
-// and with a time-out where nobody answers. A peer that was restarted is
-// syscall.ECONNRESET as soon as anything is sent, one that is silent
-// syscall.ETIMEDOUT (see Dialer.KeepAlive); a message that nobody takes is a
-// [*ProtocolError] with CodeTimeoutBs after a second.
+// What the bus loses is not sent again: a bus that works loses nothing. But no loss goes
+// unnoticed. Both ends then get syscall.ECONNRESET, and what was read until then is what
+// was written. This holds even where the frames of one message complete another one, which
+// ISO-TP cannot rule out, because each message of more than one frame ends with a check.
+// Both ends must speak the same version of the protocol, 2; if not, the error of Dial names
+// both versions.
 //
-// One message at a time is under way over a pair, as ISO-TP has it. One that is waiting
-// with its first frame, as the peer still owes a flow control of an earlier message, is
-// put behind those of other connections that need no flow control, such as opening,
-// ending and windows; the kernel's backend cannot do that once the kernel has it.
+// Dial fails with syscall.ECONNREFUSED if no listener is there, and with a time-out if no
+// peer answers. If the peer was restarted, the next thing sent makes it a
+// syscall.ECONNRESET; if it is silent the error is syscall.ETIMEDOUT (see Dialer.KeepAlive).
+// If the peer does not take a message, the error is a [*ProtocolError] with CodeTimeoutBs
+// after a second.
+//
+// A pair carries one message of more than one frame at a time, as ISO-TP has it. If such a
+// message must wait with its First Frame, because the peer still owes a flow control of an
+// earlier message, messages of other connections that need no flow control go first:
+// those that open and end connections, and windows. On the kernel's backend this is not
+// possible once the kernel has the message.
 //
 // All connections over one pair in a process, and its listener, share one Config.
 // While one of them is open, and up to three seconds after its Close if the peer
@@ -88,10 +92,10 @@
 // vcan0) and "virtual:NAME", a bus within the process. A bus of your own needs no
 // name: put it into Dialer.Bus.
 //
-// All who name a bus in one process share it. A name means what it means to the thread
-// that dials or listens: on one in another network namespace (runtime.LockOSThread and
-// setns) can0 is that one's can0, and another bus. An interface that gets another name
-// stays the bus that it was.
+// All connections of a process that name a bus share it. A name means what it means to the
+// thread that dials or listens: on a thread in another network namespace
+// (runtime.LockOSThread and setns) can0 is that namespace's can0, and so another bus. A
+// network interface that is renamed stays the same bus.
 //
 // # What a connection promises
 //
@@ -103,56 +107,58 @@
 // constant memory with [Conn.SendFrom] and [Conn.NextReader]. For io.Copy and other
 // code that knows of bytes only there is Config.SplitWrites.
 //
-// A reader that is slow loses nothing silently: the peer is held up by flow
-// control, and Single Frames, which have none, are kept up to a limit and lost
-// with an [ErrOverrun] then. Neither does a bus: frames that it has dropped, as nobody
-// took them from it in time, are an ErrOverrun of every connection that reads it.
+// A slow reader loses nothing silently. Flow control holds the peer up; Single Frames, which
+// have none, are kept up to a limit, beyond which they are lost, and the reader gets an
+// [ErrOverrun]. The same holds for a bus: if it has dropped frames that were not taken from
+// it in time, every connection that reads it gets an ErrOverrun.
 //
-// ISO-TP does not acknowledge the end of a message and has no close. Hence a Write
-// can succeed although nobody has heard it (see [Conn]), Dial succeeds although
-// there is no peer, and the peer does not learn of a Close.
+// ISO-TP does not acknowledge the end of a message and has no close. Hence a Write can
+// succeed although no node has heard the message (see [Conn]), Dial succeeds although there
+// is no peer, and the peer does not learn of a Close.
 //
-// A message of more than one frame that is given up while the peer owes it a flow
-// control, at a deadline or by Close, leaves that owed: when it comes late it does not say
-// which message it answers. So the next message of more than one frame to that peer,
-// though the pair was closed and dialled anew, waits until it has come, or until
-// Config.FlowControlTimeout is over; Single Frames do not wait. A Write whose deadline
-// comes in that wait has sent nothing, and its error is an [*OwedError]. Who asks a silent
-// peer often bounds the wait by FlowControlTimeout, which leaves nothing owed, rather than
-// by a short write deadline. A flow control that comes even later can still make one
-// message of the frames of two, against which ISO-TP has no means and isotp-stream has a
-// check; and of other processes that use the pair nothing is known.
+// If a message of more than one frame is aborted, at a deadline or by Close, while the peer
+// owes it a flow control, that flow control is still owed: when it comes late it does not
+// say which message it answers. So the next message of more than one frame to that peer
+// waits until the flow control has come, or until Config.FlowControlTimeout is over, even
+// if the pair was closed and dialled anew. Single Frames do not wait. If the deadline of a
+// Write comes during this wait, it has sent nothing, and its error is an [*OwedError]. A
+// program that often asks a silent peer should bound its wait by FlowControlTimeout, after
+// which nothing is owed, rather than by a short write deadline.
 //
-// In one process one pair of addresses can be open once, since both connections
-// would answer the same messages: neither a pair nor a listener for any peer that
-// hears it can be opened beside it. Any number can be with Config.ListenOnly.
+// A flow control that comes even later can still make one message of the frames of two.
+// ISO-TP has no means against that; isotp-stream has a check. Nothing is known of flow
+// controls that are owed to other processes on the same pair.
+//
+// A process can have a pair of addresses open only once, because two connections would both
+// answer its messages; a listener for any peer that hears the pair counts, too. With
+// Config.ListenOnly any number can be open.
 //
 // # Many peers
 //
-// [ListenPacket] makes a [PacketConn], a net.PacketConn for any number of peers over
-// one or more addresses of ours: each ReadFrom gives a whole message and whose it is,
-// WriteTo sends to one peer, or to a functional address; what all those answer comes
-// to ReadFrom. A [Listener] for any peer accepts a Conn for each instead, and on
-// isotp-stream every connection of each: http.Serve works there, too. All of it is
-// on the engine.
+// [ListenPacket] makes a [PacketConn], a net.PacketConn for any number of peers over one or
+// more addresses of ours. ReadFrom returns a whole message and the address of its sender.
+// WriteTo sends to one peer, or to a functional address, and the answers of all nodes come
+// to ReadFrom. A [Listener] for any peer instead accepts a Conn for each peer, and on
+// "isotp-stream" every connection of each peer: http.Serve works there, too. All of this
+// runs on the engine.
 //
 // # Errors
 //
-// Errors are *net.OpError, but for a bare io.EOF. Within are os.ErrDeadlineExceeded
-// and net.ErrClosed, a [*ProtocolError] with the standard's N_Result, the errors
-// listed in this package, or what the bus has failed with. [Final] tells those after
-// which every call fails from those after which one can go on. When a bus fails the
-// first Read, Write and Accept return its error, and later ones one that is
-// net.ErrClosed as well, so that a loop ends which asks for that.
+// Errors are *net.OpError, but for a bare io.EOF. Within are os.ErrDeadlineExceeded,
+// net.ErrClosed, a [*ProtocolError] with the standard's N_Result, the errors listed in this
+// package, or what the bus has failed with. [Final] tells errors after which every call
+// fails from those after which a caller can go on. When a bus fails, the first Read, Write
+// and Accept each return its error; the errors of later calls are net.ErrClosed as well,
+// which ends a loop that asks for net.ErrClosed.
 //
-// A message that is too long is a [*MessageTooLongError], which says whose limit that
-// is, or where the peer has refused it a *ProtocolError with CodeBufferOverflow. Ways out are
-// isotp:user above the kernel's limit, Config.SplitWrites, and isotp-stream between two
-// programs with this package.
+// If a message of ours is too long, the error is a [*MessageTooLongError], which says what
+// sets the limit; if the peer has refused it, a *ProtocolError with CodeBufferOverflow. Ways
+// out are isotp:user above the kernel's limit, Config.SplitWrites, and isotp-stream between
+// two programs with this package.
 //
-// What a peer does wrong in a message that it sends does not concern Read, because
-// the next message is good again: it is in [Conn.Stats] and [Config.Trace], or with
-// Config.ReportAborted in Read after all.
+// What a peer does wrong in a message that it sends does not fail a Read, because the next
+// message is good again. It is counted in [Conn.Stats] and told to [Config.Trace]; with
+// Config.ReportAborted it fails a Read that waits.
 //
 // # Backends
 //
@@ -217,15 +223,15 @@
 //
 // A log or a replay (a bus with canbus.Properties.Waits, such as candump:FILE) loses
 // nothing because it is read slowly: a connection with Config.ReadBuffer of unread messages
-// holds it up. One that is not read at all holds up others for 5 s at most, while they
-// wait; then it loses messages, with an ErrOverrun, until it is read again. Connections
-// that nobody has accepted yet hold up nothing.
+// holds it up. A connection that is not read at all holds up others for at most 5 s, while
+// they wait; then it loses messages, with an ErrOverrun, until it is read again.
+// Connections that wait for Accept hold up nothing.
 //
 // Where the frames' time is the log's (OwnTime), Config.ConsecutiveFrameTimeout and what
 // else ends a reception go by it, however fast the log is read, and [MessageInfo] and
-// [Trace] tell it. Deadlines, and what is sent, go by the clock. A message that is open at
-// the log's end is given up with the code CodeBusEnded, and one during which the time goes
-// back by more than a second with CodeTimeWentBack.
+// [Trace] report it. Deadlines, and what is sent, go by the clock. A reception that is not
+// completed at the log's end is aborted with CodeBusEnded, and one during which the time
+// goes back by more than a second with CodeTimeWentBack.
 //
 // # Time
 //

@@ -30,7 +30,7 @@ var (
 	ErrOverrun error = &OverrunError{}
 
 	// ErrSendOnly is the error of reading from a functional address.
-	ErrSendOnly = errors.New("a functional address only sends; answers come on the physical addresses of those who answer")
+	ErrSendOnly = errors.New("a functional address only sends; each ECU answers on its own physical address")
 
 	// ErrNoFunctional is the error of WriteFunctional without an address.
 	ErrNoFunctional = errors.New("there is no functional address to write to: set Dialer.Functional")
@@ -76,8 +76,8 @@ func (e *OverrunError) Is(target error) bool { return target == ErrOverrun }
 // A MessageTooLongError is an [ErrMessageTooLong] that says how long.
 type MessageTooLongError struct {
 	Size, Max int64 // in bytes
-	// Limit says whose limit Max is (Config.MaxSendSize, the kernel's, a Single
-	// Frame's, ISO-TP's own), and what sends more.
+	// Limit says what sets Max (Config.MaxSendSize, the kernel, a Single Frame, ISO-TP
+	// itself), and how more can be sent.
 	Limit string
 }
 
@@ -251,7 +251,7 @@ var codeTexts = [engine.NumCodes]struct{ name, text string }{
 	CodeInterruptedBySingleFrame:   {"N_UNEXP_PDU", "interrupted by a single frame"},
 	CodeInterruptedByFirstFrame:    {"N_UNEXP_PDU", "interrupted by a first frame"},
 	CodeUnexpectedConsecutiveFrame: {"N_UNEXP_PDU", "consecutive frame of no message"},
-	CodeUnexpectedFlowControl:      {"N_UNEXP_PDU", "flow control nobody waits for"},
+	CodeUnexpectedFlowControl:      {"N_UNEXP_PDU", "flow control that no message waits for"},
 	CodeInvalidFrame:               {"invalid frame", "not a protocol data unit"},
 	CodeMissingEscape:              {"invalid single frame", "longer than 8 bytes without an escaped length"},
 	CodeInvalidFirstFrameLength:    {"invalid first frame", "shorter than 8 bytes, or of a length no DLC has"},
@@ -262,7 +262,7 @@ var codeTexts = [engine.NumCodes]struct{ name, text string }{
 	CodeSourceFailed:               {"N_ERROR", "the source of the message failed"},
 	CodeSourceStalled:              {"N_ERROR", "the source of the message was too slow"},
 	CodeAborted:                    {"N_ERROR", "aborted"},
-	CodeFlowControlOwed:            {"N_ERROR", "not begun, since the peer owes the flow control of an earlier message"},
+	CodeFlowControlOwed:            {"N_ERROR", "not started, since the peer owes the flow control of an earlier message"},
 	CodeRefused:                    {"N_ERROR", "the bus has refused a frame"},
 	CodeBusEnded:                   {"N_ERROR", "the bus has ended in mid-message"},
 	CodeTimeWentBack:               {"N_ERROR", "the time of the frames has gone back"},
@@ -343,7 +343,7 @@ type OwedError struct {
 }
 
 func (e *OwedError) Error() string {
-	return "i/o timeout: nothing was sent, as the peer still owes the flow control of a message given up before, until " + e.Until.Format("15:04:05.000")
+	return "i/o timeout: nothing was sent, as the peer still owes the flow control of a message aborted before, until " + e.Until.Format("15:04:05.000")
 }
 
 // Is makes it equal to os.ErrDeadlineExceeded.

@@ -164,8 +164,9 @@ func (l *locals) join(g Addr) error {
 	return nil
 }
 
-// hearGroupsOnce leaves each group to the first host that hears it. Who answers does so
-// from each of its addresses; who only listens wants to be told of a message once.
+// hearGroupsOnce leaves each group to the first host that hears it. An ECU answers a
+// group's message from each of its addresses; a listener that sends nothing wants the
+// message once.
 func (l *locals) hearGroupsOnce() {
 	var heard []wire.Address
 	for i := range l.hosts {

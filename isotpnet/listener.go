@@ -65,9 +65,9 @@ type ListenConfig struct {
 const defaultBacklog = 256
 
 // A Listener waits for first messages. ISO-TP has no connections to be made: a
-// message that begins (a Single Frame or First Frame) makes one, and is its first
-// message. Accept returns as soon as it has begun; what is given up before Accept
-// comes to it is no connection.
+// message that is started (a Single Frame or First Frame has come) makes one, and is its
+// first message. Accept returns as soon as it is started. A message whose reception is
+// aborted before Accept returns it makes no connection.
 //
 // There is one connection for each peer at a time; after it was closed the next
 // message makes another. Keep it open as long as the peer may speak: a message that
@@ -286,7 +286,8 @@ func (l *userListener) close() error {
 	return nil
 }
 
-// busUsers count who uses a bus: a listener and the connections that it made.
+// busUsers count the users of a bus: a listener and the connections that it made. The
+// last one to leave releases the bus.
 type busUsers struct {
 	mu      sync.Mutex
 	count   int

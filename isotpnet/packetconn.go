@@ -26,15 +26,15 @@ func ListenPacket(network, address string) (net.PacketConn, error) {
 }
 
 // A PacketConn receives and sends messages of many peers over addresses of ours. It
-// keeps track of each peer's messages in parts at the same time, and gives them out
-// whole, those of one peer in their order. Of peers who have something to be read
-// each has its turn, whatever the others send. It is safe for concurrent use:
-// WriteTo to different peers do not wait for each other.
+// receives from all peers at the same time, and returns messages whole, those of one peer
+// in their order. Peers whose messages wait to be read have turns, however much one of them
+// sends. It is safe for concurrent use: WriteTo to different peers do not wait for each
+// other.
 //
-// What it keeps for a peer, as much as an open Conn, is made when it is needed and
-// given up when 10 s have passed, or there is no place for another; this cannot be
-// seen but in Stats. ListenConfig.MaxPeers bounds it, and Config.ReadBuffer what may
-// wait to be read of each peer.
+// For each peer it keeps as much as an open Conn has. This is made when it is needed, and
+// dropped when it was not used for 10 s or another peer needs its place, which only Stats
+// show. ListenConfig.MaxPeers bounds the number of peers, and Config.ReadBuffer what may
+// wait to be read of each.
 //
 // On can0/obd and can0/obd29 the Config is what ISO 15765-4 asks of a tester: where
 // a field is zero, FlowControlTimeout is 75 ms and ConsecutiveFrameTimeout 150 ms;
@@ -224,7 +224,7 @@ func (c *PacketConn) ReadMessageFrom(p []byte) (message []byte, info MessageInfo
 }
 
 // WriteTo sends p as one message to a peer, or as one Single Frame to a functional
-// address; the answers of those who hear that come to ReadFrom, from each its own. On
+// address; each node that hears it may answer, and its answer comes to ReadFrom. On
 // can0/obd and can0/obd29 the tester's own address, LocalAddr, stands for the
 // functional one.
 //
@@ -324,7 +324,7 @@ func (c *PacketConn) SetReadDeadline(t time.Time) error {
 	return c.error(opSet, nil, c.peers.SetReadDeadline(t))
 }
 
-// SetWriteDeadline sets the deadline of writing, whoever it is to.
+// SetWriteDeadline sets the deadline of writing, to any peer.
 func (c *PacketConn) SetWriteDeadline(t time.Time) error {
 	return c.error(opSet, nil, c.peers.SetWriteDeadline(t))
 }

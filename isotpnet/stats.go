@@ -15,12 +15,13 @@ type Stats struct {
 
 	// WaitFramesSent and WaitFramesReceived are the flow controls with WAIT.
 	WaitFramesSent, WaitFramesReceived uint64
-	// SendsAborted and ReceptionsAborted are messages begun and given up.
+	// SendsAborted and ReceptionsAborted are messages that were started and then
+	// aborted.
 	SendsAborted, ReceptionsAborted uint64
 
 	// BusDropped is how many received frames the bus has dropped since the connection
-	// was made, whosever they were: see OverrunError. 0 on a bus that does not count them,
-	// and on the kernel's backend.
+	// was made, those for other connections too: see OverrunError. It is 0 on a bus that
+	// does not count them, and on the kernel's backend.
 	BusDropped uint64
 
 	// Errors say how often each Code has occurred, those of ignored frames

@@ -35,7 +35,7 @@ type Trace struct {
 	MessageReceiving, MessageSending func(TraceEvent)
 	// MessageReceived and MessageSent: a message is complete. Size, Functional.
 	MessageReceived, MessageSent func(TraceEvent)
-	// ReceptionAborted and SendAborted: a message was given up. Code says why,
+	// ReceptionAborted and SendAborted: a message was aborted. Code says why,
 	// Size how much of it was received or handed to the bus; of a message that
 	// was refused (CodeReceptionTooLong, CodeReceiverFull) how long it would have been.
 	// BusDropped is how many received frames the bus has dropped meanwhile.
@@ -46,7 +46,7 @@ type Trace struct {
 type TraceEvent struct {
 	Conn       *Conn       // nil for a PacketConn and for streams
 	PacketConn *PacketConn // nil for a Conn and for streams
-	Peer       Addr        // whom it concerns: what one would dial
+	Peer       Addr        // the peer's, as one would dial it
 	Time       time.Time
 	Frame      *canbus.Frame
 	Code       Code
@@ -81,8 +81,8 @@ func (s FlowStatus) String() string {
 	return "reserved"
 }
 
-// forConn has the observer tell of a connection; or of what streams have below them,
-// which nobody but they may use, and so no hook is given.
+// forConn makes a connection the subject of what the observer tells. The hooks get the
+// Conn, unless it is the one below streams, which only they may use.
 func (o *observer) forConn(c *Conn, time func(engine.Time) time.Time) {
 	if !isStream(c.network) {
 		o.conn = c
@@ -102,7 +102,7 @@ type observer struct {
 
 var _ mux.Observer = (*observer)(nil)
 
-// newObserver returns nil if nobody wants to know.
+// newObserver returns nil if there is neither a Trace nor a Logger.
 func newObserver(c *Config) *observer {
 	if c.Trace == nil && c.Logger == nil {
 		return nil

@@ -162,7 +162,7 @@ func TestTraceOfWhatGoesWrong(t *testing.T) {
 			"10ms received 1 false",
 			"10ms < 7E8#300000",
 			"10ms received CTS BS 0 STmin 0s",
-			"10ms ignored: N_UNEXP_PDU: flow control nobody waits for",
+			"10ms ignored: N_UNEXP_PDU: flow control that no message waits for",
 			"10ms < 7E8#00",
 			"10ms ignored: invalid frame: not a protocol data unit",
 			"10ms > 7E0#100A000000000000",
@@ -250,7 +250,7 @@ level=DEBUG msg="isotp: flow control sent" status=CTS bs=0 stmin=0s addr=/7E0:7E
 level=DEBUG msg="isotp: frame sent" frame=7E0#300000CCCCCCCCCC addr=/7E0:7E8
 level=DEBUG msg="isotp: frame received" frame=7E8#300000 addr=/7E0:7E8
 level=DEBUG msg="isotp: flow control received" status=CTS bs=0 stmin=0s addr=/7E0:7E8
-level=DEBUG msg="isotp: frame ignored" why="N_UNEXP_PDU: flow control nobody waits for" addr=/7E0:7E8
+level=DEBUG msg="isotp: frame ignored" why="N_UNEXP_PDU: flow control that no message waits for" addr=/7E0:7E8
 level=DEBUG msg="isotp: frame received" frame=7E8#0141 addr=/7E0:7E8
 level=WARN msg="isotp: reception aborted" why="N_UNEXP_PDU: interrupted by a single frame" size=6 addr=/7E0:7E8
 level=DEBUG msg="isotp: message received" size=1 addr=/7E0:7E8
