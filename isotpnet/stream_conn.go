@@ -21,20 +21,20 @@ var (
 // directions, as TCP's, over ISO-TP messages. It is safe for concurrent use; Writes
 // take turns, and so do Reads.
 //
-// Any number of them, up to 1024, share one pair of addresses; each has a window of
-// 65280 bytes, so that one that is not read does not hold up the others. What is
-// read is what was written, up to an error. There is no repetition of messages
-// that the bus has lost: then both ends get syscall.ECONNRESET.
+// Up to 1024 of them share one pair of addresses. Each has a window of 65280 bytes, so that
+// a connection that is not read does not hold up the others. The bytes that are read are
+// those that were written, up to an error. A message that the bus has lost is not repeated:
+// both ends get syscall.ECONNRESET.
 //
-// Errors are *net.OpError, but for io.EOF, and for those of the other side in
-// ReadFrom. Those that end a connection are returned by every later call: a
-// [*StreamError], which is syscall.ECONNRESET or ETIMEDOUT, a *ProtocolError of
-// the message that could not be sent, or what the bus failed with.
+// Errors are *net.OpError, but for io.EOF, and for the errors of the source of ReadFrom. An
+// error that ends the connection is returned by every later call: a [*StreamError], which is
+// syscall.ECONNRESET or ETIMEDOUT, the *ProtocolError of a message that could not be sent,
+// or the error with which the bus has failed.
 type StreamConn struct {
 	pair          *streamPair
 	network       string
 	local, remote Addr
-	session       *stream.Session // under pair.mu
+	session       *stream.Session // its methods are called under pair.mu
 	ends          ends
 
 	readDeadline, writeDeadline deadline.Deadline
@@ -42,16 +42,15 @@ type StreamConn struct {
 	// Under pair.mu.
 	closed             bool
 	ending             bool // CloseWrite was called
-	abort              bool // SetLinger(0) was called
+	abort              bool // Close is to reset the session: SetLinger(0) was called
 	reading, writing   deadline.Turn
 	readable, writable deadline.Signal
-	owed               *OwedError      // why the last message was taken back
-	ended              deadline.Signal // END was handed over, or will not be
+	owed               *OwedError      // why the last message was taken back; nil if for no debt
+	ended              deadline.Signal // END was sent, or will not be
 }
 
-// closeWait is how long Close and CloseWrite wait for END to be handed over: so a
-// program may end after them. With a bus that takes nothing they do not wait for
-// ever.
+// closeWait is how long Close and CloseWrite wait at most until END is sent: a program may
+// end after them, and a bus may take nothing.
 const closeWait = time.Second
 
 func newStreamConn(p *streamPair, s *stream.Session, network string, keep stream.KeepAlive) *StreamConn {
@@ -61,9 +60,9 @@ func newStreamConn(p *streamPair, s *stream.Session, network string, keep stream
 	return c
 }
 
-// Read reads what has arrived, and waits if there is nothing. After the peer's
-// CloseWrite or Close, and when all is read, it returns io.EOF. With an empty p it
-// returns 0, nil at once.
+// Read reads bytes that have arrived, and waits if there are none. When all bytes are read
+// that the peer has written before its CloseWrite or Close, it returns io.EOF. With an empty
+// p it returns 0, nil at once.
 func (c *StreamConn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -94,16 +93,19 @@ func (c *StreamConn) read(p []byte) (int, error) {
 	}
 }
 
-// Write sends p, cut into messages, and returns when the last of them is handed
-// over to the bus, as [Conn.Write] does; the peer's Read may not have got it yet.
-// With an error n is how many bytes were handed over in whole messages. After a
-// deadline writing can go on with the rest: none of it is lost, or sent twice. A message
-// whose first frame has left when the deadline comes is not cut short; it counts, and is
-// sent to its end after Write has returned. If that fails after all (nobody answers it
-// with a flow control), the connection ends with that error on this side, and
-// syscall.ECONNRESET on the other. A message that waits to leave is taken back; if it was
-// the first and waited for a flow control that the peer still owes, the error is an
-// [*OwedError]. After CloseWrite the error is syscall.EPIPE.
+// Write sends p, cut into messages, and returns when the last of them is sent, as
+// [Conn.Write] does; the peer may not have read it yet. With an error n is how many bytes
+// of p were sent in whole messages.
+//
+// After a deadline a program can go on and write the rest: none of it is lost, or sent
+// twice. A message whose first frame has left when the deadline comes is not cut short: it
+// counts as sent, and is sent to its end after Write has returned. If it is aborted after
+// all (the peer does not answer it with a flow control), the connection ends with that error
+// on this side, and with syscall.ECONNRESET on the other. A message of which no frame has
+// left is taken back; if it was the first of p, and has waited for a flow control that the
+// peer still owes, the error is an [*OwedError].
+//
+// After CloseWrite the error is syscall.EPIPE.
 func (c *StreamConn) Write(p []byte) (int, error) {
 	n, err := c.write(p)
 	return n, c.error(opWrite, err)
@@ -134,14 +136,14 @@ func (c *StreamConn) write(p []byte) (n int, err error) {
 		return n, nil
 	}
 	if broken := c.unwritable(); broken != nil {
-		err = broken // it tells more, and later calls will return it
+		err = broken // it says more than a deadline, and later calls return it, too
 	} else if n == 0 && c.owed != nil && err == os.ErrDeadlineExceeded {
 		err = c.owed
 	}
 	return n, err
 }
 
-// unwritable returns why nothing can be written any more. Under pair.mu.
+// unwritable returns why nothing can be written any more, or nil. Under pair.mu.
 func (c *StreamConn) unwritable() error {
 	switch {
 	case c.closed:
@@ -154,7 +156,8 @@ func (c *StreamConn) unwritable() error {
 	return nil
 }
 
-// take waits for the turn to read or to write. Under pair.mu.
+// take waits for the turn to read or to write. Under pair.mu, which it releases while it
+// waits.
 func (c *StreamConn) take(t *deadline.Turn, d *deadline.Deadline) error {
 	for {
 		switch {
@@ -172,7 +175,8 @@ func (c *StreamConn) take(t *deadline.Turn, d *deadline.Deadline) error {
 	}
 }
 
-// wait releases pair.mu and waits for a signal, the deadline, or Close.
+// wait waits for a signal, the deadline, or Close. Under pair.mu, which it releases while it
+// waits.
 func (c *StreamConn) wait(s *deadline.Signal, d *deadline.Deadline) error {
 	s.Make()
 	c.pair.unlock()
@@ -190,11 +194,11 @@ func (c *StreamConn) wait(s *deadline.Signal, d *deadline.Deadline) error {
 // streamChunks are for ReadFrom.
 var streamChunks = sync.Pool{New: func() any { return new([streamChunk]byte) }}
 
-// streamChunk is how much ReadFrom reads at once: as many full messages as a window
-// has room for.
+// streamChunk is how many bytes ReadFrom reads at once: those of as many full messages as a
+// window has room for.
 const streamChunk = streamWindow / stream.MaxData * stream.MaxData
 
-// ReadFrom writes what it reads from r until r ends. [io.Copy] uses it.
+// ReadFrom writes the bytes that it reads from r until r ends. [io.Copy] uses it.
 func (c *StreamConn) ReadFrom(r io.Reader) (n int64, err error) {
 	buf := streamChunks.Get().(*[streamChunk]byte)
 	defer streamChunks.Put(buf)
@@ -216,11 +220,10 @@ func (c *StreamConn) ReadFrom(r io.Reader) (n int64, err error) {
 	}
 }
 
-// Close ends the connection in both directions. Calls that wait return
-// net.ErrClosed; what was written reaches the peer, whose Read then returns io.EOF.
-// But if something was not read, which is lost then, the peer gets
-// syscall.ECONNRESET, as it does when it goes on writing. A second Close does
-// nothing.
+// Close ends the connection in both directions. Calls that wait return net.ErrClosed. The
+// bytes that were written reach the peer, whose Read then returns io.EOF. But if bytes have
+// arrived that were not read, they are lost, and the peer gets syscall.ECONNRESET, as it does
+// when it goes on writing. A second Close does nothing.
 func (c *StreamConn) Close() error {
 	p := c.pair
 	p.mu.Lock()
@@ -243,8 +246,8 @@ func (c *StreamConn) Close() error {
 }
 
 // SetLinger with 0 has Close end the connection with an error, as
-// [net.TCPConn.SetLinger] does: the peer gets syscall.ECONNRESET, and so does not
-// take what it has read for all. Other values of sec undo that.
+// [net.TCPConn.SetLinger] does: the peer gets syscall.ECONNRESET, so that it does not take
+// the bytes that it has read for all. Other values of sec undo that.
 func (c *StreamConn) SetLinger(sec int) error {
 	c.pair.mu.Lock()
 	defer c.pair.mu.Unlock()
@@ -255,8 +258,9 @@ func (c *StreamConn) SetLinger(sec int) error {
 	return nil
 }
 
-// CloseWrite ends our direction: the peer's Read returns io.EOF after what was
-// written. Reading goes on. It waits for a Write that is under way.
+// CloseWrite ends our direction: the peer's Read returns io.EOF after the bytes that were
+// written. Reading goes on. CloseWrite waits, for a second at most, until the end is sent,
+// after the bytes of a Write that has not returned yet.
 func (c *StreamConn) CloseWrite() error {
 	p := c.pair
 	p.mu.Lock()
@@ -273,7 +277,8 @@ func (c *StreamConn) CloseWrite() error {
 	return nil
 }
 
-// awaitEnd waits, but not for long, until our END is handed over. Under pair.mu.
+// awaitEnd waits until our END is sent, for closeWait at most. Under pair.mu, which it
+// releases while it waits.
 func (c *StreamConn) awaitEnd() {
 	if c.session.Ended() {
 		return
@@ -290,7 +295,7 @@ func (c *StreamConn) awaitEnd() {
 }
 
 // LocalAddr returns the address that the peer would dial, an [Addr] whose Network is
-// "isotp-stream". All connections over one pair of addresses have the same.
+// "isotp-stream". It is the same for all connections over one pair of addresses.
 func (c *StreamConn) LocalAddr() net.Addr { return c.local }
 
 // RemoteAddr returns the address that was dialled or listened on, an [Addr] whose Network
@@ -329,21 +334,22 @@ func (c *StreamConn) setDeadline(d *deadline.Deadline, t time.Time) error {
 	return nil
 }
 
-// SetKeepAlive says whether the peer is asked for a sign of life while nothing
-// happens. It is, unless Dialer.KeepAlive or ListenConfig.KeepAlive says otherwise.
+// SetKeepAlive says whether the peer is asked for a sign of life when no message of it has
+// come for a while. It is, unless Dialer.KeepAlive or ListenConfig.KeepAlive says otherwise.
 func (c *StreamConn) SetKeepAlive(on bool) error {
 	return c.setKeepAlive(func(k *stream.KeepAlive) { k.Off = !on })
 }
 
-// SetKeepAlivePeriod sets after what time without a message from the peer it is
-// asked, and in what intervals then. 0: 15 s. Negative: as it is. Less than 10 ms is
-// 10 ms.
+// SetKeepAlivePeriod sets after what time without a message from the peer it is asked, and
+// after what time it is asked again. 0 is 15 s, a negative d leaves both as they are, and
+// less than 10 ms is 10 ms.
 func (c *StreamConn) SetKeepAlivePeriod(d time.Duration) error {
 	return c.setKeepAlive(func(k *stream.KeepAlive) { setPeriod(k, d, d) })
 }
 
-// SetKeepAliveConfig sets all of it. In config 0 stands for the default of
-// [net.KeepAliveConfig], and what is negative is left as it is.
+// SetKeepAliveConfig sets whether, when and how often the peer is asked. A field of config
+// that is 0 stands for the default of [net.KeepAliveConfig], and a negative one leaves the
+// value as it is. An Idle or Interval of less than 10 ms is 10 ms.
 func (c *StreamConn) SetKeepAliveConfig(config net.KeepAliveConfig) error {
 	return c.setKeepAlive(func(k *stream.KeepAlive) { applyKeepAlive(k, config) })
 }
@@ -368,7 +374,7 @@ func applyKeepAlive(k *stream.KeepAlive, config net.KeepAliveConfig) {
 	}
 }
 
-// minKeepAlive keeps the bus free for other things.
+// minKeepAlive keeps the bus from being full of PINGs.
 const minKeepAlive = 10 * time.Millisecond
 
 func setPeriod(k *stream.KeepAlive, idle, interval time.Duration) {
@@ -381,7 +387,8 @@ func setPeriod(k *stream.KeepAlive, idle, interval time.Duration) {
 	set(&k.Interval, interval, stream.DefaultKeepAlive.Interval)
 }
 
-// newKeepAlive is what a Dialer or ListenConfig says, in the manner of net.Dialer.
+// newKeepAlive is the KeepAlive that a Dialer or ListenConfig asks for, in the manner of
+// net.Dialer.
 func newKeepAlive(d time.Duration, config net.KeepAliveConfig) stream.KeepAlive {
 	k := stream.DefaultKeepAlive
 	switch {
@@ -395,11 +402,11 @@ func newKeepAlive(d time.Duration, config net.KeepAliveConfig) stream.KeepAlive 
 	return k
 }
 
-// Backend returns what the messages are sent by: see [Conn.Backend].
+// Backend returns which backend sends the messages: see [Conn.Backend].
 func (c *StreamConn) Backend() string { return c.pair.backend.name() }
 
-// Stats returns what has been counted so far of the messages of all connections
-// over the pair of addresses.
+// Stats returns the counts so far, of the messages of all connections over the pair of
+// addresses.
 func (c *StreamConn) Stats() Stats { return c.pair.backend.stats() }
 
 func (c *StreamConn) error(op string, err error) error {
@@ -409,5 +416,5 @@ func (c *StreamConn) error(op string, err error) error {
 	return opError(op, c.network, c.local, c.remote, c.ends.error(op, err))
 }
 
-// past is a deadline that has come.
+// past is a deadline that is over.
 var past = time.Unix(1, 0)

@@ -436,6 +436,29 @@ func TestOnePairHasOneListenerAndOneConfig(t *testing.T) {
 	})
 }
 
+func TestErrorOfAPairThatIsOpenNamesTheDifference(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ecu := tapEnd(newTap(t, newNetwork(t, virtual.Options{})), ecuAddr, isotpnet.Config{BlockSize: 4, Trace: new(isotpnet.Trace)})
+		ecu.listen(t)
+		for _, tt := range []struct {
+			change func(c *isotpnet.Config)
+			want   string
+		}{
+			{func(c *isotpnet.Config) { c.BlockSize = 8 }, "Config.BlockSize 4, not 8;"},
+			{func(c *isotpnet.Config) { c.FD = true }, "Config.FD false, not true;"},
+			{func(c *isotpnet.Config) { c.STmin = time.Millisecond }, "Config.STmin 0s, not 1ms;"},
+			{func(c *isotpnet.Config) { c.Trace = nil }, "another Config.Trace;"},
+		} {
+			other := ecu
+			tt.change(&other.dialer.Config)
+			_, err := other.tryDial(t.Context())
+			if want := "/7E8:7E0 is already open in this process with " + tt.want; err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %s", err, want)
+			}
+		}
+	})
+}
+
 func TestStreamsAndMessagesDoNotShareAPair(t *testing.T) {
 	onBackends(t, func(t *testing.T, _, ecu streamEnd) {
 		messages := "isotp" + ecu.network[len("isotp-stream"):]

@@ -10,8 +10,8 @@ import (
 // A StreamError says how a connection on the network "isotp-stream" ended, or why
 // it was not made.
 type StreamError struct {
-	// Errno is syscall.ECONNRESET, ECONNREFUSED (nobody listens), ETIMEDOUT (the
-	// peer has not answered) or EADDRNOTAVAIL (too many connections).
+	// Errno is syscall.ECONNRESET, ECONNREFUSED (the peer does not listen), ETIMEDOUT (the
+	// peer has not answered) or EADDRNOTAVAIL (there are 1024 connections over the pair).
 	Errno syscall.Errno
 	// Reason says more, in words.
 	Reason string
@@ -28,11 +28,11 @@ func (e *StreamError) Timeout() bool { return e.Errno == syscall.ETIMEDOUT }
 // Temporary reports false: it is there to make the type a net.Error.
 func (e *StreamError) Temporary() bool { return false }
 
-// streamError turns the error of a stream that was open into what users know.
+// streamError turns the error of a session that was open into the one for users.
 func streamError(err error) error {
 	e, ok := err.(*stream.Error)
 	if !ok {
-		return err // io.EOF, or the backend's
+		return err // io.EOF, or the transport's
 	}
 	errno := syscall.ECONNRESET
 	if e.Reason == stream.TimedOut {
@@ -41,7 +41,7 @@ func streamError(err error) error {
 	return &StreamError{errno, e.Error()}
 }
 
-// dialError is streamError for a stream that was not opened.
+// dialError is streamError for a session that was not opened.
 func dialError(err error) error {
 	e, ok := err.(*stream.Error)
 	switch {
@@ -53,7 +53,7 @@ func dialError(err error) error {
 	return err
 }
 
-// unansweredError is a timeoutError that knows what the bus has said meanwhile.
+// unansweredError is a timeoutError that names its likely cause.
 type unansweredError struct {
 	timeoutError
 	cause error
@@ -63,7 +63,7 @@ func (e unansweredError) Error() string { return e.timeoutError.Error() + ": " +
 func (e unansweredError) Unwrap() error { return e.cause }
 
 // acceptError is an error of the bus that may pass: another Accept opens the bus
-// again. http.Server then waits and tries.
+// again. It is Temporary, so http.Server waits a moment and calls Accept again.
 type acceptError struct{ err error }
 
 func (e acceptError) Error() string   { return e.err.Error() }

@@ -326,7 +326,7 @@ func (s *streamSource) admit(key pairKey) error {
 			return err
 		}
 		key.addr = c.remote.WithBus("")
-		p := newStreamPair(key, c.remote, s.listener.network, &s.listener.config.Config)
+		p := newStreamPair(key, c.remote, &s.listener.config.Config)
 		p.admitter = s
 		if !p.enlist() { // a Dial is opening it, and will fail
 			c.Close()
@@ -360,7 +360,7 @@ func (s *streamSource) adopt(p *streamPair) error {
 	return nil
 }
 
-// disown follows the end of a pair; err is why.
+// disown removes a pair that is over; err is why.
 func (s *streamSource) disown(p *streamPair, err error) {
 	s.listener.mu.Lock()
 	delete(s.pairs, p)
@@ -370,7 +370,7 @@ func (s *streamSource) disown(p *streamPair, err error) {
 	}
 }
 
-// fail has Accept return an error.
+// fail ends the source: Accept returns an error.
 func (s *streamSource) fail(err error) {
 	l := s.listener
 	l.mu.Lock()
@@ -444,15 +444,12 @@ func passing(err error) error {
 	return acceptError{err}
 }
 
-// streamWindows are the windows that the peers of one listener have together: so many
-// sources as there are on a bus, or are forged, cannot fill the memory.
-//
-// Its lock is a leaf: it is taken under streamPair.mu.
+// streamWindows are the windows that the peers of one listener have together, maxStreams of
+// them: any number of peers on a bus, real ones or forged, cannot fill the memory.
 type streamWindows struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows; taken under streamPair.mu
 	holders map[*stream.Session]struct{}
-	// unconfirmed are those of the holders that anybody may have asked for, the oldest
-	// first.
+	// unconfirmed are the holders whose OPEN may be forged, the oldest first.
 	unconfirmed []windowHolder
 }
 
@@ -461,7 +458,7 @@ type windowHolder struct {
 	session *stream.Session
 }
 
-// A pairWindows is how the sessions of a pair get to them.
+// A pairWindows is streamWindows as the sessions of one pair see it.
 type pairWindows struct {
 	*streamWindows
 	pair *streamPair
@@ -480,7 +477,7 @@ func (w pairWindows) Take(s *stream.Session) bool {
 		oldest := w.unconfirmed[0]
 		w.unconfirmed = slices.Delete(w.unconfirmed, 0, 1)
 		delete(w.holders, oldest.session)
-		go oldest.evict() // its pair may be locked, or another
+		go oldest.evict() // here its pair, or another one, is locked
 	}
 	if w.holders == nil {
 		w.holders = make(map[*stream.Session]struct{})
@@ -511,7 +508,7 @@ func (w *streamWindows) confirm(s *stream.Session) {
 	w.unconfirmed = slices.DeleteFunc(w.unconfirmed, func(h windowHolder) bool { return h.session == s })
 }
 
-// evict ends a session whose window is another's.
+// evict ends a session whose window another one has now.
 func (h windowHolder) evict() {
 	h.pair.mu.Lock()
 	h.session.Evict()

@@ -3,6 +3,7 @@ package isotpnet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -39,12 +40,11 @@ import (
 // or writes a stream, or the backend's that brings a message or has sent one) starts the
 // next message, if there is one and none is under way: see outgoing.
 type streamPair struct {
-	key     pairKey
-	addr    Addr
-	config  Config
-	network string        // as first dialled or listened on
-	opened  chan struct{} // closed at the end of opening, when conn to began are set
-	ended   chan struct{} // closed when the pair is gone
+	key    pairKey
+	addr   Addr
+	config Config
+	opened chan struct{} // closed at the end of opening, when conn to began are set
+	ended  chan struct{} // closed when the pair is gone
 
 	// admitter is the source whose listener has made the pair for a peer's first message;
 	// nil for a pair that was dialled, or listened on by itself.
@@ -171,15 +171,15 @@ func (h *streamHandler) Sent(at engine.Time, handed bool, err error) {
 }
 
 const (
-	// maxStreams is how many there can be over one pair of addresses.
+	// maxStreams is how many streams there can be over one pair of addresses.
 	maxStreams = 1024
-	// streamWindow is how many bytes of each may wait to be read.
+	// streamWindow is how many bytes of a stream may wait to be read.
 	streamWindow = stream.MaxWindow
 )
 
-// streamPairs are the pairs of this process that are not gone, for those to find that
-// would share them. Whether a program may open an address at all is another question: the
-// Conn of a pair asks it, as every Conn does (see claims).
+// streamPairs are the pairs of this process that are not gone: a stream that is opened over
+// one of them shares it. Whether an address may be opened at all is another question, which
+// the Conn of a pair answers as every Conn does (see claims).
 var streamPairs = struct {
 	sync.Mutex
 	open map[pairKey]*streamPair
@@ -188,8 +188,8 @@ var streamPairs = struct {
 // A pairKey says which pair of addresses, on which bus.
 type pairKey struct {
 	bus  canbus.Bus
-	id   string // the bus's identity, if it has a name
-	addr Addr   // without the name
+	id   string // the bus's identity, if it has a name: see canbus.Identity
+	addr Addr   // without the bus's name
 }
 
 func newPairKey(bus canbus.Bus, addr Addr) pairKey {
@@ -213,7 +213,7 @@ func joinPair(ctx context.Context, network string, bus canbus.Bus, addr Addr, co
 		p := streamPairs.open[key]
 		streamPairs.Unlock()
 		if p == nil {
-			if p = newStreamPair(key, addr, network, config); !p.enlist() {
+			if p = newStreamPair(key, addr, config); !p.enlist() {
 				continue
 			}
 			return p, p.open(open)
@@ -239,9 +239,9 @@ func (p *streamPair) enlist() bool {
 }
 
 // newStreamPair returns a pair in opening, which has one user.
-func newStreamPair(key pairKey, addr Addr, network string, config *Config) *streamPair {
+func newStreamPair(key pairKey, addr Addr, config *Config) *streamPair {
 	return &streamPair{
-		key: key, addr: addr, config: *config, network: network, users: 1,
+		key: key, addr: addr, config: *config, users: 1,
 		opened: make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -257,15 +257,12 @@ func (p *streamPair) join(ctx context.Context, network string, config *Config) (
 	p.mu.Lock()
 	switch {
 	case p.err != nil:
-	case p.config != *config:
-		p.mu.Unlock()
-		return false, &streamsDifferError{p.addr, "another Config"}
-	case backendOf(network) != "" && backendOf(network) != p.backend.name():
-		p.mu.Unlock()
-		return false, &streamsDifferError{p.addr, "the " + p.backend.name() + " backend"}
 	default:
+		defer p.mu.Unlock()
+		if err := p.sharable(network, config); err != nil {
+			return false, err
+		}
 		p.users++
-		p.mu.Unlock()
 		return true, nil
 	}
 	p.mu.Unlock()
@@ -277,6 +274,34 @@ func (p *streamPair) join(ctx context.Context, network string, config *Config) (
 	}
 }
 
+// sharable returns why a stream that is asked for with this network and Config cannot be
+// one of the pair's, or nil.
+func (p *streamPair) sharable(network string, config *Config) error {
+	switch backend := backendOf(network); {
+	case p.config != *config:
+		return &streamsDifferError{p.addr, configDifference(&p.config, config)}
+	case backend != "" && backend != p.backend.name():
+		return &streamsDifferError{p.addr, "the " + p.backend.name() + " backend, not " + backend}
+	}
+	return nil
+}
+
+// configDifference names the first field in which two Configs differ.
+func configDifference(is, want *Config) string {
+	a, b := reflect.ValueOf(is).Elem(), reflect.ValueOf(want).Elem()
+	for i := range a.NumField() {
+		x, y := a.Field(i), b.Field(i)
+		switch name := "Config." + a.Type().Field(i).Name; {
+		case x.Equal(y):
+		case x.CanInt() || x.CanUint() || x.Kind() == reflect.Bool:
+			return fmt.Sprintf("%s %v, not %v", name, x, y)
+		default:
+			return "another " + name
+		}
+	}
+	return "another Config"
+}
+
 // A streamsDifferError says that a pair is open already, but not as asked for.
 type streamsDifferError struct {
 	addr Addr
@@ -284,7 +309,7 @@ type streamsDifferError struct {
 }
 
 func (e *streamsDifferError) Error() string {
-	return e.addr.String() + " is already open in this process with " + e.with + "; all streams over one pair of addresses share both"
+	return e.addr.String() + " is already open in this process with " + e.with + "; all streams over one pair of addresses share the Config and the backend"
 }
 
 // Is makes it the error of an address in use.
@@ -318,7 +343,7 @@ func (p *streamPair) open(open func() (*Conn, error)) error {
 	return nil
 }
 
-// classicSingle is the longest message in a Single Frame of classic CAN to an address.
+// classicSingle is how many bytes a Single Frame of classic CAN to an address can carry.
 func classicSingle(a wire.Address) int { return 7 - a.Overhead() }
 
 // handle has the peer's messages handled. It is called when the listener or the stream
@@ -473,7 +498,7 @@ func (p *streamPair) retire() {
 	}
 }
 
-// wake wakes those who wait for what has happened. Under mu.
+// wake wakes the callers that wait for events of their streams, and Accept. Under mu.
 func (p *streamPair) wake() {
 	for {
 		s, ev := p.proto.TakeEvents()
@@ -482,7 +507,7 @@ func (p *streamPair) wake() {
 		}
 		c, ok := s.User.(*StreamConn)
 		if !ok {
-			continue // nobody has accepted it yet
+			continue // it waits for Accept
 		}
 		if ev&(stream.Readable|stream.Opened) != 0 {
 			c.readable.Set()
@@ -499,7 +524,7 @@ func (p *streamPair) wake() {
 	}
 }
 
-// accept returns a stream that the peer has opened, nil if there is none. Under mu.
+// accept returns a stream that the peer has opened, nil if none waits. Under mu.
 func (p *streamPair) accept(network string, keep stream.KeepAlive) *StreamConn {
 	s := p.proto.Accept()
 	if s == nil {
@@ -509,7 +534,7 @@ func (p *streamPair) accept(network string, keep stream.KeepAlive) *StreamConn {
 	return newStreamConn(p, s, network, keep)
 }
 
-// setTimer has tick called when something is due. Under mu.
+// setTimer has tick called when the protocol has something to do. Under mu.
 func (p *streamPair) setTimer() {
 	at, ok := p.proto.PollTimeout()
 	if !ok || p.err != nil || p.timerAt != 0 && p.timerAt <= at {
@@ -532,7 +557,7 @@ func (p *streamPair) tick() {
 }
 
 // sent follows the end of a message. handed: the peer may have got it, whatever the
-// error is. It does not wait for anything, nor shut the pair itself.
+// error is. The backend calls it, so it waits for nothing and does not shut the pair.
 func (p *streamPair) sent(at stream.Time, handed bool, err error) {
 	p.mu.Lock()
 	if p.out.session == nil {
@@ -549,10 +574,11 @@ func (p *streamPair) sent(at stream.Time, handed bool, err error) {
 	p.unlockByBackend()
 }
 
-// message takes a message. It does not wait for anything, nor shut the pair itself.
+// message takes a message of the peer's. The backend calls it, so it waits for nothing and
+// does not shut the pair.
 func (p *streamPair) message(at stream.Time, m []byte) {
 	p.mu.Lock()
-	if p.err != nil { // the peer will ask again, and be heard by whoever opens the pair anew
+	if p.err != nil { // the peer asks again, and may find another pair
 		p.mu.Unlock()
 		return
 	}
@@ -564,15 +590,15 @@ func (p *streamPair) message(at stream.Time, m []byte) {
 	p.unlockByBackend()
 }
 
-// down ends the streams, but not the pair.
+// down ends the streams, but not the pair: the interface may come up again.
 func (p *streamPair) down(err error) {
 	p.mu.Lock()
 	p.proto.Fail(err)
 	p.unlock()
 }
 
-// isLoss reports whether an error of reading says that a message was lost: the
-// streams notice themselves whose it was.
+// isLoss reports whether an error of reading says that a message was lost. The stream
+// whose message it was notices that by itself.
 func isLoss(err error) bool {
 	_, aborted := err.(*ProtocolError) // with Config.ReportAborted
 	return aborted || err == ErrOverrun
@@ -581,7 +607,7 @@ func isLoss(err error) bool {
 // fail ends the pair with all its streams.
 func (p *streamPair) fail(err error) {
 	if err == io.EOF {
-		err = io.ErrUnexpectedEOF // it is the bus that has ended, no stream
+		err = io.ErrUnexpectedEOF // the bus has ended: to Read io.EOF is the end of a stream
 	}
 	p.mu.Lock()
 	over := p.err != nil
@@ -614,14 +640,14 @@ func (p *streamPair) shut() {
 	}
 }
 
-// leave follows the use of a pair that was joined.
+// leave makes a caller that has joined the pair no user of it any more.
 func (p *streamPair) leave() {
 	p.mu.Lock()
 	p.users--
 	p.unlock()
 }
 
-// unlisten ends listening, on the source's side.
+// unlisten ends listening on the pair, when the source is closed.
 func (p *streamPair) unlisten() {
 	p.mu.Lock()
 	p.stopListening()

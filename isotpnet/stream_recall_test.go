@@ -51,7 +51,7 @@ func TestRecallBeforeTheStartIsNotLost(t *testing.T) {
 		b := new(gatedBackend)
 		b.peer.Init(stream.Config{MaxMessage: stream.MaxMessage, Single: 7, PeerSingle: 7, Window: stream.MaxWindow, MaxSessions: 1, Random: func() uint32 { return 1 }})
 		b.peer.Listen(1)
-		p := newStreamPair(pairKey{}, MustParseAddr("/7E0:7E8"), streamNetwork, new(Config))
+		p := newStreamPair(pairKey{}, MustParseAddr("/7E0:7E8"), new(Config))
 		if err := p.open(func() (*Conn, error) { return &Conn{backend: b, maxSend: 4095}, nil }); err != nil {
 			t.Fatal(err)
 		}

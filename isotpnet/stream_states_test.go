@@ -55,7 +55,7 @@ func (b *heldBackend) end(handed bool, err error) {
 }
 
 func openHeld(t *testing.T, b *heldBackend) *streamPair {
-	p := newStreamPair(pairKey{}, MustParseAddr("/7E0:7E8"), streamNetwork, new(Config))
+	p := newStreamPair(pairKey{}, MustParseAddr("/7E0:7E8"), new(Config))
 	mustDo(t, p.open(func() (*Conn, error) { return &Conn{backend: b, maxSend: 4095}, nil }))
 	return p
 }
@@ -282,7 +282,7 @@ func TestPairGoesByItsTable(t *testing.T) {
 				b := newHeldBackend()
 				b.closing = make(chan struct{})
 				goOn := make(chan struct{})
-				p := newStreamPair(pairKey{id: t.Name()}, MustParseAddr("/7E0:7E8"), streamNetwork, new(Config))
+				p := newStreamPair(pairKey{id: t.Name()}, MustParseAddr("/7E0:7E8"), new(Config))
 				var walk []string
 				note := func() {
 					synctest.Wait()
@@ -326,7 +326,7 @@ func TestPairGoesByItsTable(t *testing.T) {
 				if b.held {
 					t.Error("a message was started")
 				}
-				next := newStreamPair(p.key, p.addr, streamNetwork, new(Config))
+				next := newStreamPair(p.key, p.addr, new(Config))
 				if !next.enlist() {
 					t.Error("another pair cannot be opened")
 				}

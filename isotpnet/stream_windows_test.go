@@ -13,7 +13,7 @@ func TestWindowsAreBoundedForAllPairs(t *testing.T) {
 		var shared streamWindows
 		pairs := make([]pairWindows, 4)
 		for i := range pairs {
-			pairs[i] = pairWindows{&shared, newStreamPair(pairKey{}, Addr{}, streamNetwork, new(Config))}
+			pairs[i] = pairWindows{&shared, newStreamPair(pairKey{}, Addr{}, new(Config))}
 		}
 		// Sessions of an endpoint that has none: Evict finds them over.
 		sessions := make([]*stream.Session, maxStreams)
