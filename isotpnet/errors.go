@@ -428,9 +428,9 @@ func opError(op, network string, local, remote net.Addr, err error) error {
 //
 // Not final are deadlines, a [*ProtocolError], ErrOverrun, ErrMessageTooLong and
 // other errors of what was to be sent, a frame that the bus has refused, and
-// syscall.ENETDOWN, since the interface may be set up again. An Accept on
-// "isotp-stream" that opens its bus again when it fails is not final either: its error
-// is Temporary. Neither is an error of opening something: it can be tried again.
+// syscall.ENETDOWN, since the interface may be set up again. Neither is the error of a
+// [StreamListener] whose bus has failed: the next Accept opens the bus again, unless it is
+// a ListenConfig.Bus. Neither is an error of opening something: it can be tried again.
 //
 // A listener on a socket of the kernel goes on if its interface comes back after all.
 //
