@@ -140,7 +140,7 @@ func TestKernelErrorOfTheInterfaceWakesAReader(t *testing.T) {
 	}
 }
 
-// An interface that goes down is told to whoever reads, once, and all is well when it is
+// A Read is told once that an interface has gone down, and all is well when it is
 // up again: on both backends.
 func TestKernelInterfaceThatGoesDownIsTold(t *testing.T) {
 	eachBackend(t, func(t *testing.T, network string) {

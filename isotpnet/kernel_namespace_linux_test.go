@@ -130,7 +130,7 @@ func TestKernelListenerStaysOnItsInterface(t *testing.T) {
 		c, err := l.Accept()
 		must(t, err)
 		c.SetWriteDeadline(time.Now().Add(5 * time.Millisecond))
-		c.Write(twenty) // nobody answers
+		c.Write(twenty) // the peer does not answer
 		must(t, c.Close())
 		peer.send("7E0#0178")
 		c, err = l.Accept()

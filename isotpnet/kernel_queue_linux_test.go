@@ -216,7 +216,7 @@ func TestKernelDeadlineOfAReadAfterAPause(t *testing.T) {
 		if _, err := c.Read(make([]byte, 8)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(8 * time.Millisecond) // somebody stands at the socket now
+		time.Sleep(8 * time.Millisecond) // the drainer stands at the socket now
 		c.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
 		within(t, 2*time.Second, "Read", func() {
 			_, err := c.Read(make([]byte, 8))

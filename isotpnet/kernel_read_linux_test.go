@@ -181,7 +181,7 @@ func TestKernelListenerAcceptsTheFirstMessage(t *testing.T) {
 	c := new(Dialer).mustDial(t, "isotp", name+"/7E0:7E8")
 	buf := make([]byte, 100)
 	for _, text := range []string{"the first", "the second one"} {
-		// Sent before anybody waits: the listener has heard it.
+		// Sent before Accept waits: the listener has heard it.
 		if _, err := c.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +316,7 @@ func TestKernelListenerAfterAConnThatWasSending(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.SetWriteDeadline(time.Now().Add(5 * time.Millisecond))
-		a.Write(twenty) // nobody answers
+		a.Write(twenty) // the peer does not answer
 		within(t, 500*time.Millisecond, "Close", func() { a.Close() })
 	}
 }

@@ -255,7 +255,7 @@ func TestClientProcessKilledAndRestarted(t *testing.T) {
 	wantRead(t, c, "hello")
 	p.kill()
 	start := time.Now()
-	_, err := c.Read(make([]byte, 1)) // nobody is there
+	_, err := c.Read(make([]byte, 1)) // the peer is gone
 	wantStreamErr(t, err, "read", syscall.ETIMEDOUT)
 	t.Logf("after %v: %v", time.Since(start), err)
 
@@ -270,7 +270,7 @@ func TestClientProcessKilledAndRestarted(t *testing.T) {
 	next := acceptStream(t, ln)
 	wantRead(t, next, "hello")
 	start = time.Now()
-	_, err = c.Read(make([]byte, 1)) // somebody else is there
+	_, err = c.Read(make([]byte, 1)) // another program is there
 	wantStreamErr(t, err, "read", syscall.ECONNRESET)
 	t.Logf("after %v: %v", time.Since(start), err)
 	wantWrite(t, next, "still here?")

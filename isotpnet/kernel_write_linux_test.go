@@ -15,7 +15,7 @@ import (
 	"example.com/isotp/test/vm/cantest"
 )
 
-// kernelAndPeer returns a connection of the kernel's backend and who it talks to.
+// kernelAndPeer returns a connection of the kernel's backend, and its peer.
 func kernelAndPeer(t testing.TB, d *Dialer) (*Conn, *rawPeer) {
 	t.Helper()
 	name := newInterface(t)

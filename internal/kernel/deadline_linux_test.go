@@ -16,7 +16,7 @@ func TestDeadlineWokenIsNotExceeded(t *testing.T) {
 	}
 	at = at.Add(time.Hour)
 	if d.Set(at); set != longAgo {
-		t.Error("a new deadline hides wake from who waits")
+		t.Error("a new deadline hides wake from the goroutine that waits")
 	}
 	if !d.restore() || !set.Equal(at) {
 		t.Errorf("after wake: %v, want %v", set, at)

@@ -69,15 +69,3 @@ func (r *receiver) control(oob []byte) {
 		}
 	}
 }
-
-// getsockopt reads an option that is neither a number nor a text. T must not
-// have pointers.
-func getsockopt[T any](fd, level, name int, value *T) error {
-	size := uint32(unsafe.Sizeof(*value))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(level), uintptr(name),
-		uintptr(unsafe.Pointer(value)), uintptr(unsafe.Pointer(&size)), 0)
-	if errno != 0 {
-		return errno
-	}
-	return nil
-}

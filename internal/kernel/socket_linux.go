@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/internal/sockdrops"
 	"example.com/isotp/internal/wire"
 	"github.com/mdlayher/socket"
 	"golang.org/x/sys/unix"
@@ -229,14 +230,10 @@ func socketError(fd int) unix.Errno {
 	return unix.Errno(code)
 }
 
-// dropped returns how many messages the socket has had no room for.
+// dropped returns how many messages the socket has had no room for; 0 if that is not known.
 func dropped(fd int) uint32 {
-	var info [9]uint32 // SK_MEMINFO_VARS
-	const drops = 8    // SK_MEMINFO_DROPS
-	if err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_MEMINFO, &info); err != nil {
-		return 0
-	}
-	return info[drops]
+	n, _ := sockdrops.Of(fd)
+	return n
 }
 
 // destroy closes a socket that is of no more use.

@@ -179,7 +179,7 @@ func (c *Conn) tryWriteOnce(fd uintptr) bool {
 func (c *Conn) checkSent(fd int, mayFail bool) (ended bool) {
 	ended, failed := pollSocket(fd)
 	if failed || mayFail {
-		// The end comes after its error, perhaps when pollSocket had looked for one.
+		// The error comes before the end, but pollSocket may have looked for one before that.
 		c.dispatch(fd, socketError(fd))
 	}
 	if !ended && c.sendErr == nil {
@@ -247,7 +247,7 @@ func (c *Conn) handOver(fd int) error {
 		case unix.ECOMM, unix.EMSGSIZE, unix.EBADMSG, unix.ETIMEDOUT, unix.EILSEQ:
 			c.dispatch(fd, err.(unix.Errno))
 		case unix.ENETDOWN, unix.ENODEV, unix.EADDRNOTAVAIL, unix.ENXIO:
-			// Perhaps this has taken away what a reader is to have, too.
+			// This may have taken away what a reader is to have, too.
 			c.dispatch(fd, socketError(fd))
 			if c.link == linkUp {
 				c.dispatch(fd, err.(unix.Errno))
