@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 )
 
 // A Bus sends and receives CAN frames.
@@ -193,6 +194,30 @@ type RefusedError struct {
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the bus has refused frame %v: it was not sent", e.Frame)
 }
+
+// A GoneError is the error of every call of a bus whose adapter, server or connection is
+// gone for good. To errors.Is it is net.ErrClosed, and its cause.
+type GoneError struct {
+	Bus string // what is gone, as "slcan: the adapter on /dev/ttyACM0"
+	Err error  // why; io.ErrUnexpectedEOF if the other end has ended the connection
+	// InDoubt is how many frames were written that may not have been sent; 0 also where
+	// the driver does not know.
+	InDoubt int
+	Advice  string // what may keep it from happening again; "" for nothing
+}
+
+func (e *GoneError) Error() string {
+	text := fmt.Sprintf("%s is gone: %v", e.Bus, e.Err)
+	if e.InDoubt > 0 {
+		text += fmt.Sprintf("; the last %d frames may not have been sent", e.InDoubt)
+	}
+	if e.Advice != "" {
+		text += " (" + e.Advice + ")"
+	}
+	return text
+}
+
+func (e *GoneError) Unwrap() []error { return []error{net.ErrClosed, e.Err} }
 
 type temporaryError struct{ error }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"testing"
 
 	"example.com/isotp/canbus"
@@ -68,5 +69,19 @@ func TestTemporary(t *testing.T) {
 	}
 	if canbus.Temporary(nil) != nil {
 		t.Error("nil has become an error")
+	}
+}
+
+func TestGoneError(t *testing.T) {
+	err := &canbus.GoneError{Bus: "slcan: the adapter on COM3", Err: io.ErrUnexpectedEOF}
+	if !errors.Is(err, net.ErrClosed) || !errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, canbus.ErrTemporary) {
+		t.Errorf("%v is not net.ErrClosed and its cause", err)
+	}
+	if want := "slcan: the adapter on COM3 is gone: unexpected EOF"; err.Error() != want {
+		t.Errorf("the text is %q, want %q", err, want)
+	}
+	err.InDoubt, err.Advice = 3, "say the bit rate"
+	if want := "slcan: the adapter on COM3 is gone: unexpected EOF; the last 3 frames may not have been sent (say the bit rate)"; err.Error() != want {
+		t.Errorf("the text is %q, want %q", err, want)
 	}
 }

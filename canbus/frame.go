@@ -99,6 +99,23 @@ func (f *Frame) validate() error {
 	return nil
 }
 
+// CheckFrames is for drivers: it returns how many of the frames, from the first, may be
+// written, and what is wrong with the one behind them: see [Frame.Validate]. refuse, if it
+// is not nil, is asked about each valid frame, and returns why its bus cannot send it; nil
+// if it can.
+func CheckFrames(frames []Frame, refuse func(*Frame) error) (n int, err error) {
+	for i := range frames {
+		err := frames[i].Validate()
+		if err == nil && refuse != nil {
+			err = refuse(&frames[i])
+		}
+		if err != nil {
+			return i, err
+		}
+	}
+	return len(frames), nil
+}
+
 // lengths are the data lengths that a CAN FD DLC can say above 8.
 var lengths = [...]uint8{12, 16, 20, 24, 32, 48, 64}
 

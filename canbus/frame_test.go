@@ -1,6 +1,8 @@
 package canbus
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -98,5 +100,49 @@ func TestValidate(t *testing.T) {
 		if err := f.Validate(); err != nil {
 			t.Errorf("%+v: %v", f, err)
 		}
+	}
+}
+
+func TestCheckFramesStopsAtTheFirstThatCannotBeSent(t *testing.T) {
+	remote := errors.New("no remote frames here")
+	refuse := func(f *Frame) error {
+		if f.Has(Remote) {
+			return remote
+		}
+		return nil
+	}
+	good, bad := Frame{ID: 1}, Frame{ID: MaxStandardID + 1}
+	for _, c := range []struct {
+		frames []Frame
+		n      int
+		err    string // "": nil
+	}{
+		{nil, 0, ""},
+		{[]Frame{good, good}, 2, ""},
+		{[]Frame{good, bad, good}, 1, "more than 11 bits"},
+		{[]Frame{{Flags: Remote}, bad}, 0, remote.Error()},
+	} {
+		n, err := CheckFrames(c.frames, refuse)
+		if n != c.n || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("CheckFrames(%v) = %d, %v; want %d, %q", c.frames, n, err, c.n, c.err)
+		}
+	}
+	if n, err := CheckFrames([]Frame{{Flags: Remote}}, nil); n != 1 || err != nil {
+		t.Errorf("without refuse: %d, %v", n, err)
+	}
+}
+
+func TestCheckFramesNeedsNoMemory(t *testing.T) {
+	frames := make([]Frame, 8)
+	fd := false
+	if n := testing.AllocsPerRun(100, func() {
+		CheckFrames(frames, func(f *Frame) error {
+			if f.Has(FD) != fd {
+				return errors.New("refused")
+			}
+			return nil
+		})
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

@@ -343,13 +343,9 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if err := b.ended(); err != nil {
 		return 0, err
 	}
-	for i := range frames {
-		if err := frames[i].Validate(); err != nil {
-			return i, err
-		}
-		b.unheard.Add(1)
-	}
-	return len(frames), nil
+	n, err := canbus.CheckFrames(frames, nil)
+	b.unheard.Add(uint64(n))
+	return n, err
 }
 
 // TryWriteFrames implements [canbus.TryWriter].

@@ -48,19 +48,6 @@ type Bus struct {
 	malformed atomic.Uint64
 }
 
-// A LostError is that of every call once the connection is lost. To errors.Is it is
-// net.ErrClosed, and its cause.
-type LostError struct {
-	Conn string // the network and the remote address
-	Err  error  // io.ErrUnexpectedEOF if the other end has ended it
-}
-
-func (e *LostError) Error() string {
-	return fmt.Sprintf("einride: the connection to %s is lost: %v", e.Conn, e.Err)
-}
-
-func (e *LostError) Unwrap() []error { return []error{net.ErrClosed, e.Err} }
-
 // NewBus makes a Bus of a connection that carries frames of 16 bytes, as those of
 // their Dial do, and streams such as TCP's. The connection is the Bus's, which takes
 // its deadlines away and closes it. What is lost where its reader is too slow nobody
@@ -168,7 +155,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if err := b.life.Err(); err != nil {
 		return 0, err
 	}
-	good, bad := check(frames[:min(len(frames), batchLen)])
+	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], refuse)
 	if good == 0 {
 		return 0, bad
 	}
@@ -187,19 +174,12 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	return good, nil
 }
 
-// check returns how many frames may be sent, and what is wrong with the one after
-// them.
-func check(frames []canbus.Frame) (int, error) {
-	for i := range frames {
-		f := &frames[i]
-		if err := f.Validate(); err != nil {
-			return i, err
-		}
-		if f.Has(canbus.FD) {
-			return i, fmt.Errorf("einride: CAN FD frame %X: connections of go.einride.tech/can carry classic CAN only, frames of 16 bytes (leave FD out, or open the bus with a driver of canbus)", f.ID)
-		}
+// refuse refuses frames that the 16 bytes have no room for.
+func refuse(f *canbus.Frame) error {
+	if f.Has(canbus.FD) {
+		return fmt.Errorf("einride: CAN FD frame %X: connections of go.einride.tech/can carry classic CAN only, frames of 16 bytes (leave FD out, or open the bus with a driver of canbus)", f.ID)
 	}
-	return len(frames), nil
+	return nil
 }
 
 // writeOne writes one frame by itself, once there is room for it.
@@ -275,7 +255,7 @@ func (b *Bus) write(frames []canbus.Frame) (int, error) {
 
 // fail makes the loss of the connection the error of every call.
 func (b *Bus) fail(err error) {
-	b.life.Fail(&LostError{Conn: b.name, Err: lifetime.Cause(err)})
+	b.life.Fail(&canbus.GoneError{Bus: "einride: the connection to " + b.name, Err: lifetime.Cause(err)})
 }
 
 // Close implements [canbus.Bus].

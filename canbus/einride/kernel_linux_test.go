@@ -178,8 +178,8 @@ func TestKernelInterfaceIsDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, err := range []error{<-read, writeOne(b)} {
-		if lost, ok := errors.AsType[*LostError](err); !ok || !errors.Is(lost.Err, unix.ENODEV) && !errors.Is(lost.Err, unix.ENXIO) {
-			t.Errorf("%v, want a LostError by ENODEV or ENXIO", err)
+		if lost, ok := errors.AsType[*canbus.GoneError](err); !ok || !errors.Is(lost.Err, unix.ENODEV) && !errors.Is(lost.Err, unix.ENXIO) {
+			t.Errorf("%v, want a GoneError by ENODEV or ENXIO", err)
 		}
 	}
 }

@@ -2,10 +2,8 @@ package slcan
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -111,19 +109,6 @@ type Bus struct {
 	malformed, dropped atomic.Uint64
 }
 
-// A LostError is that of every call once the adapter has gone. To errors.Is it is
-// net.ErrClosed, and its cause.
-type LostError struct {
-	Port string
-	Err  error // what the system said
-}
-
-func (e *LostError) Error() string {
-	return fmt.Sprintf("slcan: the adapter on %s is gone: %v", e.Port, e.Err)
-}
-
-func (e *LostError) Unwrap() []error { return []error{net.ErrClosed, e.Err} }
-
 // Open opens an adapter on a serial port, or at the other end of a TCP connection if the
 // port is tcp:HOST:PORT. See [New] for the context.
 func Open(ctx context.Context, port string, o Options) (*Bus, error) {
@@ -216,5 +201,5 @@ func (b *Bus) Refused() uint64 {
 
 // fail makes the loss of the adapter the error of every call.
 func (b *Bus) fail(err error) {
-	b.life.Fail(&LostError{Port: b.name, Err: lifetime.Cause(err)})
+	b.life.Fail(&canbus.GoneError{Bus: "slcan: the adapter on " + b.name, Err: lifetime.Cause(err)})
 }

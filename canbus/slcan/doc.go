@@ -91,6 +91,6 @@
 // are on the wire, if the wire works: that an adapter waits for an acknowledgement in
 // vain only its status tells.
 //
-// When the adapter is gone, every call fails with [LostError], which tells why and
+// When the adapter is gone, every call fails with [canbus.GoneError], which tells why and
 // is a net.ErrClosed to errors.Is.
 package slcan

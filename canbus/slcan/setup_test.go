@@ -406,7 +406,7 @@ func TestSerialOverTCPIsLost(t *testing.T) {
 	}
 	s.line.Close()
 	_, err = b.ReadFrames(make([]canbus.Frame, 1))
-	if lost, ok := errors.AsType[*LostError](err); !ok || !errors.Is(lost, net.ErrClosed) {
+	if lost, ok := errors.AsType[*canbus.GoneError](err); !ok || !errors.Is(lost, net.ErrClosed) {
 		t.Errorf("ReadFrames: %v", err)
 	}
 	if err := b.Flush(context.Background()); err == nil {

@@ -12,7 +12,7 @@ import (
 // busy. A frame that is not valid (see [canbus.Frame.Validate]), or CAN FD where the
 // adapter has no data bit rate, is refused, after those before it were taken.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
-	good, bad := b.check(frames[:min(len(frames), batchLen)])
+	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], b.refuse)
 	if err := b.over(); err != nil {
 		return 0, err
 	}
@@ -61,22 +61,15 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	return n, nil
 }
 
-// check returns how many frames may be sent, and what is wrong with the one after
-// them.
-func (b *Bus) check(frames []canbus.Frame) (int, error) {
-	for i := range frames {
-		f := &frames[i]
-		if err := f.Validate(); err != nil {
-			return i, err
-		}
-		if f.Has(canbus.FD) && !b.props.FD {
-			return i, fmt.Errorf("slcan: CAN FD frame %X on %s, which was opened for classic CAN (DataBitrate, or ,data=2000000 in its name, makes it CAN FD)", f.ID, b.name)
-		}
-		if !b.props.Echo {
-			return i, fmt.Errorf("slcan: frame %X on %s, which was opened to listen only", f.ID, b.name)
-		}
+// refuse refuses what the channel was not opened for.
+func (b *Bus) refuse(f *canbus.Frame) error {
+	switch {
+	case f.Has(canbus.FD) && !b.props.FD:
+		return fmt.Errorf("slcan: CAN FD frame %X on %s, which was opened for classic CAN (DataBitrate, or ,data=2000000 in its name, makes it CAN FD)", f.ID, b.name)
+	case !b.props.Echo:
+		return fmt.Errorf("slcan: frame %X on %s, which was opened to listen only", f.ID, b.name)
 	}
-	return len(frames), nil
+	return nil
 }
 
 // over returns why nothing more can be written.

@@ -184,7 +184,7 @@ func (b *Bus) TryWriteFrames(frames []canbus.Frame) (int, error) {
 		return 0, err
 	}
 	frames = frames[:min(len(frames), batchLen)]
-	good, bad := b.check(frames)
+	good, bad := canbus.CheckFrames(frames, b.refuse)
 	if good == 0 {
 		return 0, bad
 	}
@@ -214,20 +214,13 @@ func (b *Bus) TryWriteFrames(frames []canbus.Frame) (int, error) {
 	return 0, b.error("write", tx.errno)
 }
 
-// check returns how many frames may be sent, and what is wrong with the one after
-// them.
-func (b *Bus) check(frames []canbus.Frame) (int, error) {
-	for i := range frames {
-		f := &frames[i]
-		if err := f.Validate(); err != nil {
-			return i, err
-		}
-		if f.Has(canbus.FD) && !b.props.FD {
-			return i, fmt.Errorf("socketcan: CAN FD frame %X on %s, which is set up for classic CAN (ip link set %s down, then mtu 72 or type can fd on)",
-				f.ID, b.name, b.name)
-		}
+// refuse refuses CAN FD frames on an interface of classic CAN.
+func (b *Bus) refuse(f *canbus.Frame) error {
+	if f.Has(canbus.FD) && !b.props.FD {
+		return fmt.Errorf("socketcan: CAN FD frame %X on %s, which is set up for classic CAN (ip link set %s down, then mtu 72 or type can fd on)",
+			f.ID, b.name, b.name)
 	}
-	return len(frames), nil
+	return nil
 }
 
 // pause waits, or until Close.

@@ -78,32 +78,6 @@ type Bus struct {
 	refused   atomic.Uint64
 }
 
-// A LostError is that of every call once the connection to the server is lost. To
-// errors.Is it is net.ErrClosed, and its cause.
-type LostError struct {
-	Bus string // HOST:PORT/BUS
-	Err error  // io.ErrUnexpectedEOF if the server has ended it
-	// Unproven is how many frames had been written of which the server has not said
-	// that it has sent them.
-	Unproven int
-	// Unpaced: the server has ended the connection while there were such frames, and
-	// the bus's name has no bit rate.
-	Unpaced bool
-}
-
-func (e *LostError) Error() string {
-	text := fmt.Sprintf("socketcand: the connection to %s is lost: %v", e.Bus, e.Err)
-	if e.Unproven > 0 {
-		text += fmt.Sprintf("; the last %d frames may not have been sent", e.Unproven)
-	}
-	if e.Unpaced {
-		text += fmt.Sprintf(" (socketcand does so when its interface's queue is full: say the bus's bit rate, as in %s@500000)", e.Bus)
-	}
-	return text
-}
-
-func (e *LostError) Unwrap() []error { return []error{net.ErrClosed, e.Err} }
-
 // Open connects to a server and opens one of its buses: "HOST:PORT/BUS", or
 // "HOST:PORT/BUS@BITRATE". The server has 10 s to be reached and 10 s to open the bus;
 // if ctx ends first, the error is ctx.Err() to errors.Is.
@@ -273,7 +247,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if err := b.life.Err(); err != nil {
 		return 0, err
 	}
-	good, bad := check(frames[:min(len(frames), batchLen)])
+	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], refuse)
 	if good == 0 {
 		return 0, bad
 	}
@@ -321,19 +295,12 @@ func (b *Bus) write(frames []canbus.Frame) (n int, err error) {
 	return len(frames), nil
 }
 
-// check returns how many frames may be sent, and what is wrong with the one after
-// them.
-func check(frames []canbus.Frame) (int, error) {
-	for i := range frames {
-		f := &frames[i]
-		if err := f.Validate(); err != nil {
-			return i, err
-		}
-		if f.Has(canbus.Remote) {
-			return i, fmt.Errorf("socketcand: frame %X is a remote frame, which the protocol has not", f.ID)
-		}
+// refuse refuses frames that the protocol has no form for.
+func refuse(f *canbus.Frame) error {
+	if f.Has(canbus.Remote) {
+		return fmt.Errorf("socketcand: frame %X is a remote frame, which the protocol has not", f.ID)
 	}
-	return len(frames), nil
+	return nil
 }
 
 // receive is the goroutine that reads the connection. It does not wait for ReadFrames:
@@ -437,14 +404,16 @@ func (b *Bus) fail(err error) {
 		b.life.Close()
 		return
 	}
+	gone := &canbus.GoneError{
+		Bus:     "socketcand: the connection to " + b.name,
+		Err:     lifetime.Cause(err),
+		InDoubt: unproven,
+	}
 	timeout, ok := errors.AsType[net.Error](err)
-	ended := !ok || !timeout.Timeout()
-	b.life.Fail(&LostError{
-		Bus:      b.name,
-		Err:      lifetime.Cause(err),
-		Unproven: unproven,
-		Unpaced:  ended && unproven > 0 && b.line.Bitrate == 0,
-	})
+	if ended := !ok || !timeout.Timeout(); ended && unproven > 0 && b.line.Bitrate == 0 {
+		gone.Advice = fmt.Sprintf("socketcand ends it when its interface's queue is full: say the bus's bit rate, as in %s@500000", b.name)
+	}
+	b.life.Fail(gone)
 }
 
 // writeFailed is fail for an error of writing. What the server has said before it ended

@@ -35,7 +35,7 @@
 // ([canbus.Refused]), as it does not say which frame it means; from then on each frame is
 // a batch of its own.
 //
-// When the connection is lost, every call fails with [LostError], which tells why and how
+// When the connection is lost, every call fails with [canbus.GoneError], which tells why and how
 // many frames are in doubt, and is a net.ErrClosed to errors.Is.
 //
 // Some small servers do not know < echo >: they answer an error to the first one, or

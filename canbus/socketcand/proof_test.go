@@ -127,9 +127,9 @@ func TestConnectionThatEndsFailsTheWrite(t *testing.T) {
 	}
 	defer conn.Close()
 	_, err = conn.Write(make([]byte, 200))
-	lost, ok := errors.AsType[*LostError](err)
-	if !ok || lost.Unproven == 0 || !strings.Contains(err.Error(), "@500000") {
-		t.Errorf("Write: %v, want a LostError that says how many frames are in doubt, and what helps", err)
+	lost, ok := errors.AsType[*canbus.GoneError](err)
+	if !ok || lost.InDoubt == 0 || !strings.Contains(err.Error(), "@500000") {
+		t.Errorf("Write: %v, want a GoneError that says how many frames are in doubt, and what helps", err)
 	}
 }
 
@@ -279,8 +279,8 @@ func TestFlushEndsWithTheConnection(t *testing.T) {
 		defer b.Close()
 		go b.WriteFrames(numbered(1))
 		synctest.Wait()
-		lost, ok := errors.AsType[*LostError](b.Flush(t.Context()))
-		if !ok || lost.Unproven != 1 {
+		lost, ok := errors.AsType[*canbus.GoneError](b.Flush(t.Context()))
+		if !ok || lost.InDoubt != 1 {
 			t.Errorf("Flush: %v", lost)
 		}
 	})

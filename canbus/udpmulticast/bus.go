@@ -248,16 +248,11 @@ func (b *Bus) TryWriteFrames(frames []canbus.Frame) (int, error) {
 	if err := b.life.Err(); err != nil {
 		return 0, err
 	}
-	frames = frames[:min(len(frames), batchLen)]
-	for i := range frames {
-		if err := frames[i].Validate(); err != nil {
-			if i == 0 {
-				return 0, err
-			}
-			frames = frames[:i]
-			break
-		}
+	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], nil)
+	if good == 0 {
+		return 0, bad
 	}
+	frames = frames[:good]
 	n, err := b.out.send(frames[:b.line.Admit(frames)])
 	n = max(n, 0) // it may be -1
 	if err != nil && b.life.Err() != nil {

@@ -87,7 +87,7 @@ func (t *Tap) TryWriteFrames(b []canbus.Frame) (int, error) { return t.write(b, 
 
 func (t *Tap) write(b []canbus.Frame, wait bool) (int, error) {
 	n := t.network
-	good, bad := n.check(b)
+	good, bad := canbus.CheckFrames(b, n.refuse)
 	if good == 0 {
 		return 0, bad
 	}
@@ -121,19 +121,12 @@ func (t *Tap) write(b []canbus.Frame, wait bool) (int, error) {
 	}
 }
 
-// check returns how many frames may be sent, and what is wrong with the one
-// after them.
-func (n *Network) check(b []canbus.Frame) (int, error) {
-	for i := range b {
-		f := &b[i]
-		if err := f.Validate(); err != nil {
-			return i, err
-		}
-		if n.options.Classic && f.Has(canbus.FD) {
-			return i, fmt.Errorf("virtual: CAN FD frame %X on a classic CAN bus (leave FD out, or make the network without Options.Classic)", f.ID)
-		}
+// refuse refuses CAN FD frames on a classic CAN bus.
+func (n *Network) refuse(f *canbus.Frame) error {
+	if n.options.Classic && f.Has(canbus.FD) {
+		return fmt.Errorf("virtual: CAN FD frame %X on a classic CAN bus (leave FD out, or make the network without Options.Classic)", f.ID)
 	}
-	return len(b), nil
+	return nil
 }
 
 // roomMade is called by the tap's reader when somebody waits for room in its
