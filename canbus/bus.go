@@ -1,16 +1,72 @@
 // Package canbus is what isotpnet asks of a CAN bus, and the way to add one.
 //
-// A [Bus] moves [Frame] values in batches. Anyone can implement it for their
-// hardware: three methods are enough. What else a bus may have is optional:
+// A [Bus] moves [Frame] values in batches. Three methods are enough; this is a whole
+// driver for an adapter that has a Send and a Receive of its own:
 //
-//	Describer     says what it can do            asked once, before all else
-//	TryWriter     writes without waiting         saves a goroutine's wake-up
-//	FilterSetter  leaves out what nobody wants   when what is listened for changes
-//	DropCounter   counts the frames it has lost  after ReadFrames, by its caller
-//	Flusher       says that all is on the wire   before Close, by its caller
+//	type bus struct {
+//		adapter *Adapter
+//		once    sync.Once
+//		closed  chan struct{}
+//	}
+//
+//	func (b *bus) ReadFrames(frames []canbus.Frame) (int, error) {
+//		f, err := b.adapter.Receive() // blocks; Close of the adapter ends it
+//		if err != nil {
+//			return 0, b.why(err) // final: no more frames come
+//		}
+//		frames[0] = f
+//		return 1, nil
+//	}
+//
+//	func (b *bus) WriteFrames(frames []canbus.Frame) (int, error) {
+//		good, bad := canbus.CheckFrames(frames, nil)
+//		for i := range frames[:good] {
+//			if err := b.adapter.Send(frames[i]); err != nil {
+//				return i, b.why(err)
+//			}
+//		}
+//		return good, bad
+//	}
+//
+//	func (b *bus) Close() error {
+//		b.once.Do(func() { close(b.closed); b.adapter.Close() })
+//		return nil
+//	}
+//
+//	func (b *bus) why(err error) error {
+//		select {
+//		case <-b.closed:
+//			return net.ErrClosed
+//		default:
+//			return err
+//		}
+//	}
+//
+// Give it to isotpnet.Dialer.Bus, or [Register] it to have [Open] and isotpnet.Dial find
+// it by name. Package bustest tests that it keeps the contract.
+//
+// What else a bus may have is optional, and [As] finds it:
+//
+//	Describer     says what it can do                       asked once, before all else
+//	TryWriter     writes without waiting                    saves a goroutine's wake-up
+//	FilterSetter  leaves out frames that are not wanted     when what is listened for changes
+//	DropCounter   counts the frames that it has lost        after each ReadFrames, by its caller
+//	Flusher       says that all frames are on the wire      before Close, by its caller
 //
 // A bus that passes on the frames of another has an Unwrap method, so that [As] finds
 // what the other one has.
+//
+// # What is lost
+//
+// A bus tells of each frame that is lost, in one of these ways:
+//
+//   - A frame that was received and not returned, because the reader was too slow: a
+//     [DropCounter] counts it.
+//   - A frame that WriteFrames does not take: it returns an error, see [CheckFrames].
+//   - A frame that WriteFrames took and the bus then did not send: ReadFrames returns it
+//     with the flags Echo and Refused, if Properties.Echo is set.
+//   - A frame of which nobody knows: Flush returns an error, and so does every call once
+//     the bus is gone, with a [GoneError].
 //
 // [Open] finds a bus by name among the drivers that the program has imported:
 //
@@ -26,17 +82,16 @@ import (
 
 // A Bus sends and receives CAN frames.
 //
-// One goroutine reads and another writes at the same time; nobody calls
-// ReadFrames twice at once, nor WriteFrames.
+// One goroutine reads and another writes at the same time. There are never two calls of
+// ReadFrames at once, nor two of WriteFrames.
 type Bus interface {
 	// ReadFrames blocks until there is at least one frame, then fills b with
 	// what is there, in the order of the wire, and returns how many. With an
 	// error the frames before it are still good: n may be above 0. An error is
-	// final unless it is ErrTemporary to errors.Is. One that
-	// is io.EOF says that no more frames will come: a log is through, all
-	// others on a virtual bus have hung up. It says nothing about any peer:
-	// the connections of package isotpnet fail then, with
-	// io.ErrUnexpectedEOF.
+	// final unless it is ErrTemporary to errors.Is. An error that is io.EOF says
+	// that no more frames will come: a log has ended, or all others have left a
+	// virtual bus. It says nothing about any peer: connections of package isotpnet
+	// fail then with io.ErrUnexpectedEOF.
 	ReadFrames(b []Frame) (n int, err error)
 
 	// WriteFrames hands frames over to be sent, in this order, and returns how
@@ -80,14 +135,14 @@ type Properties struct {
 	// InProcess: the bus is one within this process, and ends when nobody here
 	// uses it any more.
 	InProcess bool
-	// Waits: no frame is lost while nobody calls ReadFrames, however long that
-	// is, and no other reader of the wire is held up: a log, or a replay. Its
-	// connections hold it up until their messages are read: one that has no room for
-	// more, until others have waited for it for 5 s. Meanwhile no time passes for what
-	// is being received.
+	// Waits: while ReadFrames is not called, no frame is lost, however long that
+	// is, and no other reader of the wire has to wait: the bus is a log, or a
+	// replay. A connection that has no room for more messages then holds up the bus
+	// until its messages are read, or until other connections have waited for 5 s.
+	// Meanwhile no time passes for receptions that have started.
 	Waits bool
-	// OwnTime: time is that of the frames' stamps, as in a log, and not that of
-	// the clock: whether a frame was too late is seen from them.
+	// OwnTime: the frames' timestamps are the time, as in a log, and not the clock:
+	// they tell whether a frame was too late.
 	OwnTime bool
 }
 
@@ -113,7 +168,7 @@ type TryWriter interface {
 	TryWriteFrames(b []Frame) (n int, err error)
 }
 
-// A FilterSetter is a Bus that can leave out frames nobody wants.
+// A FilterSetter is a Bus that can leave out frames that are not wanted.
 type FilterSetter interface {
 	// SetFilters makes ReadFrames return only frames that match one of the
 	// filters (and echoes and error frames, always). It replaces the filters
@@ -122,16 +177,16 @@ type FilterSetter interface {
 	SetFilters(filters []Filter) error
 }
 
-// A DropCounter is a Bus that can lose frames that it has received, and knows how
-// many: its reader was too slow, a queue full.
+// A DropCounter is a Bus that can lose frames that it has received, because its reader
+// was too slow or a queue was full, and knows how many.
 type DropCounter interface {
 	// Dropped returns how many frames that ReadFrames should have returned have
 	// been lost since the bus was opened. It does not block, may be called at any
 	// time, after Close too, and never falls.
 	//
-	// Whoever calls ReadFrames calls it after each return. Frames lost before
-	// that return are counted by then, and those behind the last one there was
-	// too: there may be no next frame to tell of them.
+	// The caller of ReadFrames calls Dropped after each return. It counts the frames
+	// lost before that return by then, also those lost behind the last frame
+	// returned: there may be no next frame to tell of them.
 	Dropped() uint64
 }
 
@@ -144,8 +199,8 @@ type Flusher interface {
 	// naming how many frames are in doubt. It bounds the wait itself by what the
 	// bus needs for the frames it has taken.
 	//
-	// Whoever closes a bus calls it before Close, when nobody calls WriteFrames
-	// any more; ReadFrames may be under way. It must not need a call of ReadFrames.
+	// The caller of Close calls Flush first, when no call of WriteFrames is under way
+	// or follows. ReadFrames may be under way, but Flush must not need it.
 	Flush(ctx context.Context) error
 }
 
@@ -154,8 +209,8 @@ type Flusher interface {
 // to ask a bus for an optional interface, so that one that passes on the frames of
 // another, a recorder perhaps, has all that the other has.
 //
-// But for a [TryWriter]: that is WriteFrames in another form, which must not pass by
-// the one who wraps. It is asked for by a type assertion on the bus itself.
+// A [TryWriter] is the exception: it is WriteFrames in another form, and frames written
+// with it must not bypass the bus that wraps. A type assertion on the bus itself finds it.
 func As[T any](bus Bus) (T, bool) {
 	for bus != nil {
 		if t, ok := bus.(T); ok {

@@ -97,8 +97,8 @@ func RegisterIdentity(scheme string, identity func(address string) string) {
 
 // Identity returns a text that tells the bus which a name means, here and now, from all
 // others: the name itself, unless its driver knows better (see [RegisterIdentity]).
-// It is for those who share what [Open] opens. On Linux the answer may be another one on a
-// thread that is in another network namespace, so Open is called by the same goroutine.
+// It is for programs that share the buses that [Open] returns. On Linux the answer depends
+// on the network namespace of the calling thread, so call Open on the same thread.
 func Identity(name string) string {
 	scheme, address := SplitName(name)
 	driversMu.Lock()
