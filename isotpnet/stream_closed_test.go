@@ -9,7 +9,8 @@ import (
 	"example.com/isotp/canbus/virtual"
 )
 
-// Whoever closes what streams have below them: they are told, and nobody waits for ever.
+// The transport of streams is closed under them: their calls return net.ErrClosed, and none
+// waits for ever.
 func TestStreamsOfAnEndpointThatIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, err := virtual.New(virtual.Options{})

@@ -512,7 +512,7 @@ func TestClosedListenerResetsWhoWaits(t *testing.T) {
 	})
 }
 
-// The peer is there no more, and nobody says so.
+// The peer is there no more, and no message says so.
 func TestSilentPeerTimesOut(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -718,7 +718,7 @@ func TestHookCallsTheListenerThatCloses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := dialStream(newTap(t, n), isotpnet.Config{}) // nobody accepts it
+	c, err := dialStream(newTap(t, n), isotpnet.Config{}) // no Accept takes it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -192,7 +192,7 @@ func TestServerKilledAndRestarted(t *testing.T) {
 		_, err := ln.Accept()
 		wantStreamErr(t, err, "accept", net.ErrClosed)
 
-		// Nobody is there: a message waits for flow control, a Dial for an answer.
+		// There is no server: a message waits for flow control, a Dial for an answer.
 		start := time.Now()
 		_, err = c.Write([]byte(payload(100)))
 		if pe, ok := errors.AsType[*isotpnet.ProtocolError](err); !ok || pe.Code != isotpnet.CodeTimeoutBs {
@@ -209,7 +209,7 @@ func TestServerKilledAndRestarted(t *testing.T) {
 	})
 }
 
-// Who only reads learns of it when he asks for a sign of life.
+// A client that only reads learns of it when it asks for a sign of life.
 func TestReadFromARestartedServer(t *testing.T) {
 	inWorld(t, virtual.Options{}, func(w world) {
 		t := w.t
@@ -241,7 +241,7 @@ func (w *wire) options(o virtual.Options) virtual.Options {
 	return o
 }
 
-// The cable is pulled while both sides send, and while nobody does.
+// The cable is pulled while both sides send, and while none does.
 func TestPulledCable(t *testing.T) {
 	var cable wire
 	inStreamBubble(t, cable.options(virtual.Options{Bitrate: 500_000}), func(t *testing.T, tester, ecu streamEnd) {
@@ -496,8 +496,8 @@ func corruptPCI(f *canbus.Frame, dice *rand.Rand) {
 	f.Data[bit/8] ^= 1 << (bit % 8)
 }
 
-// What is read is always a prefix of what was written, to the end or up to an error
-// on both sides, whatever the bus does; nobody waits for ever, and nothing is left.
+// The bytes read are always a prefix of the bytes written, to the end or up to an error on
+// both sides, whatever the bus does; no call waits for ever, and no stream is left.
 func TestFaultsNeverMakeAHoleInAStream(t *testing.T) {
 	for _, fault := range streamFaults {
 		for _, p := range []float64{0.01, 0.2} {
@@ -611,7 +611,7 @@ func testStreamFaults(t *testing.T, o virtual.Options, config isotpnet.Config) {
 	ln.Close()
 	servers.Wait()
 
-	// Only who has everything may not know of the other's error.
+	// Only a side that has read everything may not know of the other's error.
 	complete := 0
 	for _, r := range dialled {
 		for _, s := range served[r.id] {
@@ -625,7 +625,7 @@ func testStreamFaults(t *testing.T, o virtual.Options, config isotpnet.Config) {
 		delete(served, r.id)
 	}
 	if len(served) > 0 {
-		t.Errorf("the server has %d streams that nobody has dialled", len(served))
+		t.Errorf("the server has %d streams that were not dialled", len(served))
 	}
 	t.Logf("%d of %d streams were complete", complete, streams)
 }

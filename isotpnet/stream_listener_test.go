@@ -151,7 +151,7 @@ func TestPeerThatComesBackAfterItsStreams(t *testing.T) {
 	})
 }
 
-// What is no stream's makes a pair for the time of one message.
+// A message that belongs to no stream makes a pair for the time of that message.
 func TestMessagesToAListenerOfStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, virtual.Options{})
@@ -198,7 +198,7 @@ func TestStreamsLiveOnWithoutTheListenerForAnyPeer(t *testing.T) {
 	})
 }
 
-// All that it was is over, but for what it has sent.
+// The stream is over, and what it has sent can be read.
 func TestStreamOfAPeerThatIsResetBeforeAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, virtual.Options{})
@@ -303,7 +303,7 @@ func TestAcceptAfterTheBusHasFailed(t *testing.T) {
 	}
 }
 
-// What a peer has opened on the bus that has failed is not accepted on the next one.
+// A stream that a peer has opened before the bus failed is not accepted after that.
 func TestBusFailsWhileAStreamWaitsForAccept(t *testing.T) {
 	for _, tt := range streamListens {
 		t.Run(tt.name, func(t *testing.T) {
@@ -454,9 +454,9 @@ func openFrames(peer, sessions int) (frames []string) {
 	return frames
 }
 
-// What anybody has asked for, and nobody confirms, keeps nobody out: neither of one
-// forged address nor of all.
-func TestForgedDialsKeepNobodyOut(t *testing.T) {
+// OPENs that may be forged, and whose sessions are never confirmed, keep no honest dialer
+// out: neither those of one address nor those of many.
+func TestForgedDialsKeepNoDialerOut(t *testing.T) {
 	for _, tt := range []struct {
 		name            string
 		peers, sessions int

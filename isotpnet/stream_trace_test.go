@@ -43,8 +43,8 @@ func (p *tracedPeers) want(t *testing.T, peer string) {
 	}
 }
 
-// What streams have below them is theirs alone: who could write to it or close it would
-// break them, on both ends.
+// The Conn of a pair of streams is for them alone: a hook that could write to it, or close
+// it, would break them on both ends.
 func TestHooksOfStreamsHaveNoConn(t *testing.T) {
 	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
 		var atTester, atECU tracedPeers

@@ -7,7 +7,7 @@ import (
 	"example.com/isotp/internal/stream"
 )
 
-// All pairs of a listener share its windows, and none is taken from who was heard.
+// All pairs of a listener share its windows, and none is taken from a confirmed session.
 func TestWindowsAreBoundedForAllPairs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shared streamWindows

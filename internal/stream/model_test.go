@@ -77,7 +77,7 @@ func (m *model) add(s *Session, end int) {
 	m.all = append(m.all, x)
 }
 
-// any returns a session that somebody uses, nil if there is none.
+// any returns a session that is in use, nil if there is none.
 func (m *model) any() *side {
 	for range 4 {
 		if len(m.all) == 0 {
@@ -125,7 +125,7 @@ func (m *model) step() {
 	}
 }
 
-// settle notes what of an offer has been handed over.
+// settle notes which bytes of an offer were sent.
 func (m *model) settle(x *side) {
 	if n := x.s.SentBytes() - x.base; x.offered != nil && x.s.Offered() == 0 {
 		x.wrote = append(x.wrote, x.offered[:n]...)
@@ -160,7 +160,7 @@ func (m *model) read(x *side) {
 	}
 }
 
-// send takes a message from an end, and has it handed over or not.
+// send takes a message from an end, and says that it was sent, or was not.
 func (m *model) send(end int) (sent bool) {
 	e := &m.ends[end]
 	n, s := e.Poll(m.out[:])
@@ -289,7 +289,7 @@ func (m *model) peer(x *side) *side {
 	return found[len(found)-1]
 }
 
-// written is what a side has handed over.
+// written is the bytes that a side has sent.
 func (m *model) written(x *side) []byte {
 	m.settle(x)
 	return append(bytes.Clone(x.wrote), x.offered[:min(uint64(len(x.offered)), x.s.SentBytes()-x.base)]...)
@@ -335,8 +335,8 @@ func (m *model) settled() error {
 }
 
 // Two endpoints do things at random over transports that are good, or lose, repeat,
-// reorder and damage messages, and make one of two. What is read is always what was written, up
-// to an error, and nobody waits for ever.
+// reorder and damage messages, and make one of two. The bytes read are always the bytes
+// written, up to an error, and no session waits for ever.
 func TestModel(t *testing.T) {
 	for _, tt := range []struct {
 		name                       string

@@ -53,7 +53,7 @@ func TestGivingUpOpeningSendsReset(t *testing.T) {
 	sc.sends(">RESET 0001 3000 02")
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestOpenIsRefusedWithoutAListener(t *testing.T) {
 	sc := newScript(t)
 	sc.gets(">OPEN 0007 2000 02 10")
 	sc.sends("<RESET 0007 2000 01")
@@ -179,7 +179,7 @@ func TestBacklogIsLimited(t *testing.T) {
 	sc.sends("<ACCEPT 0003 1000 02 10")
 }
 
-// What was only asked for, perhaps by nobody, makes room for what comes after it.
+// A session whose OPEN may be forged makes room for a later one.
 func TestOldestUnconfirmedGivesWayInTheBacklog(t *testing.T) {
 	sc := newScript(t)
 	sc.e.Listen(2)
@@ -803,7 +803,7 @@ func TestKeepAlive(t *testing.T) {
 	sc.gone(s, "no answer")
 }
 
-// Who is told to look sooner does so for what is not confirmed too.
+// A short keep-alive also shortens the wait for the PONG of unreceived data.
 func TestKeepAliveWithUnconfirmedData(t *testing.T) {
 	sc := newScript(t)
 	s := sc.dial()
