@@ -131,12 +131,24 @@ func TestStreamsOfAnInterfaceThatGoesDown(t *testing.T) {
 
 // An adapter that is unplugged and plugged in again.
 func TestStreamListenerOfAnInterfaceThatIsDeleted(t *testing.T) {
-	for _, network := range []string{"isotp-stream:kernel", "isotp-stream:user"} {
-		t.Run(network, func(t *testing.T) {
-			tester, ecu := newKernelEnds(t, isotpnet.Config{})
-			tester.network, ecu.network = network, network
-			name := isotpnet.MustParseAddr(ecu.address).Bus()
-			ln := ecu.listen(t)
+	for _, tt := range []struct{ name, network, listen, dial string }{
+		{"pair:kernel", "isotp-stream:kernel", ecuAddr, testerAddr},
+		{"pair:user", "isotp-stream:user", ecuAddr, testerAddr},
+		{"node", "isotp-stream", "/fixed::10", "/fixed:10:F1"},
+		{"list", "isotp-stream", "/7E8:7E0,7E9:7E1", "/7E1:7E9"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			name := newKernelLink(t)
+			tester := streamEnd{network: tt.network, address: name + tt.dial}
+			addrs, err := isotpnet.ParseAddrs(name + tt.listen)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ln, err := new(isotpnet.ListenConfig).ListenStream(t.Context(), tt.network, addrs...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
 			c, accepted := tester.dial(t), acceptStream(t, ln)
 			mustLink(t, cantest.DeleteLink(name))
 			for _, c := range []net.Conn{c, accepted} {
@@ -144,9 +156,8 @@ func TestStreamListenerOfAnInterfaceThatIsDeleted(t *testing.T) {
 					t.Error("Read:", err)
 				}
 			}
-			_, err := ln.Accept()
-			var temporary interface{ Temporary() bool }
-			if !errors.As(err, &temporary) || !temporary.Temporary() {
+			_, err = ln.Accept()
+			if !isTemporary(err) {
 				t.Errorf("Accept: %v is not temporary", err)
 			}
 			if _, err := ln.Accept(); err == nil {
