@@ -76,7 +76,7 @@ func (d *Dialer) kernelRefuses(addr Addr) error {
 	return d.Config.kernelRefuses(addr)
 }
 
-func (lc *ListenConfig) kernelRefuses(l *locals) error {
+func (lc *ListenConfig) kernelRefuses(l *listenAddrs) error {
 	pair, single := l.single()
 	switch {
 	case lc.Bus != nil:

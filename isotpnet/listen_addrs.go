@@ -9,20 +9,20 @@ import (
 	"example.com/isotp/internal/wire"
 )
 
-// locals are the addresses of ours that a listener or PacketConn opens: pairs, and
-// nodes with any peer, with the groups that each belongs to.
-type locals struct {
+// listenAddrs are the addresses of ours that a listener or PacketConn opens.
+type listenAddrs struct {
 	text   net.Addr // as asked for: an Addr, or a list of them
 	addr   net.Addr // what the peer dials, if there is one; else text
 	bus    string
-	hosts  []local
-	groups []Addr // functional addresses that are heard
+	hosts  []listenHost
+	groups []Addr // all functional addresses that are heard
 	obd    Addr   // the tester's address, if it is one of OBD-II
 }
 
-type local struct {
-	addr   Addr // a pair or a node
-	groups []wire.Address
+// A listenHost answers messages: a pair with its one peer, or a node with any peer.
+type listenHost struct {
+	addr   Addr
+	groups []wire.Address // the functional addresses that it hears
 }
 
 // An addrList is the text of a list, which ParseAddrs takes.
@@ -31,8 +31,8 @@ type addrList string
 func (addrList) Network() string  { return messageNetwork }
 func (l addrList) String() string { return string(l) }
 
-// checkAddrs refuses a list that no text for ParseAddrs could name: its callers may have made
-// it of any Addrs.
+// checkAddrs refuses a list that no text for ParseAddrs could name: callers of ListenAddr,
+// ListenPacketAddr and ListenStream can make one of any Addrs.
 func checkAddrs(addrs []Addr) error {
 	if len(addrs) == 0 {
 		return &net.AddrError{Err: "there is no address to listen on: name a pair or a node, as in can0/7E8:7E0 or can0/fixed::10"}
@@ -50,44 +50,26 @@ func checkAddrs(addrs []Addr) error {
 	return nil
 }
 
-// newLocals makes locals of a list of addresses, and of ListenConfig.Functional.
-// packets allows what only ListenPacket takes.
-func newLocals(addrs, functional []Addr, packets bool) (*locals, error) {
-	l := &locals{text: textOf(addrs), bus: addrs[0].Bus()}
-	l.addr = l.text
+// newListenAddrs sorts out a list of addresses, and ListenConfig.Functional. packets allows
+// what only ListenPacket takes.
+func newListenAddrs(addrs, functional []Addr, packets bool) (*listenAddrs, error) {
+	l := &listenAddrs{text: textOf(addrs), bus: addrs[0].Bus()}
 	for _, a := range addrs {
-		switch a.kind {
-		case KindPair, KindNode:
-			l.hosts = append(l.hosts, local{addr: a})
-		case KindListenOnly, KindGroup:
-			l.groups = append(l.groups, a)
-		case KindOBD:
-			if !packets {
-				return nil, &net.AddrError{Err: "a tester's address is for ListenPacket; to be an ECU listen on a pair and a group, as in can0/7E8:7E0,7DF", Addr: a.String()}
-			}
-			if len(addrs) > 1 {
-				return nil, &net.AddrError{Err: "a tester's address stands alone", Addr: l.text.String()}
-			}
-			l.obd = a
-			l.hosts = obdHosts(a)
-		default:
-			return nil, notToListen(a)
+		if err := l.add(a, packets, len(addrs) == 1); err != nil {
+			return nil, err
 		}
 	}
 	if len(l.hosts) == 0 {
 		return nil, notToListen(addrs[0])
 	}
+	l.addr = l.text
 	if pair := l.hosts[0].addr; len(l.hosts) == 1 && pair.kind == KindPair {
 		l.addr = pair.Mirror()
 	}
 	for _, g := range functional {
-		if g.kind == KindFunctional {
-			g = g.Mirror() // both name the group: what its testers dial, 7DF:, and what is heard, :7DF
+		if err := l.addFunctional(g); err != nil {
+			return nil, err
 		}
-		if g.kind != KindListenOnly && g.kind != KindGroup {
-			return nil, &net.AddrError{Err: "ListenConfig.Functional must name functional addresses, as /7DF:", Addr: g.String()}
-		}
-		l.groups = append(l.groups, g.WithBus(l.bus))
 	}
 	for _, g := range l.groups {
 		if err := l.join(g); err != nil {
@@ -95,6 +77,40 @@ func newLocals(addrs, functional []Addr, packets bool) (*locals, error) {
 		}
 	}
 	return l, nil
+}
+
+// add adds an address of the list to the hosts or to the groups.
+func (l *listenAddrs) add(a Addr, packets, alone bool) error {
+	switch a.kind {
+	case KindPair, KindNode:
+		l.hosts = append(l.hosts, listenHost{addr: a})
+	case KindListenOnly, KindGroup:
+		l.groups = append(l.groups, a)
+	case KindOBD:
+		switch {
+		case !packets:
+			return &net.AddrError{Err: "a tester's address is for ListenPacket; to be an ECU listen on a pair and a group, as in can0/7E8:7E0,7DF", Addr: a.String()}
+		case !alone:
+			return &net.AddrError{Err: "a tester's address stands alone", Addr: l.text.String()}
+		}
+		l.obd, l.hosts = a, obdHosts(a)
+	default:
+		return notToListen(a)
+	}
+	return nil
+}
+
+// addFunctional adds a group of ListenConfig.Functional. What its testers dial, 7DF:, and
+// what is heard, :7DF, both name it.
+func (l *listenAddrs) addFunctional(g Addr) error {
+	if g.kind == KindFunctional {
+		g = g.Mirror()
+	}
+	if g.kind != KindListenOnly && g.kind != KindGroup {
+		return &net.AddrError{Err: "ListenConfig.Functional must name functional addresses, as /7DF:", Addr: g.String()}
+	}
+	l.groups = append(l.groups, g.WithBus(l.bus))
+	return nil
 }
 
 func notToListen(a Addr) error {
@@ -132,21 +148,21 @@ func listOf(addrs []Addr) addrList {
 
 // obdHosts are the identifiers on which ISO 15765-4's ECUs answer a tester: eight
 // pairs, or with 29 bits any ECU.
-func obdHosts(a Addr) []local {
+func obdHosts(a Addr) []listenHost {
 	if a.rx.Extended {
 		node := Addr{bus: a.bus, kind: KindNode, tx: fixedAddress(upperFixed, 0, 0xF1), rx: a.rx}
-		return []local{{addr: node}}
+		return []listenHost{{addr: node}}
 	}
-	var hosts []local
+	var hosts []listenHost
 	for i := range uint32(8) {
 		pair := Addr{bus: a.bus, kind: KindPair, tx: wire.Address{ID: 0x7E0 + i}, rx: wire.Address{ID: a.rx.ID + i}}
-		hosts = append(hosts, local{addr: pair})
+		hosts = append(hosts, listenHost{addr: pair})
 	}
 	return hosts
 }
 
 // join makes the hosts that can hear a group its members.
-func (l *locals) join(g Addr) error {
+func (l *listenAddrs) join(g Addr) error {
 	members, why := 0, error(nil)
 	for i := range l.hosts {
 		h := &l.hosts[i]
@@ -167,7 +183,7 @@ func (l *locals) join(g Addr) error {
 // hearGroupsOnce leaves each group to the first host that hears it. An ECU answers a
 // group's message from each of its addresses; a listener that sends nothing wants the
 // message once.
-func (l *locals) hearGroupsOnce() {
+func (l *listenAddrs) hearGroupsOnce() {
 	var heard []wire.Address
 	for i := range l.hosts {
 		h := &l.hosts[i]
@@ -184,7 +200,7 @@ type groupError string
 func (e groupError) Error() string { return string(e) }
 
 // hears returns where a host hears a group.
-func (h *local) hears(g Addr) (wire.Address, error) {
+func (h *listenHost) hears(g Addr) (wire.Address, error) {
 	a, text := g.rx, h.addr.String()
 	anyPeer := h.addr.kind == KindNode
 	switch {
@@ -209,7 +225,7 @@ func (h *local) hears(g Addr) (wire.Address, error) {
 }
 
 // single returns the pair, if nothing but one is to be opened.
-func (l *locals) single() (Addr, bool) {
+func (l *listenAddrs) single() (Addr, bool) {
 	if len(l.hosts) != 1 || len(l.hosts[0].groups) > 0 || l.hosts[0].addr.kind != KindPair {
 		return Addr{}, false
 	}
@@ -217,7 +233,7 @@ func (l *locals) single() (Addr, bool) {
 }
 
 // addrs are the addresses that flow control is sent for.
-func (l *locals) addrs() []Addr {
+func (l *listenAddrs) addrs() []Addr {
 	addrs := make([]Addr, len(l.hosts))
 	for i := range l.hosts {
 		addrs[i] = l.hosts[i].addr
@@ -226,7 +242,7 @@ func (l *locals) addrs() []Addr {
 }
 
 // config returns the Config of connections to peers of these addresses.
-func (l *locals) config(c Config) Config {
+func (l *listenAddrs) config(c Config) Config {
 	if len(l.hosts) > 1 || l.hosts[0].addr.kind != KindPair {
 		c.MaxMessageSize = orDefault(c.MaxMessageSize, defaultManyPeersSize)
 	}
@@ -234,7 +250,7 @@ func (l *locals) config(c Config) Config {
 }
 
 // specs returns what the addresses are to the bus.
-func (l *locals) specs(m *mux.Mux, c *Config) ([]*mux.Spec, error) {
+func (l *listenAddrs) specs(m *mux.Mux, c *Config) ([]*mux.Spec, error) {
 	specs := make([]*mux.Spec, 0, len(l.hosts))
 	for i := range l.hosts {
 		h := &l.hosts[i]
@@ -253,7 +269,7 @@ func (l *locals) specs(m *mux.Mux, c *Config) ([]*mux.Spec, error) {
 }
 
 // peerAddr is the address of a peer that was made for a host: what one would dial.
-func (l *locals) peerAddr(ep *mux.Endpoint) Addr {
+func (l *listenAddrs) peerAddr(ep *mux.Endpoint) Addr {
 	tx, rx, _ := ep.Pair()
 	return Addr{bus: l.bus, kind: KindPair, tx: tx, rx: rx}
 }

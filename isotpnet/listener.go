@@ -162,14 +162,14 @@ func (lc *ListenConfig) listen(ctx context.Context, network string, addrs []Addr
 }
 
 // check refuses what cannot be listened on.
-func (lc *ListenConfig) check(addrs []Addr, packets bool) (*locals, error) {
+func (lc *ListenConfig) check(addrs []Addr, packets bool) (*listenAddrs, error) {
 	if err := lc.Config.check(); err != nil {
 		return nil, err
 	}
 	if err := checkAddrs(addrs); err != nil {
 		return nil, err
 	}
-	ls, err := newLocals(addrs, lc.Functional, packets)
+	ls, err := newListenAddrs(addrs, lc.Functional, packets)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ type userListener struct {
 	bus *busUsers
 }
 
-func (lc *ListenConfig) listenUser(ctx context.Context, network string, ls *locals) (acceptor, error) {
+func (lc *ListenConfig) listenUser(ctx context.Context, network string, ls *listenAddrs) (acceptor, error) {
 	m, release, err := openAddrs(ctx, ls.addrs(), lc.Bus, &lc.Config)
 	if err != nil {
 		return nil, err

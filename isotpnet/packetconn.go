@@ -44,7 +44,7 @@ func ListenPacket(network, address string) (net.PacketConn, error) {
 // Errors are *net.OpError.
 type PacketConn struct {
 	network string
-	locals  *locals
+	addrs   *listenAddrs
 	config  Config
 	engine  *engine.Config // the same, for the engines
 	peers   *mux.Peers
@@ -133,12 +133,12 @@ func (lc *ListenConfig) listenPacket(ctx context.Context, network string, addrs 
 	return c, nil
 }
 
-func (lc *ListenConfig) listenPacketUser(ctx context.Context, network string, ls *locals, config Config) (*PacketConn, error) {
+func (lc *ListenConfig) listenPacketUser(ctx context.Context, network string, ls *listenAddrs, config Config) (*PacketConn, error) {
 	m, release, err := openAddrs(ctx, ls.addrs(), lc.Bus, &config)
 	if err != nil {
 		return nil, err
 	}
-	c := &PacketConn{network: network, locals: ls, config: config, release: release}
+	c := &PacketConn{network: network, addrs: ls, config: config, release: release}
 	specs, err := ls.specs(m, &config)
 	if err == nil {
 		c.engine = specs[0].Config
@@ -162,9 +162,9 @@ type peer struct{ addr net.Addr }
 func (c *PacketConn) made(ep *mux.Endpoint) {
 	var addr Addr
 	if tx, rx, ok := ep.Pair(); ok {
-		addr = Addr{bus: c.locals.bus, kind: KindPair, tx: tx, rx: rx}
+		addr = Addr{bus: c.addrs.bus, kind: KindPair, tx: tx, rx: rx}
 	} else {
-		addr = Addr{bus: c.locals.bus, kind: KindFunctional, tx: ep.Format().Address}
+		addr = Addr{bus: c.addrs.bus, kind: KindFunctional, tx: ep.Format().Address}
 	}
 	ep.User = &peer{addr}
 	if o := newObserver(&c.config); o != nil {
@@ -259,9 +259,9 @@ func (c *PacketConn) target(addr net.Addr) (Addr, error) {
 	switch {
 	case !ok:
 		return Addr{}, &targetError{"is no isotpnet.Addr", addr}
-	case a.bus != "" && a.bus != c.locals.bus:
-		return Addr{}, &targetError{"is on another bus than " + c.locals.text.String(), addr}
-	case a.kind == KindPair, a.kind == KindFunctional, a.IsValid() && a.WithBus(c.locals.bus) == c.locals.obd:
+	case a.bus != "" && a.bus != c.addrs.bus:
+		return Addr{}, &targetError{"is on another bus than " + c.addrs.text.String(), addr}
+	case a.kind == KindPair, a.kind == KindFunctional, a.IsValid() && a.WithBus(c.addrs.bus) == c.addrs.obd:
 		return a, nil
 	}
 	return Addr{}, &targetError{"is no address to send to: want a peer's, or a functional one as can0/7DF:", addr}
@@ -279,7 +279,7 @@ func (c *PacketConn) writeGroup(p []byte, to wire.Address) error {
 func (c *PacketConn) sendError(err error, addr net.Addr) error {
 	switch err {
 	case mux.ErrNoHost:
-		return &targetError{"is no peer of " + c.locals.text.String(), addr}
+		return &targetError{"is no peer of " + c.addrs.text.String(), addr}
 	case mux.ErrTooManyPeers:
 		return ErrTooManyPeers
 	}
@@ -304,7 +304,7 @@ func (c *PacketConn) Close() error {
 // what the peer dials, or gives to its WriteTo: the mirror of the pair. Of a node, several
 // pairs or an OBD-II tester it is the address as it was given. It is an [Addr] unless it
 // is a list.
-func (c *PacketConn) LocalAddr() net.Addr { return c.locals.addr }
+func (c *PacketConn) LocalAddr() net.Addr { return c.addrs.addr }
 
 // Backend returns "user": see [Conn.Backend].
 func (c *PacketConn) Backend() string { return backendUser }
@@ -349,5 +349,5 @@ func (c *PacketConn) error(op string, remote net.Addr, err error) error {
 	if err == nil {
 		return nil
 	}
-	return opError(op, c.network, c.locals.addr, remote, c.ends.error(op, err))
+	return opError(op, c.network, c.addrs.addr, remote, c.ends.error(op, err))
 }
