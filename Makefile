@@ -30,7 +30,7 @@ soak:
 	./test/soak
 
 api:
-	go test ./test/api -update
+	go test ./test/api -run TestAPI -update
 
 corpus:
 	./test/corpus
