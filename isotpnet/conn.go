@@ -45,8 +45,8 @@ type Conn struct {
 	message atomic.Uint64
 }
 
-// A backend is what a Conn is made of. Its errors are those that users know, not
-// wrapped yet.
+// A backend does the work of a Conn. Its errors are those that users know, not yet
+// wrapped in a *net.OpError.
 type backend interface {
 	name() string
 	// send sends p as messages of at most size bytes, one after another. n are the

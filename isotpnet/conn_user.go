@@ -12,7 +12,7 @@ import (
 type userConn struct {
 	endpoint   *mux.Endpoint
 	functional *mux.Endpoint // to Dialer.Functional; nil if there is none
-	release    func() error  // of the bus, once; others wait for that
+	release    func() error  // of the bus; later callers get the first one's error
 
 	sendOnly, listenOnly bool
 }
@@ -24,7 +24,7 @@ func (u *userConn) name() string { return backendUser }
 func (u *userConn) send(p []byte, size int, functional bool) (int, error) {
 	ep, single := u.endpoint, u.sendOnly
 	if functional && !u.sendOnly {
-		// Another N_AI: it need not wait for what goes to the peer.
+		// Its N_AI is another one, so it does not wait for messages to the peer.
 		ep, single = u.functional, true
 	}
 	switch {

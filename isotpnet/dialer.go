@@ -33,9 +33,9 @@ type Dialer struct {
 	// Bus is used instead of the one that the address names, whose bus part is
 	// then empty: "/7E0:7E8". All connections on it share one goroutine that
 	// reads it, which ends when the caller closes the Bus. The Bus must be of a
-	// comparable type, such as a pointer. If it is a canbus.Flusher, it is for the
-	// caller to call Flush when all connections are closed and before he closes the
-	// Bus: else what was written last may be lost.
+	// comparable type, such as a pointer. If it is a canbus.Flusher, the caller should
+	// call Flush after all connections are closed and before closing the Bus: else what
+	// was written last may be lost.
 	Bus canbus.Bus
 
 	// Functional is where Conn.WriteFunctional sends; its bus part is ignored. The
@@ -50,15 +50,15 @@ type Dialer struct {
 	// which ends when the last of them gives up.
 	Timeout time.Duration
 
-	// KeepAlive and KeepAliveConfig say when a peer that is silent is asked for a
-	// sign of life on "isotp-stream": as in [net.Dialer], by default after 15 s.
+	// KeepAlive and KeepAliveConfig say when a silent peer is probed on
+	// "isotp-stream": as in [net.Dialer], by default after 15 s.
 	// They are ignored on "isotp".
 	KeepAlive       time.Duration
 	KeepAliveConfig net.KeepAliveConfig
 
 	// Control, if it is not nil, is called with the network and address as
 	// dialled and each socket of the kernel's ISO-TP, when its options are set
-	// and before it is bound. It rules the user backend out, which has none. See
+	// and before it is bound. It rules the user's backend out, which has no socket. See
 	// net.Dialer.Control.
 	Control func(network, address string, c syscall.RawConn) error
 }

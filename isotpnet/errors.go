@@ -43,18 +43,19 @@ var (
 	ErrListenOnly = errors.New("Config.ListenOnly: nothing can be sent")
 )
 
-// An OverrunError is the [ErrOverrun] of a Read: something has been lost before it could
-// be read. Reading can go on. There are two kinds.
+// An OverrunError is the [ErrOverrun] of a Read: something was lost before it could be
+// read. Reading can go on. There are two kinds.
 //
-// Messages have been lost because earlier ones had not been read: Single Frames, which
-// have no flow control, and on the kernel's backend any. Which ones, Config.ReadBuffer
-// says. The error comes where they are missing.
+// With Bus false, messages were lost because earlier ones had not been read: Single Frames,
+// which have no flow control, and on the kernel's backend messages of any length.
+// Config.ReadBuffer says which. The error stands between the messages where they are
+// missing.
 //
-// Or the bus has dropped frames, because this process did not read them in time, or
-// something on the way was too slow: an adapter, a server. They may have been anybody's,
-// so every connection on that bus that reads gets one such error, in front of its next
-// message or, where a Read is waiting, within a second; a PacketConn gets one for all its
-// peers. Streams get none: they notice themselves what they have lost.
+// With Bus true, the bus has dropped frames, because this process did not read them in
+// time, or because an adapter or a server on the way was too slow. They may have been for
+// any connection. So each connection on that bus that reads gets one such error, before its
+// next message, or within a second if a Read is waiting; a PacketConn gets one for all its
+// peers. Streams get none: they notice what they have lost.
 type OverrunError struct {
 	// Bus: it was the bus that dropped frames.
 	Bus bool
@@ -407,7 +408,7 @@ func opError(op, network string, local, remote net.Addr, err error) error {
 
 // Final reports whether an error of a Conn, StreamConn, PacketConn or listener is the
 // last: every later call of its kind (the reads, the writes, the Accepts) fails as
-// well. A loop ends with it, and after other errors goes on:
+// well. It ends a loop; after other errors the loop goes on:
 //
 //	for {
 //		n, err := conn.Read(buf)
@@ -421,18 +422,20 @@ func opError(op, network string, local, remote net.Addr, err error) error {
 //		handle(buf[:n])
 //	}
 //
-// Final are net.ErrClosed, io.EOF, io.ErrClosedPipe, ErrSendOnly, ErrListenOnly,
+// These are final: net.ErrClosed, io.EOF, io.ErrClosedPipe, ErrSendOnly, ErrListenOnly,
 // ErrNoFunctional, what a bus has failed with (a log has ended, an adapter was taken
 // out: syscall.ENODEV), and on "isotp-stream" all that Read and Write return but
 // os.ErrDeadlineExceeded.
 //
-// Not final are deadlines, a [*ProtocolError], ErrOverrun, ErrMessageTooLong and
+// These are not final: deadlines, a [*ProtocolError], ErrOverrun, ErrMessageTooLong and
 // other errors of what was to be sent, a frame that the bus has refused, and
-// syscall.ENETDOWN, since the interface may be set up again. Neither is the error of a
-// [StreamListener] whose bus has failed: the next Accept opens the bus again, unless it is
-// a ListenConfig.Bus. Neither is an error of opening something: it can be tried again.
+// syscall.ENETDOWN, since the interface may be set up again. The error of a
+// [StreamListener] whose bus has failed is not final: the next Accept opens the bus again,
+// unless it is a ListenConfig.Bus. The error of a Dial or Listen is not final: it can be
+// tried again.
 //
-// A listener on a socket of the kernel goes on if its interface comes back after all.
+// A listener on the kernel's backend goes on if its interface comes back, even after an
+// error that is final.
 //
 // The io.EOF of the reader of NextReader is the end of a message only.
 //
@@ -468,11 +471,11 @@ func Final(err error) bool {
 	return false
 }
 
-// A busError is what a bus has failed with, for good. It is no time-out: with one of
-// these, calls are tried again.
+// A busError is what a bus has failed with, for good. It hides whether err is a time-out,
+// after which callers would try again.
 type busError struct {
 	err error
-	// told: this is not the first to say so. It is net.ErrClosed, too.
+	// told: an earlier call has returned the same error. This one is net.ErrClosed, too.
 	told bool
 }
 
@@ -480,10 +483,11 @@ func (e *busError) Error() string        { return e.err.Error() }
 func (e *busError) Unwrap() error        { return e.err }
 func (e *busError) Is(target error) bool { return e.told && target == net.ErrClosed }
 
-// ends remembers which calls have told that the bus has failed.
+// ends remembers which calls have returned that the bus has failed.
 type ends struct{ read, write atomic.Bool }
 
-// error is err, or what it is the second time.
+// error returns err, and as net.ErrClosed, too, if a call of that kind has returned the
+// bus's error before.
 func (e *ends) error(op string, err error) error {
 	failed, ok := err.(*busError)
 	if !ok {

@@ -69,9 +69,9 @@ const defaultBacklog = 256
 // first message. Accept returns as soon as it is started. A message whose reception is
 // aborted before Accept returns it makes no connection.
 //
-// There is one connection for each peer at a time; after it was closed the next
+// There is one connection for each peer at a time; after it was closed, the peer's next
 // message makes another. Keep it open as long as the peer may speak: a message that
-// comes between the last Read and Close is lost with it.
+// comes between the last Read and Close is lost.
 //
 // Functional requests come to the connection of their sender, where the address
 // tells it (func:33); those of 11 bits, such as 7DF, to that of each pair.
@@ -97,8 +97,8 @@ type ListenerStats struct {
 	Stray uint64
 }
 
-// An acceptor is what a Listener is made of. Its errors are those that users know,
-// not wrapped yet.
+// An acceptor is a Listener's backend. Its errors are those that users know, not yet
+// wrapped in a *net.OpError.
 type acceptor interface {
 	name() string
 	accept() (*Conn, error)
@@ -252,8 +252,8 @@ func (l *Listener) Stats() ListenerStats { return l.stats() }
 // It is an [Addr] unless it is a list.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
-// Close ends the listener; connections that it has made but not yet accepted end
-// with it, the others live on. A second Close does nothing.
+// Close ends the listener. Connections that wait for Accept end with it; those that were
+// accepted live on. A second Close does nothing.
 func (l *Listener) Close() error { return opError(opClose, l.network, nil, l.addr, l.close()) }
 
 func (l *userListener) name() string { return backendUser }

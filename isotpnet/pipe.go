@@ -35,7 +35,8 @@ func (d *Dialer) pipe(network string, addr Addr) (c1, c2 *Conn, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// Both join before one begins to read, which else would find itself alone.
+	// Both taps join before either is read: a tap that is read alone would see the other
+	// end as closed.
 	var taps [2]*virtual.Tap
 	for i := range taps {
 		if taps[i], err = bus.Tap(); err != nil {

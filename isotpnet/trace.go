@@ -11,11 +11,11 @@ import (
 	"example.com/isotp/internal/wire"
 )
 
-// A Trace is a set of functions to be called at the steps of a connection, in
-// their order; those that are nil are not. They are called one at a time, on any
-// goroutine, perhaps after the Write or Read that caused the step has returned; no
-// lock is held, so they may call the connection's methods. But they must not
-// block: the bus's frames may have to wait until they return.
+// A Trace is a set of functions that are called at the steps of a connection, in the order
+// of the steps; functions that are nil are not called. They are called one at a time, on
+// any goroutine, perhaps after the Write or Read that caused the step has returned. No lock
+// is held, so they may call the connection's methods. They must not block: the bus's frames
+// may have to wait until they return.
 type Trace struct {
 	// FrameSent: a frame is on the wire, where the bus tells (canbus.Properties.Echo);
 	// elsewhere the bus has taken it. FrameReceived: a frame for this connection has
