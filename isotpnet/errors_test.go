@@ -71,9 +71,18 @@ func TestNetErrors(t *testing.T) {
 		{&isotpnet.StreamError{Errno: syscall.ECONNREFUSED}, false, false},
 		{dialLate(t), true, true},
 	} {
-		var e net.Error
-		if !errors.As(tt.err, &e) || e.Timeout() != tt.timeout || e.Temporary() != tt.temporary {
-			t.Errorf("%v: a time-out %t, temporary %t", tt.err, e.Timeout(), e.Temporary())
+		if _, ok := errors.AsType[net.Error](tt.err); !ok {
+			t.Errorf("a %T is no net.Error", tt.err)
+			continue
+		}
+		if e, _ := errors.AsType[interface {
+			error
+			Timeout() bool
+		}](tt.err); e.Timeout() != tt.timeout {
+			t.Errorf("%v: is it a time-out: %t", tt.err, e.Timeout())
+		}
+		if isTemporary(tt.err) != tt.temporary {
+			t.Errorf("%v: is it temporary: %t", tt.err, !tt.temporary)
 		}
 	}
 }
