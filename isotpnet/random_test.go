@@ -51,7 +51,10 @@ func inRandomWorlds(t *testing.T, worlds int, test func(w *randomWorld)) {
 		synctest.Test(t, func(t *testing.T) { test(newRandomWorld(t, seed)) })
 		return
 	}
-	worlds = worlds / randomShare
+	worlds /= randomShare
+	if testing.Short() {
+		worlds /= 4
+	}
 	if times := os.Getenv("ISOTPNET_RANDOM"); times != "" {
 		k, err := strconv.Atoi(times)
 		if err != nil || k < 1 {

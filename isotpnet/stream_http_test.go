@@ -95,14 +95,18 @@ func TestHTTPWithANewStreamForEachRequest(t *testing.T) {
 func TestHTTPClientsAtTheSameTime(t *testing.T) {
 	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
 		serveHTTP(t, ecu.listen(t), echo)
+		requests := 100
+		if testing.Short() {
+			requests = 10
+		}
 		for _, keepAlives := range []bool{false, true} {
 			t.Run(fmt.Sprintf("keepAlives=%v", keepAlives), func(t *testing.T) {
 				var wg sync.WaitGroup
 				for i := range 32 {
 					wg.Go(func() {
 						c := newClient(t, tester, keepAlives)
-						for j := range 100 {
-							wantEcho(t, c, payload(100*i+j))
+						for j := range requests {
+							wantEcho(t, c, payload(requests*i+j))
 						}
 					})
 				}

@@ -4,26 +4,48 @@ package interop
 
 import (
 	"bytes"
+	"flag"
+	"fmt"
 	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"example.com/isotp/test/netns"
 )
 
-func TestMain(m *testing.M) { netns.Main(m) }
+// TestMain leaves these tests out of short runs: most of their time Python starts.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("not in short runs")
+		return
+	}
+	netns.Main(m)
+}
 
-// build builds the command isotp, and returns its path.
+// build builds the command isotp, once for all tests, and returns its path.
 func build(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "isotp")
-	if out, err := exec.Command("go", "build", "-o", path, "example.com/isotp/cmd/isotp").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
+
+var built = sync.OnceValues(func() (string, error) {
+	path, err := filepath.Abs("../.bin/isotp")
+	if err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("go", "build", "-o", path, "example.com/isotp/cmd/isotp").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
 
 // A process is a program that was started, and what it writes.
 type process struct {
