@@ -78,7 +78,9 @@ func (c *cache) native(ctx context.Context) (*kernel, error) {
 		if err == nil {
 			return nativeKernel(dir), nil
 		}
-		errs = append(errs, fmt.Errorf("from the sources of Debian's %s: %w", suite, err))
+		err = fmt.Errorf("from the sources of Debian's %s: %w", suite, err)
+		fmt.Fprintln(os.Stderr, "kernel:", err)
+		errs = append(errs, err)
 	}
 	return nil, errors.Join(errs...)
 }
