@@ -13,7 +13,7 @@ import (
 // use and has none. A Deadline must not be copied after its first use; all
 // its methods can be called from any goroutine.
 //
-// It takes a channel when somebody waits, and a timer when somebody waits for a
+// It takes a channel when a goroutine waits, and a timer when one waits for a
 // moment to come. Connections that are open and idle can be many.
 type Deadline struct {
 	isSet atomic.Bool // to tell without mu that there is none
@@ -21,7 +21,7 @@ type Deadline struct {
 	past  bool          // it had come when it was set
 	at    time.Time     // zero: no deadline
 	timer *time.Timer   // calls expire; armed if passed is open and at is set
-	c     chan struct{} // passed if at has come; nil until somebody waits
+	c     chan struct{} // passed if at has come; nil until a goroutine waits
 }
 
 // passed is the channel of every deadline that has come.
@@ -39,7 +39,7 @@ func (d *Deadline) Set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.c == passed {
-		d.c = nil // those who have the closed channel keep it
+		d.c = nil // goroutines that have the closed channel keep it
 	}
 	d.isSet.Store(!t.IsZero())
 	if t.IsZero() {
@@ -49,7 +49,7 @@ func (d *Deadline) Set(t time.Time) {
 	}
 	now := time.Now()
 	left := t.Sub(now)
-	// What was right by the clocks now stays so if someone sets the wall clock.
+	// What was right by the clocks now stays so if the wall clock is set.
 	d.at = now.Add(left)
 	d.past = left <= 0
 	switch {

@@ -1,7 +1,7 @@
 package deadline
 
-// A Signal wakes the one who waits for it, also when it came first. It takes a
-// channel when somebody waits: connections that are open and idle can be many. The
+// A Signal wakes the goroutine that waits for it, also when it came first. It takes a
+// channel when one waits: connections that are open and idle can be many. The
 // zero value is ready to use. All but Wait is called under the owner's lock.
 type Signal struct{ c chan struct{} }
 
@@ -38,7 +38,7 @@ func (s *Signal) Set() {
 	}
 }
 
-// A Turn lets one goroutine in at a time. It is not a sync.Mutex because those who
+// A Turn lets one goroutine in at a time. It is not a sync.Mutex because goroutines that
 // wait have deadlines.
 type Turn struct {
 	Taken bool

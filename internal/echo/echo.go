@@ -24,8 +24,8 @@ func Proves(echo, before *canbus.Frame) bool {
 
 // Find returns the index of the frame that echo is of, among those in flight, the oldest
 // first; negative: of none. Of equal frames it takes the oldest that is not stale, else
-// the oldest: one that concerns nobody any more may have been lost, and the echo be that
-// of an equal one after it. frame and stale are called with an element.
+// the oldest: a stale one may have been lost, and the echo be that of an equal one after
+// it. frame and stale are called with an element.
 func Find[E any](echo *canbus.Frame, inFlight []E, frame func(*E) *canbus.Frame, stale func(*E) bool) int {
 	found := -1
 	for i := range inFlight {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// plainSize is the longest message that every engine takes: before somebody has
+// plainSize is the longest message that every engine takes: before its user has
 // decided how to read, without blocks, and whatever a Budget says.
 const plainSize = 65535
 
@@ -32,7 +32,7 @@ type Budget struct {
 type claim struct {
 	size int64
 	// since is when the message being received had brought got bytes; earlier than that
-	// message: nobody has looked yet.
+	// message: it has not been looked at yet.
 	since Time
 	got   uint32
 }
@@ -126,7 +126,7 @@ func (b *Budget) leave(e *Engine) {
 	}
 }
 
-// admitWaiting lets those go on for whom there is room, each in its turn.
+// admitWaiting lets the engines go on that there is room for, each in its turn.
 func (b *Budget) admitWaiting() {
 	for len(b.waiting) > 0 {
 		e := b.waiting[0]

@@ -82,7 +82,7 @@ func (e *Engine) owe(now Time) {
 	}
 }
 
-// settle takes a flow control that nobody waits for.
+// settle takes a flow control that is not waited for.
 func (e *Engine) settle(now Time, status wire.FlowStatus) {
 	if d := e.Debt(now); d != nil {
 		d.HandleFlowControl(now, status)

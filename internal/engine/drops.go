@@ -1,7 +1,7 @@
 package engine
 
-// Drops count the frames that a bus has received and lost before anybody could read them.
-// Nobody knows whose they were. All engines of a bus share one.
+// Drops count the frames that a bus has received and lost before they could be read. For
+// which engines they were is not known. All engines of a bus share one.
 type Drops struct {
 	Total uint64
 	// Before is Total without what was lost since the frames being handled began to

@@ -1,6 +1,6 @@
 // Package engine is the protocol of ISO 15765-2 between one pair of addresses,
 // as a state machine: it has no goroutine, no lock, no clock and does no I/O.
-// Whoever owns an [Engine] brings it what happens (a frame came, a frame is on
+// The owner of an [Engine] brings it what happens (a frame came, a frame is on
 // the wire, it is this late) and afterwards asks what is to be done: which
 // frames to send ([Engine.PollTransmit]), when to come back
 // ([Engine.PollTimeout]) and what its users have been waiting for
@@ -257,8 +257,8 @@ func (e *Engine) Idle() bool {
 // FlowControlPending reports whether PollTransmit has a flow control to send.
 func (e *Engine) FlowControlPending() bool { return e.rx.fc != noFlowControl }
 
-// HandleStalled ends what is under way because for N_As nobody has called
-// PollTransmit: the bus takes no frames.
+// HandleStalled ends what is under way because PollTransmit was not called for N_As:
+// the bus takes no frames.
 func (e *Engine) HandleStalled(now Time) {
 	e.Abort(now, TimeoutA)
 	if e.rx.fc != noFlowControl {

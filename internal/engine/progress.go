@@ -21,5 +21,5 @@ func (e *Engine) SendingProgress() Progress {
 	return Progress{e.tx.handed, e.tx.size}
 }
 
-// Coming reports whether a message is being received that somebody wants.
+// Coming reports whether a message is being received that is not to be thrown away.
 func (e *Engine) Coming() bool { return e.rx.state != receiveIdle && !e.rx.msg.skipped }

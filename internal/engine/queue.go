@@ -12,9 +12,9 @@ type message struct {
 	complete bool
 	queued   bool // it stands in the queue
 	streamed bool // it has a window: readers get its bytes before it is complete
-	begun    bool // somebody has begun to read it
+	begun    bool // a part of it has been read, or it was opened
 	opened   bool // with Open
-	skipped  bool // nobody wants the rest
+	skipped  bool // the rest is thrown away as it comes
 	single   bool // it came in a Single Frame
 	claimed  bool // it has room in the engine's Budget
 	fail     Code // it was given up after it was opened, or it stands for a loss
@@ -95,7 +95,7 @@ func (m *message) add(p []byte) {
 	m.buf = append(m.buf, p...)
 }
 
-// drop forgets what of a message has come: nobody wants it.
+// drop forgets what of a message has come, and has the rest thrown away.
 func (m *message) drop() {
 	m.skipped = true
 	m.buf, m.read = m.buf[:0], 0

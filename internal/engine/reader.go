@@ -1,6 +1,6 @@
 package engine
 
-// A reader says what the one who reads is waiting for. A read that finds nothing begins
+// A reader says what the engine's reader is waiting for. A read that finds nothing begins
 // the wait; the next one, or StopWaiting, ends it.
 type reader uint8
 

@@ -19,7 +19,7 @@ import (
 // within N_Ar, or that the bus refuses, aborts it too. A Consecutive Frame that comes in hold or grant is
 // as good as one in data: the sender has a CTS that crossed with an abort.
 //
-// Who only listens is in grant while the real receiver's flow control is to come,
+// An engine that only listens is in grant while the real receiver's flow control is to come,
 // for N_Bs at most (see HandleOverheard).
 type receiveState uint8
 
@@ -38,7 +38,7 @@ const noFlowControl = wire.FlowStatus(0xFF)
 type Reading uint8
 
 const (
-	ReadUndecided Reading = iota // nobody has read yet: CTS is held back
+	ReadUndecided Reading = iota // there was no read yet: CTS is held back
 	ReadMessages                 // whole messages: OVFLW
 	ReadStreams                  // as they come, with Engine.Open: a window
 )
@@ -55,7 +55,7 @@ type receiver struct {
 	blockSize uint8 // the same in each of the message's flow controls
 	left      int   // Consecutive Frames left in the block; negative: no end
 	waits     int   // sent in a row
-	undecided bool  // a long message, and nobody has read yet
+	undecided bool  // a long message, before the first read
 
 	unadmitted bool // a long message that the Budget has no room for yet
 
@@ -339,8 +339,8 @@ func (rx *receiver) end() *message {
 	return m
 }
 
-// abortReceive gives up the reception, if there is one. Only who has begun to
-// read the message, or asked for it with ReportAborted, is told.
+// abortReceive gives up the reception, if there is one. The reader is told only if it has
+// begun to read the message, or waits for one with ReportAborted.
 func (e *Engine) abortReceive(now Time, why Code) {
 	rx := &e.rx
 	if rx.state == receiveIdle {
@@ -372,8 +372,8 @@ func (e *Engine) abortReceive(now Time, why Code) {
 	e.reportAborted(first, why, dropped)
 }
 
-// reportAborted tells who is waiting for a message and wants to know that it will
-// not come. It began at that time.
+// reportAborted tells a reader that waits, with ReportAborted, that a message will not
+// come. It began at that time.
 func (e *Engine) reportAborted(first Time, why Code, dropped uint32) {
 	if e.cfg.ReportAborted && e.Awaited() {
 		e.reader.told()

@@ -215,7 +215,7 @@ func (e *Engine) endSend(now Time, result Code) {
 		e.stats.Errors[result]++
 		e.observe(Observation{Kind: SendAborted, At: now, Code: result, Size: tx.handed, Dropped: tx.drops})
 	}
-	tx.base = e.handed // what is still on its way concerns nobody
+	tx.base = e.handed // frames still in flight belong to no transmission now
 	tx.reset()
 	e.events |= SendDone
 }
@@ -288,7 +288,7 @@ func (e *Engine) mayHand(now Time, n int) bool {
 		e.events |= SendSpace
 	}
 	// The peer's N_Cr is running, so we have no longer than N_Cs. Before the First
-	// Frame nobody is waiting.
+	// Frame it is not waiting.
 	if tx.state == sendBlock && tx.suppliedBy == never {
 		tx.suppliedBy = max(now, tx.waitsSince.Add(e.cfg.NCs))
 	}
@@ -399,7 +399,7 @@ func (e *Engine) answerable() Time {
 	return 0
 }
 
-// handleFlowControl takes the peer's flow control. One that nobody waits for,
+// handleFlowControl takes the peer's flow control. One that is not waited for,
 // idle, in mid-block or before its time, is ignored; it may end a debt.
 func (e *Engine) handleFlowControl(now Time, p *wire.PDU) {
 	tx := &e.tx

@@ -118,8 +118,8 @@ func (rt *route) handleOwed(now engine.Time, f *canbus.Frame) {
 	}
 }
 
-// leftDebts say until when flow controls are owed on buses that nobody in this process
-// has open with the engine, by the bus's identity (see canbus.Identity). Its lock is a leaf.
+// leftDebts say until when flow controls are owed on buses without a Mux in this process,
+// by the bus's identity (see canbus.Identity). Its lock is a leaf.
 var leftDebts = struct {
 	sync.Mutex
 	until map[leftKey]time.Time

@@ -10,10 +10,10 @@ import (
 	"example.com/isotp/internal/engine"
 )
 
-// Frames that the bus has received and dropped (see canbus.DropCounter) may have been
-// anybody's. So each endpoint that is read by Receive, Open or Await gets one error for
-// them, with the next of these calls that is not in mid-message; so do Peers. Those who
-// wait in such a call are woken for it, but not all the time.
+// Frames that the bus has received and dropped (see canbus.DropCounter) may have been for
+// any endpoint. So each endpoint that is read by Receive, Open or Await gets one error for
+// them, with the next of these calls that is not in mid-message; so do Peers. Readers that
+// wait in such a call are woken for it, at most once in wakeEvery.
 
 // drops are what is known of that. Under mu.
 type drops struct {
@@ -23,7 +23,7 @@ type drops struct {
 	timer   *time.Timer // of the next time; nil: none is due
 }
 
-// wakeEvery is how often those who wait are woken at most.
+// wakeEvery is the least time between two wake-ups.
 const wakeEvery = time.Second
 
 // A DroppedError is the error of a read after the bus has dropped frames.
@@ -80,13 +80,13 @@ func (m *Mux) stopDrops() {
 	}
 }
 
-// wakeForDrops wakes those who wait for messages. Under mu.
+// wakeForDrops wakes the readers that wait for messages. Under mu.
 func (m *Mux) wakeForDrops(now engine.Time) {
 	m.drops.wokenAt = now
 	m.wakeReaders()
 }
 
-// wakeReaders has those who wait for messages look whether there is an error for them.
+// wakeReaders wakes all readers that wait for messages: there may be an error for them.
 // Under mu.
 func (m *Mux) wakeReaders() {
 	for ep := m.endpoints; ep != nil; ep = ep.next {
@@ -106,7 +106,7 @@ func (m *Mux) wakeReaders() {
 }
 
 // downs are the times when the bus has said that its network is down, which may come
-// back: one who reads is told as of drops. Under mu.
+// back: readers are told as of drops. Guarded by mu.
 type downs struct {
 	count uint32
 	err   error // of the last time
@@ -121,22 +121,22 @@ func (m *Mux) countDowns(err error) {
 	}
 }
 
-// A dropsTold is what one who reads knows of the drops, and of the downs. Under mu.
+// A dropsTold is what a reader was told of the drops, and of the downs. Guarded by mu.
 type dropsTold struct{ since, told, downs uint32 }
 
-// begin says that what was dropped by now does not concern him.
+// begin says that what was dropped by now does not concern the reader. Under mu.
 func (t *dropsTold) begin(m *Mux) {
 	t.since = uint32(m.drops.count.Total)
 	t.told = t.since
 	t.downs = m.downs.count
 }
 
-// news reports whether there is an error that he has not got yet.
+// news reports whether there is an error that the reader was not told of. Under mu.
 func (t *dropsTold) news(m *Mux) bool {
 	return m.drops.count.Since(t.told) != 0 || m.downs.count != t.downs
 }
 
-// tell returns that error.
+// tell returns that error. Under mu.
 func (t *dropsTold) tell(m *Mux) error {
 	if m.downs.count != t.downs {
 		t.downs = m.downs.count
@@ -147,7 +147,7 @@ func (t *dropsTold) tell(m *Mux) error {
 	return &DroppedError{n}
 }
 
-// count is how many frames the bus has dropped since he began to listen.
+// count is how many frames the bus has dropped since begin. Under mu.
 func (t *dropsTold) count(m *Mux) uint64 { return uint64(m.drops.count.Since(t.since)) }
 
 // Dropped is how many frames the bus has dropped since the endpoint was made.

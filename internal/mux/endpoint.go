@@ -94,7 +94,7 @@ func (m *Mux) extends(d *deadline.Deadline, ask func(at engine.Time) bool) bool 
 	return ok && ask(engine.Time(at.Sub(m.epoch)))
 }
 
-// exceeded is what a call returns whose deadline has come. At Close they all come.
+// exceeded is what a call returns when its deadline has come. Close has all deadlines come.
 func (ep *Endpoint) exceeded() error {
 	if ep.isClosed() {
 		return net.ErrClosed
@@ -217,7 +217,7 @@ func (ep *Endpoint) Stats() engine.Stats {
 	return ep.engine.Stats()
 }
 
-// wake wakes those who wait for what has happened. Under mu.
+// wake wakes the callers that wait for what has happened. Under mu.
 func (ep *Endpoint) wake() {
 	ev := ep.engine.TakeEvents()
 	if ev&engine.Readable != 0 {
@@ -267,11 +267,11 @@ func (ep *Endpoint) closeIf(wanted func() bool) bool {
 	}
 	unrouted := ep.end(now)
 	m.unlock(now)
-	// Who waits for a turn is woken by the deadlines.
+	// The deadlines wake the callers that wait for a turn.
 	ep.readDeadline.Set(past)
 	ep.writeDeadline.Set(past)
 	if unrouted {
-		m.applyFilters() // an error here harms nobody: more frames come than wanted
+		m.applyFilters() // an error here does no harm: more frames come than are wanted
 	}
 	return true
 }

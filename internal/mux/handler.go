@@ -7,19 +7,18 @@ import (
 	"example.com/isotp/internal/engine"
 )
 
-// A Handler is called with the messages of an endpoint as they come, and with what
-// has become of those it sends, where somebody who calls Receive and Send would have
-// to be woken for each.
+// A Handler receives an endpoint's messages and send results by callback, which saves
+// the goroutine wake-up per message that Receive and Send need.
 //
-// Its calls are made by whoever has caused them, or is just at it for another endpoint
-// of the bus: one at a time, in the order of the messages, without a lock. It may call
-// Start and Recall, but it must not wait for anything, as frames wait meanwhile. It
+// Calls run on the goroutine that caused them, or on one that already runs handlers of
+// this Mux: one at a time, in the order of the messages, without a lock. A Handler may
+// call Start and Recall, but it must not wait for anything, as frames wait meanwhile. It
 // must not close the endpoint either: that may have to wait for those frames.
 type Handler interface {
-	// Message takes a message, of at most 65535 bytes, whose bytes are good until it returns, and when its
-	// last frame came; or with nil bytes an error of Receive. After one that is no
-	// ResultError there are no more of these calls. net.ErrClosed tells that the
-	// endpoint was closed, by whomever.
+	// Message takes a message of at most 65535 bytes, which are valid until it returns,
+	// and when its last frame came. With nil bytes it takes an error of Receive. An
+	// error that is no ResultError is the last call. net.ErrClosed says that the
+	// endpoint was closed.
 	Message(at engine.Time, p []byte, err error)
 
 	// Sent follows each Start, once, perhaps before Start returns; at is when it was
@@ -75,7 +74,7 @@ func (ep *Endpoint) outgoing() outgoing {
 	return h.out
 }
 
-// handlers are those who have not been told yet of all there is.
+// handlers are the endpoints whose Handlers have not been told yet of all there is.
 type handlers struct {
 	due     line
 	running bool
@@ -191,8 +190,8 @@ func (h *handlers) wanted() bool { return h.due.first != nil && !h.running }
 // reader, the timers' or the writer's, and has other things to do.
 const maxHandled = 64
 
-// run calls those who are due, if wanted has just said so: only one goroutine does at a
-// time, so that the order is kept. Under mu, which it releases for the calls and to write.
+// run calls the Handlers that are due, if wanted has just said so: only one goroutine does
+// at a time, so that the order is kept. Under mu, which it releases for the calls and to write.
 func (h *handlers) run(m *Mux, now engine.Time) {
 	h.running = true
 	for handled := 0; h.due.first != nil; handled++ {

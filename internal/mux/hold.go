@@ -7,7 +7,7 @@ import (
 	"example.com/isotp/internal/engine"
 )
 
-// A bus with canbus.Properties.Waits, a log for one, loses nothing while nobody reads it.
+// A bus with canbus.Properties.Waits, a log for one, loses nothing while it is not read.
 // There an endpoint that has not room for its next frame holds the bus up:
 //
 //	free  the next frame's endpoints have room for it: they get it
@@ -17,8 +17,8 @@ import (
 //	      nothing meanwhile, was being read: the one that holds it loses what it has no
 //	      room for, as on any other bus, until it is read again
 //
-// Endpoints that nobody has accepted yet do not hold the bus, nor do those with a
-// Handler, which take what comes.
+// Endpoints that are not accepted yet do not hold the bus, nor do those with a Handler,
+// which take what comes.
 
 // patience is how long an endpoint may hold up others that wait.
 const patience = 5 * time.Second
@@ -49,8 +49,8 @@ func (m *Mux) wasRead(ep *Endpoint) {
 	m.look()
 }
 
-// awaitRoom waits until those whom the frame is for have room for it, and returns what
-// time it is then. Under mu, which it releases while it waits.
+// awaitRoom waits until the endpoints that the frame is for have room for it, and returns
+// what time it is then. Under mu, which it releases while it waits.
 func (m *Mux) awaitRoom(now engine.Time, f *canbus.Frame) engine.Time {
 	h := &m.hold
 	for {

@@ -17,7 +17,7 @@ type host struct {
 	peers  []*Endpoint    // by N_SA where the Spec leaves the peer open, else only one
 }
 
-// A keeper is who has hosts: a Listener, or Peers. All of it is called under mu.
+// A keeper has hosts: it is a Listener, or Peers. All of it is called under mu.
 type keeper interface {
 	// admit is called with a frame that begins a message of a peer without an
 	// endpoint. It returns a new one (see host.add), or nil.
@@ -29,7 +29,7 @@ type keeper interface {
 	ended(ep *Endpoint) bool
 	// fail is told why the bus is of no more use, perhaps more than once.
 	fail(err error)
-	// waits reports whether somebody waits for what comes.
+	// waits reports whether a caller waits for what comes.
 	waits() bool
 }
 
@@ -85,7 +85,7 @@ func (m *Mux) touchEngine(hosts []*host, e *engine.Engine) {
 	}
 }
 
-// removeRoutes is called when nobody wants the hosts' frames any more. Under mu.
+// removeRoutes has the hosts' frames go nowhere. Under mu.
 func (m *Mux) removeRoutes(hosts []*host) {
 	for _, h := range hosts {
 		for _, rt := range h.routes {

@@ -99,7 +99,7 @@ func (l *Listener) Accept() (*Endpoint, error) {
 	l.addWaiting(1)
 	defer l.addWaiting(-1)
 	for {
-		// Whoever is woken leaves the signal to the next one, if there is more.
+		// The caller that is woken sets the signal again for the next one, if there is more.
 		if ep, err := l.next(); ep != nil || err != nil {
 			return ep, err
 		}

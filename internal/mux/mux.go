@@ -2,16 +2,34 @@
 // to the engines that listen for it, sends what they want to send, flow control
 // first and the rest in turn, and wakes them when their time has come.
 //
-// However many endpoints there are, a bus has one goroutine that reads, one that
-// waits for the time, and one that writes where the bus may block. The reader
-// never waits for the bus to take a frame.
+// # Goroutines
+//
+// However many endpoints there are, a bus has three goroutines at most. Others are the
+// callers': of Send, Receive, Close and so on.
+//
+//	the reader  Mux.read: reads frames, has the engines handle them, and wakes the
+//	            callers that wait for the outcome. It never waits for the bus to take a
+//	            frame. It waits for room in an endpoint only where the bus loses nothing
+//	            meanwhile (see hold), and not under Mux.mu.
+//	the timers  Mux.tick, called by the pacer: what is due in the engines
+//	the writer  writer.loop: only where the bus takes no frame without waiting. Of
+//	            other buses any goroutine writes that has given an engine something to
+//	            send, one at a time.
+//
+// Each of them, and each caller, does the same: lock Mux.mu, change an engine, touch its
+// endpoint, and call Mux.unlock. That wakes the callers of the endpoints touched, puts
+// these in the writer's line, calls Handlers, writes, and at last tells Observers.
 //
 // # Locks
 //
-// Mux.mu guards a Mux, its endpoints, listeners and peers and their engines. Nothing
-// blocks under it: no bus is read or written, no hook, logger or handler called. The
-// locks of a bus, of the pacer and of deadlines are leaves. The order is
-// registry, Mux.filterMu, Mux.mu, those.
+// Mux.mu guards a Mux, its endpoints, listeners and peers, their engines, the routes, the
+// timers and the writer's queue. The order is registry, Mux.filterMu (held while the bus's
+// filters are computed and set), Mux.mu, and then the locks of the bus, of the pacer, of
+// deadlines and of leftDebts, under which no other lock is taken.
+//
+// "Under mu" in a comment means that the caller holds Mux.mu and still does when the
+// function returns, but where it says that it releases the lock meanwhile. Nothing blocks
+// under mu: no bus is read or written, and no hook, logger or Handler called.
 package mux
 
 import (
@@ -45,15 +63,15 @@ type Mux struct {
 	// hangsUp: io.EOF of the bus is the other end's Close. Of any other bus it is an
 	// error like all others.
 	hangsUp bool
-	// begun is closed once somebody listens: what is read before waits for him. A
-	// log that is played begins at once.
+	// begun is closed by Begin: frames that are read before wait for that. A log that
+	// is played begins at once, and would be over.
 	begun     chan struct{}
 	beginOnce sync.Once
 
 	mu        sync.Mutex
 	err       error          // why the bus is of no more use
 	endpoints *Endpoint      // a list
-	config    *engine.Config // the last one, for those who need the same
+	config    *engine.Config // the last one, shared by endpoints that need the same
 	routes    routes
 	debts     map[pairKey]pairDebt
 	touched   []*Endpoint // to be served before the lock is released
@@ -93,8 +111,8 @@ func newMux(bus canbus.Bus, hangsUp bool, onEnd func()) *Mux {
 // Properties are the bus's.
 func (m *Mux) Properties() canbus.Properties { return m.props }
 
-// Begin follows the first attempt to listen, and ends the wait for it. A second one
-// does nothing.
+// Begin lets the reader deliver frames. Call it once an endpoint or a listener is there,
+// or has failed to be. A second call does nothing.
 func (m *Mux) Begin() { m.beginOnce.Do(func() { close(m.begun) }) }
 
 // Time returns what an engine's time is on the wall clock.
@@ -103,9 +121,10 @@ func (m *Mux) Time(t engine.Time) time.Time { return m.epoch.Add(time.Duration(t
 func (m *Mux) now() engine.Time { return engine.Time(time.Since(m.epoch)) }
 
 // unlock serves the endpoints that something has happened to, calls handlers and releases
-// mu; then it sends what there is to send, and tells observers. Sending comes after all
-// that wakes somebody: on a bus of this process it wakes the other end, and who is woken
-// last runs first when this goroutine waits.
+// mu; then it sends what there is to send, and tells observers.
+//
+// It sends last. On an in-process bus sending wakes the peer's reader, and the scheduler
+// runs the goroutine woken last first: waking our readers afterwards would delay the peer.
 func (m *Mux) unlock(now engine.Time) {
 	m.serve(now)
 	handle := m.handlers.wanted()
@@ -144,7 +163,7 @@ func (m *Mux) hearsItself(from *Endpoint, f *canbus.Frame) bool {
 	return from.isHeard
 }
 
-// touch has an endpoint served before the lock is released.
+// touch has an endpoint served before the lock is released. Under mu.
 func (m *Mux) touch(ep *Endpoint) {
 	if !ep.touched {
 		ep.touched = true
@@ -152,8 +171,8 @@ func (m *Mux) touch(ep *Endpoint) {
 	}
 }
 
-// serve wakes those who wait for the endpoints touched, and puts these in line
-// to send.
+// serve wakes the callers that wait for the endpoints touched, and puts these in line
+// to send. Under mu.
 func (m *Mux) serve(now engine.Time) {
 	for i, ep := range m.touched {
 		m.touched[i] = nil
@@ -181,7 +200,7 @@ func (m *Mux) read() {
 		now := m.now()
 		if err != nil && !errors.Is(err, canbus.ErrTemporary) {
 			m.leaveDebts()
-			m.onEnd() // first: whoever is told of the error may open the bus anew
+			m.onEnd() // first: a caller that is told of the error may open the bus anew
 		}
 		m.mu.Lock()
 		m.countDrops(now, dropped)
@@ -227,8 +246,8 @@ func (m *Mux) received(now engine.Time, f *canbus.Frame) {
 	m.deliver(now, f, from)
 }
 
-// flush waits until what was written is on the wire, when nobody uses the bus any more
-// and it is to be closed. The error says what is in doubt.
+// flush waits until what was written is on the wire. It is called when the bus has no
+// users left, before it is closed. The error says what is in doubt.
 func (m *Mux) flush() error {
 	flusher, ok := canbus.As[canbus.Flusher](m.bus)
 	if !ok {

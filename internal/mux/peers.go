@@ -12,7 +12,7 @@ import (
 	"example.com/isotp/internal/wire"
 )
 
-// Peers are the endpoints of all who speak to our addresses, or are spoken to, read
+// Peers are the endpoints of all peers that send to our addresses, or are sent to, read
 // and written as one. An endpoint is made when it is needed, and reaped when it has
 // been idle for long or its place is needed.
 type Peers struct {
@@ -29,7 +29,7 @@ type Peers struct {
 	ready    deadline.Signal // there is one, or the end
 
 	readDeadline, writeDeadline deadline.Deadline
-	// beyond comes when readDeadline is set anew: it wakes those who wait although
+	// beyond comes when readDeadline is set anew: it wakes the readers that wait although
 	// that has come.
 	beyond *deadline.Deadline
 
@@ -63,7 +63,7 @@ type PeersStats struct {
 	Engines engine.Stats
 }
 
-// idleTime is how long an endpoint lives that nobody needs.
+// idleTime is how long an endpoint lives without being used.
 const idleTime = 10 * time.Second
 
 var (
@@ -166,8 +166,8 @@ func (p *Peers) fail(err error) {
 
 // room makes a place for an endpoint, if it can: that of the one that has been idle
 // for longest, else of the one that has waited for longest for the rest of a message
-// of which only the First Frame came. So those who begin messages and leave it at
-// that take places from each other, and from nobody else. Under mu.
+// of which only the First Frame came. So peers that begin messages and leave it at
+// that take places from each other, and from no other peer. Under mu.
 func (p *Peers) room(now engine.Time) bool {
 	if len(p.members)-len(p.groups) < p.max {
 		return true
@@ -241,7 +241,7 @@ type Received struct {
 // when all is read the bus's error.
 func (p *Peers) Receive(buf []byte, grow bool) (Received, error) {
 	for {
-		// Whoever is woken leaves the signal to the next one, if there is more.
+		// The caller that is woken sets the signal again for the next one, if there is more.
 		r, until, err := p.receive(buf, grow)
 		if until == nil {
 			return r, err

@@ -10,8 +10,8 @@ import (
 	"example.com/isotp/internal/netns"
 )
 
-// registry finds the Mux that serves a bus in this process: all who name the same
-// bus share it, and so do all who bring the same Bus value.
+// registry finds the Mux that serves a bus in this process: all callers that
+// name the same bus share it, and so do all that bring the same Bus value.
 var registry = struct {
 	sync.Mutex
 	named map[string]*named // by the bus's identity
@@ -181,7 +181,7 @@ func (b *named) release() error {
 		return nil
 	}
 	err := b.mux.flush()
-	b.mux.leaveDebts() // before anybody can open the bus anew
+	b.mux.leaveDebts() // before the bus can be opened anew
 	b.close()
 	b.remove()
 	close(b.closed)
@@ -208,8 +208,8 @@ func (b *named) remove() {
 	b.forget()
 }
 
-// On returns the Mux of a bus that the caller has opened and will close. Who does not
-// come to listen on it calls Begin.
+// On returns the Mux of a bus that the caller has opened and will close. A caller that
+// adds neither an endpoint nor a listener calls Begin.
 func On(bus canbus.Bus) (*Mux, error) {
 	if !reflect.ValueOf(bus).Comparable() {
 		return nil, fmt.Errorf("a %T cannot be compared with other buses; use a pointer", bus)

@@ -12,7 +12,7 @@ type role uint8
 const (
 	physical   role = iota // from the peer
 	functional             // from anyone to a group
-	overheard              // from us to the peer, heard by who only listens
+	overheard              // from us to the peer, heard by an endpoint that only listens
 	owing                  // from the peer of a pair that was closed and is owed a flow control
 )
 
@@ -39,7 +39,7 @@ func keyOf(id uint32, extended bool) key {
 	return key(id)
 }
 
-// routes finds out for whom a frame is, in the same time for one endpoint and
+// routes finds the endpoints that a frame is for, in the same time for one endpoint and
 // for ten thousand.
 type routes struct {
 	tables  [wire.NumOpen]map[key][]route // by what their addresses leave open
@@ -160,8 +160,8 @@ func (r *routes) eachHost(f func(*host)) {
 	}
 }
 
-// deliver hands a frame to everybody whom it is for, but not to the endpoint of
-// ours that it is from. Under mu.
+// deliver hands a frame to every endpoint that it is for, but for the one of ours that it
+// is from. Under mu.
 func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 	if f.Has(canbus.ErrorFrame) || f.Has(canbus.Remote) {
 		return

@@ -168,7 +168,7 @@ func (ep *Endpoint) SendFrom(r io.Reader, size uint32) error {
 	for i := 0; left > 0; i ^= 1 {
 		// Two buffers: one is read into while the other is being sent.
 		p := buffers[i][:min(left, chunkSize)]
-		// Until the First Frame nobody is waiting. From then on what there is
+		// Until the First Frame the peer is not waiting. From then on what there is
 		// goes out: a slow source may fill a frame in time, but no buffer.
 		least := 1
 		if left == size {

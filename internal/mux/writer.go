@@ -11,10 +11,10 @@ import (
 	"example.com/isotp/internal/engine"
 )
 
-// writer takes frames from the engines to the bus. Whoever has given an engine
-// something to send writes it himself, as long as the bus takes it at once (a
-// canbus.TryWriter) and for a few rounds; what needs waiting is left to a
-// goroutine. Only one of them writes at a time: the one that found busy false.
+// writer takes frames from the engines to the bus. A goroutine that has given an engine
+// something to send writes it, as long as the bus takes it at once (a
+// canbus.TryWriter) and for a few rounds; what needs waiting is left to the writer's
+// own goroutine. Only one goroutine writes at a time: the one that found busy false.
 type writer struct {
 	m    *Mux
 	try  func([]canbus.Frame) (int, error) // of a canbus.TryWriter, or nil
@@ -40,10 +40,10 @@ type writer struct {
 	free engine.Time
 
 	kick chan struct{} // wakes the goroutine; nil until it is needed
-	idle chan struct{} // closed when busy ends; nil if nobody waits for that
+	idle chan struct{} // closed when busy ends; nil if no goroutine waits for that
 }
 
-// An owner is whose frame it is, and its number there.
+// An owner is the endpoint of a frame, and the frame's number in its engine.
 type owner struct {
 	endpoint *Endpoint
 	number   uint32
@@ -133,13 +133,13 @@ func (w *writer) enqueue(now engine.Time, ep *Endpoint) {
 	}
 }
 
-// watch has an endpoint in line called when it has stood there for N_As: nobody
-// asks the engine for its time-outs before it is its turn. Under mu.
+// watch has an endpoint in line called when it has stood there for N_As: its
+// engine is not asked for time-outs before it is its turn. Under mu.
 func (w *writer) watch(ep *Endpoint) {
 	w.m.schedule(ep, ep.readySince.Add(ep.stallTimeout))
 }
 
-// watchLine watches those who stand in line while the bus is being written to:
+// watchLine watches the endpoints in line while the bus is being written to:
 // that may last. Under mu.
 func (w *writer) watchLine() {
 	if !w.unwatched {
@@ -210,8 +210,8 @@ func (w *writer) stop() {
 }
 
 // pump writes until there is nothing to write, and returns true; or until the
-// bus takes nothing more, or for so many rounds, and returns false. If someone
-// else is at it, nothing is left to do. At last it calls handlers and tells observers, as
+// bus takes nothing more, or for so many rounds, and returns false. If another
+// goroutine is at it, nothing is left to do. At last it calls handlers and tells observers, as
 // Mux.unlock does.
 func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), rounds int) (done bool) {
 	m := w.m
@@ -270,7 +270,7 @@ func (w *writer) finish() {
 	m.unlock(m.now())
 }
 
-// awaitIdle waits until nobody writes, but not for ever. It reports whether that is so.
+// awaitIdle waits until no goroutine writes, at most lastWrite. It reports whether that is so.
 func (w *writer) awaitIdle() bool {
 	m := w.m
 	m.mu.Lock()
@@ -395,8 +395,8 @@ func (w *writer) written(now engine.Time, n int, err error) {
 
 // echoed follows the echo of a frame: it is on the wire, or comes there (see
 // canbus.Properties.EchoAtHandover), and so are those of the same
-// identifier before it, whose echoes were lost. It returns whose frame it was, nil if
-// nobody waits for the echo any more. Under mu.
+// identifier before it, whose echoes were lost. It returns the endpoint that sent the
+// frame, nil if the echo is not waited for any more. Under mu.
 func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
 	found := w.find(f)
 	if found < 0 {
@@ -434,7 +434,7 @@ func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
 func (w *writer) refused(now engine.Time, f *canbus.Frame) {
 	found := w.find(f)
 	if found < 0 {
-		return // nobody waits for it any more
+		return // it is not waited for any more
 	}
 	x := w.inFlight[found]
 	w.inFlight = slices.Delete(w.inFlight, found, found+1)
@@ -455,8 +455,8 @@ func (w *writer) leaves(now engine.Time, f *canbus.Frame) engine.Time {
 	return now.Add(canbus.WireTime(f, p.Bitrate, p.DataBitrate))
 }
 
-// withdraw takes back what the bus has not taken and nobody wants to send any
-// more. Under mu.
+// withdraw takes back what the bus has not taken and belongs to something that has
+// ended. Under mu.
 func (w *writer) withdraw(now engine.Time) {
 	end := w.head
 	for i := w.head; i < w.end; i++ {
@@ -483,7 +483,7 @@ func (w *writer) dropEcho(o owner) {
 	w.inFlight = slices.DeleteFunc(w.inFlight, func(x pendingEcho) bool { return x.owner == o })
 }
 
-// dropStale stops to wait for echoes that concern nobody any more.
+// dropStale stops to wait for the echoes of frames whose messages have ended. Under mu.
 func (w *writer) dropStale() {
 	w.inFlight = slices.DeleteFunc(w.inFlight, func(x pendingEcho) bool { return x.stale() })
 }

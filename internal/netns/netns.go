@@ -1,7 +1,7 @@
 // Package netns tells the network namespaces of Linux apart, of which each thread of a
 // process may have its own: runtime.LockOSThread and then setns or unshare. Names of
 // network interfaces, addresses and multicast groups mean what they mean in one of them.
-// Sockets stay in the one that they were made in, whoever uses them.
+// Sockets stay in the one that they were made in, whichever thread uses them.
 package netns
 
 import "strconv"

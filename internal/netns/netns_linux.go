@@ -40,8 +40,8 @@ func open() (handle, error) {
 
 func (h handle) close() { h.file.Close() }
 
-// run calls f on a thread that has entered the namespace, and ends with it: it must not
-// be anybody else's afterwards.
+// run calls f on a thread that has entered the namespace, and ends with it: no other goroutine
+// must get it afterwards.
 func (n *Namespace) run(f func() error) error {
 	runtime.LockOSThread()
 	raw, err := n.file.SyscallConn()

@@ -22,8 +22,8 @@ func newAlarm(ready func() bool) alarm {
 }
 
 // fakeClock reports whether time.Now is not the system's clock, as inside a
-// testing/synctest bubble, whose time starts in the year 2000. Someone might
-// set the system's clock between its two readings here, which costs that Pacer
+// testing/synctest bubble, whose time starts in the year 2000. The system's clock might
+// be set between its two readings here, which costs that Pacer
 // its exactness and does no other harm.
 func fakeClock() bool {
 	var ts unix.Timespec
@@ -88,7 +88,7 @@ func (a *timerfd) set(d time.Duration) {
 
 // wait never reads the descriptor. The poller is edge-triggered: each expiry
 // wakes it anew, read or not, and setting the timer clears the one before. What
-// expires before RawConn.Read has begun wakes nobody, but Read begins with
+// expires before RawConn.Read has begun wakes no goroutine, but Read begins with
 // ready, which looks at the clock.
 func (a *timerfd) wait() bool {
 	for {
@@ -104,5 +104,5 @@ func (a *timerfd) wait() bool {
 
 func (a *timerfd) lead() time.Duration { return timerfdLead }
 
-// close makes wait return false; with nobody in it, it does not wait either.
+// close makes wait return false; when wait is not being called, close does not block either.
 func (a *timerfd) close() { a.file.Close() }

@@ -6,10 +6,10 @@
 // waiting Pacer holds no thread.
 //
 // A timerfd is late too: by 5 to 20 us on most machines, by 50 to 200 us on virtual
-// ones, and the more the longer a processor has slept. So a Pacer sets it for a bit
-// before the moment, by what it has learnt of that, and if it then wakes up too early
-// waits once more. And it waits for a long wait's last eighth or millisecond apart, and
-// for its last 200 us again: who wakes up from a short sleep is quicker.
+// ones, and the more the longer a processor has slept. So a Pacer sets it a little
+// before the moment, by as much as it has learnt that it is late, and waits once more if
+// it wakes up too early. A long wait is split: its last eighth (at most 1 ms) is a second
+// sleep, its last 200 us a third, because a processor wakes faster from a short sleep.
 //
 // How late it is, on Linux: mostly 5 to 40 us, whether the other goroutines
 // sleep or run and wait by turns. If they compute without a pause on all
@@ -80,7 +80,7 @@ func New(fire func()) *Pacer {
 // then it makes no system call. It does nothing after Close.
 func (p *Pacer) Set(t time.Time) { p.set(t, false) }
 
-// SetSpin is Set for those who would rather burn a processor than be late: the
+// SetSpin is Set for users that would rather burn a processor than be late: the
 // goroutine wakes up early, and sees the last 200 us of the wait out in a busy
 // loop. Where there is no timerfd it is the same as Set.
 func (p *Pacer) SetSpin(t time.Time) { p.set(t, true) }

@@ -1,7 +1,7 @@
 package wire
 
 // In normal fixed addressing, and in mixed addressing on 29 bits, the two lowest bytes
-// of an identifier are N_TA, whom the frame is for, and N_SA, whom it is from.
+// of an identifier are N_TA, the target, and N_SA, the source.
 
 // Target returns N_TA of an identifier.
 func Target(id uint32) byte { return byte(id >> 8) }
