@@ -157,7 +157,7 @@ func (h *streamHandler) Message(at engine.Time, m []byte, err error) {
 	down, isDown := err.(*downError)
 	switch {
 	case err == nil:
-		p.message(stream.Time(at), m)
+		p.message(at, m)
 	case isDown:
 		p.down(&busError{err: down.err}) // the streams end with it
 	case !isLoss(err):
@@ -167,7 +167,7 @@ func (h *streamHandler) Message(at engine.Time, m []byte, err error) {
 
 // Sent implements mux.Handler.
 func (h *streamHandler) Sent(at engine.Time, handed bool, err error) {
-	(*streamPair)(h).sent(stream.Time(at), handed, protocolError(err))
+	(*streamPair)(h).sent(at, handed, protocolError(err))
 }
 
 const (

@@ -12,29 +12,15 @@
 package engine
 
 import (
-	"math"
-	"time"
-
 	"example.com/isotp/canbus"
+	"example.com/isotp/internal/monotime"
 	"example.com/isotp/internal/wire"
 )
 
-// A Time is a moment on a monotonic clock, in nanoseconds since any one moment.
-type Time int64
+// Time is the time that the owner tells the engine.
+type Time = monotime.Time
 
-// never is later than every moment.
-const never Time = math.MaxInt64
-
-// Add returns the moment d later, or never if that is too far away.
-func (t Time) Add(d time.Duration) Time {
-	if u := t + Time(d); u >= t || d < 0 {
-		return u
-	}
-	return never
-}
-
-// Sub returns the time from u to t.
-func (t Time) Sub(u Time) time.Duration { return time.Duration(t - u) }
+const never = monotime.Never
 
 // Events are what the users of an engine wait for.
 type Events uint8

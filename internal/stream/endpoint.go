@@ -2,20 +2,16 @@ package stream
 
 import (
 	"errors"
-	"math"
 	"slices"
 	"time"
+
+	"example.com/isotp/internal/monotime"
 )
 
-// A Time is a moment on a monotonic clock, in nanoseconds since a moment that the owner of
-// the Endpoint chooses.
-type Time int64
+// Time is the time that the owner tells the Endpoint.
+type Time = monotime.Time
 
-// never is later than every moment.
-const never Time = math.MaxInt64
-
-// Add returns the moment d later.
-func (t Time) Add(d time.Duration) Time { return t + Time(d) }
+const never = monotime.Never
 
 // Config has the parameters of an Endpoint. Nothing in it has a default.
 type Config struct {
