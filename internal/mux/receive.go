@@ -13,34 +13,21 @@ import (
 // Errors: a ResultError or a *DroppedResult, a *DroppedError, os.ErrDeadlineExceeded,
 // net.ErrClosed, and when all is read io.EOF (the other end has gone) or the bus's error.
 func (ep *Endpoint) Receive(p []byte, how engine.Reading) (n int, info engine.Info, err error) {
-	err = ep.read(how, func() (*engine.Info, bool) {
-		var ok bool
+	info, err = ep.read(how, func() (info engine.Info, ok bool) {
 		n, info, ok = ep.engine.Read(p)
-		return &info, ok
+		return info, ok
 	})
 	return n, info, err
 }
 
 // Open waits for the next message to begin; Receive then gives its bytes as they
 // come. See engine.Open.
-func (ep *Endpoint) Open() (info engine.Info, err error) {
-	err = ep.read(engine.ReadStreams, func() (*engine.Info, bool) {
-		var ok bool
-		info, ok = ep.engine.Open()
-		return &info, ok
-	})
-	return info, err
-}
+func (ep *Endpoint) Open() (engine.Info, error) { return ep.read(engine.ReadStreams, ep.engine.Open) }
 
 // Await waits for the next message to begin, or returns it at once if there is one.
 // It reads nothing.
-func (ep *Endpoint) Await() (info engine.Info, err error) {
-	err = ep.read(engine.ReadUndecided, func() (*engine.Info, bool) {
-		var ok bool
-		info, ok = ep.engine.Begun()
-		return &info, ok
-	})
-	return info, err
+func (ep *Endpoint) Await() (engine.Info, error) {
+	return ep.read(engine.ReadUndecided, ep.engine.Begun)
 }
 
 // Drain throws away what has come: see engine.Drain.
@@ -66,17 +53,17 @@ func (ep *Endpoint) Progress() (received, sent engine.Progress) {
 }
 
 // A taker takes what there is to be read; ok is false if there is nothing.
-type taker func() (info *engine.Info, ok bool)
+type taker func() (info engine.Info, ok bool)
 
 // read calls take, under mu, until there is something. How says how messages are
 // read from now on; ReadUndecided: as before.
-func (ep *Endpoint) read(how engine.Reading, take taker) error {
+func (ep *Endpoint) read(how engine.Reading, take taker) (engine.Info, error) {
 	m := ep.m
 	if err := ep.enter(&ep.readTurn, &ep.readDeadline); err != nil {
-		return err
+		return engine.Info{}, err
 	}
 	for {
-		done, err := ep.tryRead(how, take)
+		info, done, err := ep.tryRead(how, take)
 		until := &ep.readDeadline
 		if done {
 			ep.readTurn.Leave()
@@ -88,7 +75,7 @@ func (ep *Endpoint) read(how engine.Reading, take taker) error {
 		}
 		ep.unlockAfterRead()
 		if done {
-			return err
+			return info, err
 		}
 		inTime := ep.readable.Wait(until)
 		m.mu.Lock()
@@ -99,7 +86,7 @@ func (ep *Endpoint) read(how engine.Reading, take taker) error {
 			ep.engine.StopWaiting()
 			ep.readTurn.Leave()
 			m.mu.Unlock()
-			return ep.exceeded()
+			return engine.Info{}, ep.exceeded()
 		}
 	}
 }
@@ -116,9 +103,9 @@ func (ep *Endpoint) beyondDeadline() (goesOn, late bool) {
 
 // tryRead calls take, and reports whether there was something, or is an error
 // instead. Under mu.
-func (ep *Endpoint) tryRead(how engine.Reading, take taker) (done bool, err error) {
+func (ep *Endpoint) tryRead(how engine.Reading, take taker) (info engine.Info, done bool, err error) {
 	if ep.closed {
-		return true, net.ErrClosed
+		return info, true, net.ErrClosed
 	}
 	if how != ep.reading && how != engine.ReadUndecided { // seldom
 		ep.reading = how
@@ -126,17 +113,17 @@ func (ep *Endpoint) tryRead(how engine.Reading, take taker) (done bool, err erro
 	}
 	if ep.drops.news(ep.m) && !ep.engine.InMidMessage() {
 		ep.engine.StopWaiting()
-		return true, ep.drops.tell(ep.m)
+		return info, true, ep.drops.tell(ep.m)
 	}
 	info, ok := take()
 	ep.m.wasRead(ep)
 	switch {
 	case info.Why != engine.OK:
-		return true, resultError(info.Why, info.Dropped)
+		return info, true, resultError(info.Why, info.Dropped)
 	case !ok:
-		return ep.err != nil, ep.err
+		return info, ep.err != nil, ep.err
 	}
-	return true, nil
+	return info, true, nil
 }
 
 // unlockAfterRead releases mu, and sends the flow control that was held back for
