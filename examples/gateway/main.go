@@ -1,11 +1,12 @@
 // Gateway lets programs talk to an ECU over TCP: each message is two bytes with its
-// length, big endian, and its bytes, in both directions. The ECU is that of one
-// client at a time, because ISO-TP has no connections to tell several apart.
+// length, big endian, and its bytes, in both directions. One client at a time has the
+// ECU, because ISO-TP has no connections that would tell the messages of several apart.
 //
 //	go run ./examples/gateway 127.0.0.1:1337 can0/7E0:7E8
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -13,12 +14,13 @@ import (
 	"net"
 	"os"
 
+	_ "example.com/isotp/canbus/all"
 	"example.com/isotp/isotpnet"
 )
 
 // serve joins the clients of a listener to an ECU, one after another, until the
 // listener is closed.
-func serve(ln net.Listener, network, ecuAddress string) error {
+func serve(ln net.Listener, ecuAddress isotpnet.Addr) error {
 	for {
 		client, err := ln.Accept()
 		switch {
@@ -27,13 +29,13 @@ func serve(ln net.Listener, network, ecuAddress string) error {
 		case err != nil:
 			return err
 		}
-		ecu, err := isotpnet.Dial(network, ecuAddress)
+		ecu, err := new(isotpnet.Dialer).DialAddr(context.Background(), "isotp", ecuAddress)
 		if err != nil {
 			client.Close()
 			return err
 		}
 		log.Printf("%v has %v", client.RemoteAddr(), ecu.RemoteAddr())
-		err = join(client, ecu.(*isotpnet.Conn))
+		err = join(client, ecu)
 		log.Printf("%v has left: %v", client.RemoteAddr(), err)
 	}
 }
@@ -95,11 +97,15 @@ func main() {
 	if len(os.Args) != 3 {
 		log.Fatal("usage: gateway TCP-ADDRESS BUS/SEND:LISTEN, as in 127.0.0.1:1337 can0/7E0:7E8")
 	}
+	ecuAddress, err := isotpnet.ParseAddr(os.Args[2])
+	if err != nil {
+		log.Fatal(err)
+	}
 	ln, err := net.Listen("tcp", os.Args[1])
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := serve(ln, "isotp", os.Args[2]); err != nil {
+	if err := serve(ln, ecuAddress); err != nil {
 		log.Fatal(err)
 	}
 }

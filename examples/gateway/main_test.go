@@ -23,7 +23,7 @@ func TestGateway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { served <- serve(ln, "isotp", "virtual:gateway/7E0:7E8") }()
+	go func() { served <- serve(ln, isotpnet.MustParseAddr("virtual:gateway/7E0:7E8")) }()
 	for range 2 { // clients, one after another
 		client, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {

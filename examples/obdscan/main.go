@@ -1,7 +1,12 @@
-// Obdscan asks all ECUs of a vehicle for their VIN and name, with one functional
-// request each, and prints who answers what.
+// Obdscan asks all ECUs of a vehicle for their VIN, and then for their name, with one
+// functional request each, and prints each ECU's answers.
 //
 //	go run ./examples/obdscan can0/obd
+//
+// Without hardware there are simulated ECUs, which are started first:
+//
+//	go run ./cmd/isotp ecu --count 8 udp:239.74.163.2:43113/obd    (in another terminal)
+//	go run ./examples/obdscan udp:239.74.163.2:43113/obd
 package main
 
 import (
@@ -18,9 +23,9 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-// scan sends one request to all ECUs and calls got with each answer.
+// scan sends one request to all ECUs and calls got with the data of each answer.
 func scan(pc *isotpnet.PacketConn, mode, pid byte, got func(ecu isotpnet.Addr, data []byte)) error {
-	if _, err := pc.Drain(); err != nil { // what came too late for the request before
+	if _, err := pc.Drain(); err != nil { // the answers that came too late for the request before
 		return err
 	}
 	if _, err := pc.WriteTo([]byte{mode, pid}, pc.LocalAddr()); err != nil {
@@ -43,6 +48,7 @@ func scan(pc *isotpnet.PacketConn, mode, pid byte, got func(ecu isotpnet.Addr, d
 	}
 }
 
+// run asks for each item and writes the answers to w.
 func run(w io.Writer, address string) error {
 	lc := isotpnet.ListenConfig{Config: isotpnet.Config{DeadlineAtFirstFrame: true}}
 	c, err := lc.ListenPacket(context.Background(), "isotp", address)
