@@ -20,6 +20,8 @@ var (
 // it. The empty scheme serves names without a colon. Register is for the init
 // functions of drivers and panics if the scheme is taken.
 //
+// For an address that it cannot read, the open function returns a *[NameError].
+//
 // When ctx ends before the bus is open, the open function returns an error that is
 // ctx.Err() to errors.Is, promptly, and leaves nothing open: no goroutine, no
 // descriptor, no channel of an adapter. Once it has returned, ctx means nothing any
@@ -109,6 +111,17 @@ func Identity(name string) string {
 	}
 	return identity(address)
 }
+
+// NameError is what [Open] returns for a name that its driver cannot read: no bus of that
+// kind can have it, whatever is connected.
+type NameError struct {
+	Err error // says what is wrong with the name, and what would be right
+}
+
+func (e *NameError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *NameError) Unwrap() error { return e.Err }
 
 // UnknownBusError is what [Open] returns for a name that no imported driver
 // knows.

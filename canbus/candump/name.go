@@ -15,7 +15,7 @@ func init() {
 	canbus.Register("candump", func(ctx context.Context, name string) (canbus.Bus, error) {
 		file, o, err := ParseName(name)
 		if err != nil {
-			return nil, err
+			return nil, &canbus.NameError{Err: err}
 		}
 		b, err := Open(ctx, file, o)
 		if err != nil {

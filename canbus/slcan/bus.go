@@ -17,7 +17,7 @@ func init() {
 	canbus.Register("slcan", func(ctx context.Context, address string) (canbus.Bus, error) {
 		port, o, err := parseAddress(address)
 		if err != nil {
-			return nil, err
+			return nil, &canbus.NameError{Err: err}
 		}
 		b, err := Open(ctx, port, o)
 		if err != nil {

@@ -84,7 +84,7 @@ type Bus struct {
 func Open(ctx context.Context, address string) (*Bus, error) {
 	hostport, bus, bitrate, err := parseAddress(address)
 	if err != nil {
-		return nil, err
+		return nil, &canbus.NameError{Err: err}
 	}
 	d := net.Dialer{Timeout: patience}
 	conn, err := d.DialContext(ctx, "tcp", hostport)

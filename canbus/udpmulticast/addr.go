@@ -125,7 +125,7 @@ func (a *address) local() (*net.Interface, *net.UDPAddr, error) {
 	}
 	ifi, err := net.InterfaceByName(a.ifi)
 	if err != nil {
-		return nil, nil, fmt.Errorf("udpmulticast: interface %q: %w", a.ifi, err)
+		return nil, nil, fmt.Errorf("udpmulticast: interface %q: %w (%w)", a.ifi, syscall.ENODEV, err)
 	}
 	addrs, err := ifi.Addrs()
 	if err != nil {

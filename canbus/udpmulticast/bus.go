@@ -22,7 +22,7 @@ func init() {
 	canbus.Register("udp", func(_ context.Context, name string) (canbus.Bus, error) {
 		a, err := parseAddress(name)
 		if err != nil {
-			return nil, err
+			return nil, &canbus.NameError{Err: err}
 		}
 		b, err := open(a)
 		if err != nil {

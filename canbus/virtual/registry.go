@@ -27,7 +27,7 @@ func init() {
 	})
 }
 
-var errNoName = errors.New(`virtual: a bus needs a name, as in "virtual:demo"`)
+var errNoName = &canbus.NameError{Err: errors.New(`virtual: a bus needs a name, as in "virtual:demo"`)}
 
 // Create makes a network that [Open] and canbus.Open of "virtual:NAME" join. It
 // fails if there is one of that name. The name is free again after Close of the
