@@ -6,12 +6,11 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-// A job is what a command is about to do with messages. It decides which backend can, and
-// what is told.
+// A job is what a command is about to do with messages. It decides which backend can do it.
 type job struct {
-	longest  int64 // message to be sent that is known before; 0: none
-	receives bool  // messages are received, and those given up are told
-	streamed bool  // they may have any length, and are received while they arrive
+	longest  int64 // longest message to be sent; 0: not known
+	receives bool  // messages are received, with a warning for each that is given up
+	streamed bool  // messages of any length are received, each while it arrives
 }
 
 // networkFor returns the network to take: the one asked for, unless that leaves the

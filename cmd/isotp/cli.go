@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
-	"os"
 	"runtime/debug"
-	"sync"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/term"
 )
 
 // cli is the command line.
@@ -26,24 +24,18 @@ type cli struct {
 
 	ServeBus serveBusCmd `cmd:"" help:"Let programs on other computers use buses of this one."`
 
+	Help helpCmd `cmd:"" help:"Print how addresses and buses are written (isotp help addresses), or the help of a command."`
+
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
 const description = `
 Sends and receives ISO-TP messages (ISO 15765-2) on CAN buses.
-
-Exit status:
-
-	0  done; a proxy, an ecu, a record, and a recv without --count, also when interrupted
-	1  failed: a transfer, a bus, the input's data, the demo's digests; interrupted
-	2  the command line is wrong: a flag, its value, the address, the file
-	3  timed out: --timeout, or a time-out of the protocol; no ECU has answered
-`
+` + exitStatuses
 
 // run is the program; it returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	s := &streams{stdin: stdin, stdout: stdout, stderr: &lockedWriter{w: stderr}, terminal: isTerminal(stderr)}
-
+	s := newStreams(stdin, stdout, stderr)
 	told := false // --help or --version has said everything
 	parser := kong.Must(new(cli),
 		kong.Name("isotp"),
@@ -57,16 +49,27 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s),
 	)
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(commandHelp(args))
 	switch {
 	case told:
 		return exitOK
 	case err != nil:
-		err = &usageError{err}
+		err = &usageError{err: err, help: helpOf(err)}
 	default:
 		err = command.Run()
 	}
 	return s.report(err)
+}
+
+// helpOf returns the command that helps with what the parser has refused.
+func helpOf(err error) string {
+	command := "isotp"
+	if e, ok := errors.AsType[*kong.ParseError](err); ok {
+		if node := e.Context.Selected(); node != nil {
+			command = node.FullPath()
+		}
+	}
+	return command + " --help"
 }
 
 func version() string {
@@ -74,51 +77,4 @@ func version() string {
 		return "isotp " + info.Main.Version
 	}
 	return "isotp"
-}
-
-// streams are what a command reads and writes.
-type streams struct {
-	stdin    io.Reader
-	stdout   io.Writer
-	stderr   io.Writer // a Write at a time, as traces, logs and progress meet there
-	terminal bool      // stderr is one
-}
-
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// input returns standard input, whose Read fails with the cause once ctx is done.
-// It must be closed; what is then still in the middle of a Read of standard input
-// cannot be called back, and is left behind.
-func (s *streams) input(ctx context.Context) io.ReadCloser {
-	r, w := io.Pipe()
-	go func() {
-		_, err := io.Copy(w, s.stdin)
-		w.CloseWithError(err)
-	}()
-	stop := context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
-	return &input{r, stop}
-}
-
-type input struct {
-	*io.PipeReader
-	stop func() bool
-}
-
-func (i *input) Close() error {
-	i.stop()
-	return i.PipeReader.Close()
 }

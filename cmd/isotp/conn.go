@@ -11,9 +11,9 @@ import (
 
 // connFlags are what send and recv have in common.
 type connFlags struct {
-	Address string        `arg:"" help:"BUS/SEND:LISTEN, as vcan0/7E0:7E8: SEND is the identifier to send on, LISTEN the peer's."`
-	Network string        `default:"isotp" placeholder:"NET" help:"isotp, isotp:user or isotp:kernel (${default}: the kernel's, where it has one that can do the job)."`
-	Timeout time.Duration `placeholder:"TIME" help:"Longest time for each message, as 500ms or 2s; 0: no limit."`
+	Address string        `arg:"" help:"BUS/SEND:LISTEN, as vcan0/7E0:7E8: SEND is the identifier to send on, LISTEN the peer's. More: isotp help addresses."`
+	Network string        `default:"isotp" enum:"isotp,isotp:user,isotp:kernel,isotp-stream,isotp-stream:user,isotp-stream:kernel" placeholder:"NET" help:"isotp, isotp:user or isotp:kernel (${default}: the kernel's ISO-TP sockets, where it has them and they can do the job, else the engine of this program)."`
+	Timeout time.Duration `placeholder:"TIME" help:"Longest time for each message, as 500ms or 2s, or with --stream for the connection and for each part of it; 0: no limit."`
 	Stats   bool          `help:"Print what was counted on standard error at the end."`
 
 	configFlags `embed:""`
@@ -28,9 +28,10 @@ func (f *connFlags) check(stream bool) error {
 }
 
 // withConn dials for a job and calls do, whose calls on the connection end when ctx does.
-// lost tells what came and was not received whole, and what of a log could not be read.
+// lost says which messages came and were not received whole, and which lines of a log were
+// no frames.
 func (f *connFlags) withConn(ctx context.Context, s *streams, j job, functional isotpnet.Addr, do func(*isotpnet.Conn) error) (lost, err error) {
-	addr, err := isotpnet.ParseAddr(f.Address)
+	addr, err := parseAddress(f.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -53,25 +54,21 @@ func (f *connFlags) withConn(ctx context.Context, s *streams, j job, functional 
 	}
 	conn, err := d.DialAddr(ctx, network, addr)
 	if err != nil {
-		return nil, interrupted(ctx, err)
+		return nil, opening(ctx, err)
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
+	defer closeAfter(ctx, conn)()
 
 	err = do(conn)
 	if closeErr := conn.Close(); err == nil {
 		err = closeErr
 	}
 	stats := conn.Stats()
-	trace.wait(stats)
-	if f.Stats {
-		printStats(s.stderr, stats)
-	}
+	s.finish(trace, stats, f.Stats)
 	return errors.Join(notReceived(stats), log.failed()), interrupted(ctx, err)
 }
 
-// notReceived tells of messages that were not received whole, and of frames that may have
-// been those of others.
+// notReceived says how many messages were not received whole, and how many frames the bus
+// dropped, which may have been those of others.
 func notReceived(s isotpnet.Stats) error {
 	var list []error
 	if s.ReceptionsAborted > 0 {
@@ -81,12 +78,4 @@ func notReceived(s isotpnet.Stats) error {
 		list = append(list, fmt.Errorf("%s dropped by the bus", count(s.BusDropped, "received frame")))
 	}
 	return errors.Join(list...)
-}
-
-// interrupted makes an error that a signal has led to errInterrupted.
-func interrupted(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return errInterrupted
-	}
-	return err
 }

@@ -13,10 +13,10 @@ import (
 )
 
 type demoCmd struct {
-	Address     string `arg:"" optional:"" help:"The bus, as in vcan0/7E0:7E8, and the sender's identifiers on it; without it, a virtual bus of the demo's own."`
+	Address     string `arg:"" optional:"" help:"The bus, as in vcan0/7E0:7E8, and the sender's identifiers on it; without it, a virtual bus of the demo's own. More: isotp help addresses."`
 	File        string `arg:"" optional:"" help:"The file to send; without one, this program itself."`
-	Network     string `default:"isotp" placeholder:"NET" help:"On a bus that is named: isotp, isotp:user or isotp:kernel (${default})."`
-	Size        int64  `placeholder:"BYTES" help:"Send at most so many bytes of it; 0: what takes some ${demoSeconds} s."`
+	Network     string `default:"isotp" enum:"isotp,isotp:user,isotp:kernel" placeholder:"NET" help:"On a bus that is named: isotp, isotp:user or isotp:kernel (${default})."`
+	Size        int64  `placeholder:"BYTES" help:"Send at most BYTES bytes of it; 0: as many as take some ${demoSeconds} s."`
 	Bitrate     int    `placeholder:"BITS" help:"Bit rate of the bus, such as 500000; 0: as fast as can be."`
 	DataBitrate int    `placeholder:"BITS" help:"Bit rate of the data of CAN FD frames, such as 2000000; implies --brs."`
 	Stats       bool   `help:"Print what both ends have counted on standard error."`
@@ -47,7 +47,7 @@ func (c *demoCmd) Validate() error {
 	case c.Address != "" && !isAddress(c.Address):
 		return fmt.Errorf("%s: of two arguments the first is the address, such as vcan0/7E0:7E8", c.Address)
 	case c.Address != "" && c.Bitrate > 0:
-		return fmt.Errorf("--bitrate %d: the bit rate of %s is what it is", c.Bitrate, c.Address)
+		return fmt.Errorf("--bitrate %d: it is for the demo's own bus; %s has the bit rate that its bus has", c.Bitrate, c.Address)
 	case c.Size < 0:
 		return fmt.Errorf("--size %d: it must be above 0, or 0 for the default", c.Size)
 	case c.Bitrate < 0:
@@ -65,7 +65,7 @@ func isAddress(text string) bool {
 	if _, err := os.Stat(text); err == nil {
 		return false
 	}
-	_, err := isotpnet.ParseAddr(text)
+	_, err := parseAddress(text)
 	return err == nil
 }
 
@@ -131,7 +131,7 @@ func (c *demoCmd) open() (*os.File, int64, error) {
 	info, err := os.Stat(name)
 	switch {
 	case err != nil:
-		return nil, 0, &usageError{err}
+		return nil, 0, &usageError{err: err}
 	case !info.Mode().IsRegular():
 		return nil, 0, usageErrorf("%s is not a regular file", name)
 	case info.Size() == 0:
@@ -139,7 +139,7 @@ func (c *demoCmd) open() (*os.File, int64, error) {
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, 0, &usageError{err}
+		return nil, 0, &usageError{err: err}
 	}
 	return file, info.Size(), nil
 }
@@ -162,9 +162,9 @@ func (c *demoCmd) newTransfer(ctx context.Context, s *streams, bus *demoBus) (*t
 	trace := newTracer(&c.configFlags, &out.Config, s.stderr, name)
 	sender, err := out.DialAddr(ctx, network, addr)
 	if err != nil {
-		return nil, err
+		return nil, opening(ctx, err)
 	}
-	// One end's trace is enough: each frame would be there twice.
+	// Only one end has the trace, which would have each frame twice.
 	receiver, err := in.DialAddr(ctx, network, addr.Mirror())
 	if err != nil {
 		sender.Close()

@@ -9,10 +9,10 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// A progress shows how much of something is done: as much as was written to it.
+// A progress shows how many bytes of a total were written to it.
 type progress interface {
 	io.Writer
-	// end is called after the last Write, be all done or not.
+	// end is called after the last Write, whether all was written or not.
 	end()
 }
 

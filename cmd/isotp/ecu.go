@@ -11,8 +11,8 @@ import (
 )
 
 type ecuCmd struct {
-	Address   []string `arg:"" help:"BUS/ANSWER:LISTEN,GROUP, as vcan0/7E8:7E0,7DF or vcan0/fixed::10,func:33; or BUS/obd, BUS/obd29 for --count ECUs. Several are several ECUs."`
-	Network   string   `default:"isotp" placeholder:"NET" help:"isotp, isotp:user or isotp:kernel (${default})."`
+	Address   []string `arg:"" help:"BUS/ANSWER:LISTEN,GROUP, as vcan0/7E8:7E0,7DF or vcan0/fixed::10,func:33; or BUS/obd, BUS/obd29 for --count ECUs. Each address is an ECU of its own. More: isotp help addresses."`
+	Network   string   `default:"isotp" enum:"isotp,isotp:user,isotp:kernel" placeholder:"NET" help:"isotp, isotp:user or isotp:kernel (${default})."`
 	VIN       string   `name:"vin" default:"WVWZZZ1JZXW000001" help:"Vehicle identification number (${default})."`
 	Name      string   `default:"ECU" help:"Name of the ECU, up to 20 bytes; with several a number is added (${default})."`
 	Responses string   `placeholder:"FILE" help:"More responses, one request a line: 22 F1 8C : 62 F1 8C 30 31; see below."`
@@ -37,7 +37,7 @@ A file of responses has lines as
 	2E*          : 6E F1 90
 	85 02        : -
 
-in hexadecimal digits. 2E* is every request that begins so; - is silence.
+in hexadecimal digits. 2E* is every request that begins with 2E; - is silence.
 `
 }
 
@@ -59,7 +59,7 @@ func (c *ecuCmd) Run(ctx context.Context, s *streams) error {
 	return c.run(ctx, s, func() {})
 }
 
-// run calls ready once all ECUs listen.
+// run serves until ctx ends, and calls ready once all ECUs listen.
 func (c *ecuCmd) run(ctx context.Context, s *streams, ready func()) error {
 	responses, err := c.responses()
 	if err != nil {
@@ -69,31 +69,21 @@ func (c *ecuCmd) run(ctx context.Context, s *streams, ready func()) error {
 	if err != nil {
 		return err
 	}
-	var listeners []*isotpnet.Listener
 	var serving sync.WaitGroup
 	defer serving.Wait()
-	closeAll := func() {
-		for _, ln := range listeners {
-			ln.Close()
-		}
-	}
-	defer closeAll()
 	failed := make(chan error, len(addresses))
 	for i, address := range addresses {
-		config := c.config()
-		newTracer(&c.configFlags, &config, s.stderr, busOf(address))
-		ln, err := (&isotpnet.ListenConfig{Config: config}).Listen(ctx, c.Network, address)
+		ln, err := c.listen(ctx, s, address)
 		if err != nil {
-			return interrupted(ctx, err)
+			return opening(ctx, err)
 		}
-		l := ln.(*isotpnet.Listener)
-		listeners = append(listeners, l)
+		defer ln.Close()
 		e := &ecu.ECU{VIN: c.VIN, Name: c.Name, Responses: responses}
 		if len(addresses) > 1 {
 			e.Name = fmt.Sprintf("%.17s %d", c.Name, i+1)
 		}
-		serving.Go(func() { failed <- e.Serve(l) })
-		fmt.Fprintf(s.stderr, "isotp: ECU %q listens on %s\n", e.Name, address)
+		serving.Go(func() { failed <- e.Serve(ln) })
+		fmt.Fprintf(s.stderr, "ECU %q listens on %s\n", e.Name, address)
 	}
 	ready()
 	select {
@@ -104,13 +94,27 @@ func (c *ecuCmd) run(ctx context.Context, s *streams, ready func()) error {
 	}
 }
 
+func (c *ecuCmd) listen(ctx context.Context, s *streams, address string) (*isotpnet.Listener, error) {
+	addrs, err := parseAddresses(address)
+	if err != nil {
+		return nil, err
+	}
+	config := c.config()
+	newTracer(&c.configFlags, &config, s.stderr, addrs[0].Bus())
+	ln, err := (&isotpnet.ListenConfig{Config: config}).Listen(ctx, c.Network, address)
+	if err != nil {
+		return nil, err
+	}
+	return ln.(*isotpnet.Listener), nil
+}
+
 func (c *ecuCmd) responses() (ecu.Responses, error) {
 	if c.Responses == "" {
 		return ecu.Responses{}, nil
 	}
 	file, err := os.Open(c.Responses)
 	if err != nil {
-		return ecu.Responses{}, &usageError{err}
+		return ecu.Responses{}, &usageError{err: err}
 	}
 	defer file.Close()
 	rs, err := ecu.ParseResponses(file)
@@ -120,40 +124,33 @@ func (c *ecuCmd) responses() (ecu.Responses, error) {
 	return rs, nil
 }
 
-// ecuAddresses returns the addresses of single ECUs: for OBD-II's those that ISO
-// 15765-4 has for the first count of them.
+// obd29 is the address of OBD-II's testers with identifiers of 29 bits, without a bus.
+var obd29 = isotpnet.MustParseAddr("/obd29")
+
+// ecuAddresses returns the addresses of single ECUs. In place of an address of OBD-II's
+// testers these are the first count that ISO 15765-4 has for ECUs.
 func ecuAddresses(addresses []string, count int) ([]string, error) {
 	var all []string
 	for _, text := range addresses {
 		addr, err := isotpnet.ParseAddr(text)
-		if err != nil {
-			all = append(all, text) // a list, or Listen knows what is wrong
+		if err != nil || addr.Kind() != isotpnet.KindOBD {
+			all = append(all, text) // perhaps a list; listen says what is wrong
 			continue
 		}
-		switch bus := addr.Bus(); addr.WithBus("") {
-		case isotpnet.MustParseAddr("/obd"):
-			if count > 8 {
-				return nil, usageErrorf("--count %d: with 11 bits ISO 15765-4 knows 8 ECUs", count)
-			}
-			for i := range count {
-				all = append(all, fmt.Sprintf("%s/%03X:%03X,7DF", bus, 0x7E8+i, 0x7E0+i))
-			}
-		case isotpnet.MustParseAddr("/obd29"):
-			for i := range count {
-				all = append(all, fmt.Sprintf("%s/fixed::%02X,func:33", bus, 0x10+i))
-			}
-		default:
-			all = append(all, text)
+		if addr.WithBus("") != obd29 && count > 8 {
+			return nil, usageErrorf("--count %d: ISO 15765-4 has 8 ECUs with identifiers of 11 bits", count)
+		}
+		for i := range count {
+			all = append(all, ecuAddress(addr, i))
 		}
 	}
 	return all, nil
 }
 
-// busOf is the name of the bus of a list of addresses, if that is right.
-func busOf(address string) string {
-	addrs, err := isotpnet.ParseAddrs(address)
-	if err != nil {
-		return ""
+// ecuAddress returns the address of one of the ECUs that OBD-II's testers ask.
+func ecuAddress(testers isotpnet.Addr, i int) string {
+	if testers.WithBus("") == obd29 {
+		return fmt.Sprintf("%s/fixed::%02X,func:33", testers.Bus(), 0x10+i)
 	}
-	return addrs[0].Bus()
+	return fmt.Sprintf("%s/%03X:%03X,7DF", testers.Bus(), 0x7E8+i, 0x7E0+i)
 }

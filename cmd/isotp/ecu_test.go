@@ -109,33 +109,3 @@ func TestResponsesOfAFile(t *testing.T) {
 		ecu().want(t, exitOK, "")
 	})
 }
-
-func TestWrongCommandLinesOfECUAndOBD(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "responses")
-	if err := os.WriteFile(file, []byte("22F190\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, tc := range []struct{ args, want string }{
-		{"ecu --count 0 virtual:x/obd", "--count 0: it must be from 1 to 16"},
-		{"ecu --count 9 virtual:x/obd", "--count 9: with 11 bits ISO 15765-4 knows 8 ECUs"},
-		{"ecu --vin ABC virtual:x/obd", `--vin "ABC" has 3 characters: it must have 17`},
-		{"ecu --responses " + file + " virtual:x/obd", `line 1: no colon in "22F190": want REQUEST : ANSWER`},
-		{"ecu --responses /no/such/file virtual:x/obd", "no such file"},
-		{"ecu virtual:x/7E8", "no colon"},
-		{"ecu virtual:x/7DF:", "to listen name both sides"},
-		{"obd virtual:x/obd 09G2", `request "09G2" is not bytes of two hexadecimal digits each, such as 22 F1 90`},
-		{"obd --timeout 0s virtual:x/obd", "--timeout 0s: it must be above 0"},
-		{"obd --simulate 9 virtual:x/obd", "--simulate 9: it must be from 1 to 8"},
-		{"obd --block-size 8 virtual:x/obd", "--block-size 8: on an obd address ISO 15765-4 decides; leave it zero"},
-		{"obd virtual:x/7E0", "no colon"},
-	} {
-		t.Run(strings.ReplaceAll(tc.args, "/", "_"), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := isotp(t.Context(), nil, words(tc.args)...)
-				if r.status != exitUsage || !strings.Contains(r.stderr, tc.want) || r.stdout != "" {
-					t.Errorf("status %d, standard error %q; want %d and %q", r.status, r.stderr, exitUsage, tc.want)
-				}
-			})
-		})
-	}
-}

@@ -1,19 +1,22 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"reflect"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/isotpnet"
 )
 
-// The exit statuses.
+// The exit statuses, of every command.
 const (
 	exitOK      = 0
 	exitFailure = 1
@@ -21,45 +24,74 @@ const (
 	exitTimeout = 3
 )
 
+const exitStatuses = `
+Exit status:
+
+	0  done; proxy, ecu, serve-bus, record, and recv without --count, also when interrupted
+	1  failed, on the bus or with the data: a transfer, a bus that cannot be opened,
+	   something lost, input that cannot be sent, digests that differ; interrupted
+	2  the command line is wrong: a flag, a value, an address, the name of a bus; or a file
+	   that it names cannot be opened, an interface, serial port or host is not there
+	3  timed out: --timeout, or a time-out of the protocol; no ECU has answered an obd
+`
+
 // A usageError is an error that only another command line can mend.
-type usageError struct{ err error }
+type usageError struct {
+	err  error
+	help string // the command that says more; "": err says all
+}
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
 func usageErrorf(format string, args ...any) error {
-	return &usageError{fmt.Errorf(format, args...)}
+	return &usageError{err: fmt.Errorf(format, args...)}
 }
 
 var errInterrupted = errors.New("interrupted")
+
+// interrupted makes an error that a signal has led to errInterrupted.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+// opening is for the error of opening what the command line names: it is the command
+// line's if that is not there.
+func opening(ctx context.Context, err error) error {
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return interrupted(ctx, err)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENODEV), isDNS && dns.IsNotFound:
+		return &usageError{err: err}
+	}
+	return err
+}
 
 // report prints an error, if there is one, and returns the exit status.
 func (s *streams) report(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	status := exitStatus(err)
 	hint := ""
-	if status == exitUsage {
-		hint = " (see isotp --help)"
+	if help := helpWith(err); help != "" {
+		hint = fmt.Sprintf(" (see %s)", help)
 	}
-	line := strings.ReplaceAll(errorText(err), "\n", "; ")
-	fmt.Fprintf(s.stderr, "isotp: %s%s\n", line, hint)
-	return status
+	fmt.Fprintf(s.stderr, "isotp: %s%s\n", oneLine(err), hint)
+	return exitStatus(err)
 }
 
 func exitStatus(err error) int {
 	var (
 		usage    *usageError
 		config   *isotpnet.ConfigError
-		address  *net.AddrError
-		network  net.UnknownNetworkError
-		bus      *canbus.UnknownBusError
 		netError net.Error
 	)
 	switch {
-	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &address),
-		errors.As(err, &network), errors.As(err, &bus),
+	case errors.As(err, &usage), errors.As(err, &config), isWrongAddress(err),
 		errors.Is(err, isotpnet.ErrListenOnly), errors.Is(err, isotpnet.ErrSendOnly):
 		return exitUsage
 	case errors.Is(err, os.ErrDeadlineExceeded),
@@ -69,26 +101,57 @@ func exitStatus(err error) int {
 	return exitFailure
 }
 
+// isWrongAddress reports whether an address or the name of a bus is wrong.
+func isWrongAddress(err error) bool {
+	var (
+		address *net.AddrError
+		bus     *canbus.UnknownBusError
+		name    *canbus.NameError
+	)
+	return errors.As(err, &address) || errors.As(err, &bus) || errors.As(err, &name)
+}
+
+// helpWith returns the command that says more of what an error is about, "" if none does.
+func helpWith(err error) string {
+	if usage, ok := errors.AsType[*usageError](err); ok && usage.help != "" {
+		return usage.help
+	}
+	if isWrongAddress(err) {
+		return helpAddresses
+	}
+	return ""
+}
+
 var (
 	configField = regexp.MustCompile(`\bConfig\.(\w+)`)
 	word        = regexp.MustCompile(`\w+`)
 )
 
-// errorText tells an error in terms of flags, where the library speaks of
-// Config's fields.
+// errorText says in terms of the command line what the library says in those of Go.
 func errorText(err error) string {
-	var config *isotpnet.ConfigError
-	if errors.As(err, &config) {
-		field := config.Field[strings.LastIndexByte(config.Field, '.')+1:]
-		want := word.ReplaceAllStringFunc(config.Want, flagOf)
-		if on, ok := config.Value.(bool); ok && on {
-			return fmt.Sprintf("%s: %s", flagOf(field), want)
-		}
-		return fmt.Sprintf("%s %v: %s", flagOf(field), config.Value, want)
+	var (
+		config *isotpnet.ConfigError
+		bus    *canbus.UnknownBusError
+	)
+	switch {
+	case errors.As(err, &config):
+		return configText(config)
+	case errors.As(err, &bus):
+		scheme, _, _ := strings.Cut(bus.Name, ":")
+		return fmt.Sprintf("bus %q: there are no buses %s:", bus.Name, scheme)
 	}
 	return configField.ReplaceAllStringFunc(err.Error(), func(s string) string {
 		return flagOf(strings.TrimPrefix(s, "Config."))
 	})
+}
+
+func configText(e *isotpnet.ConfigError) string {
+	field := e.Field[strings.LastIndexByte(e.Field, '.')+1:]
+	want := word.ReplaceAllStringFunc(e.Want, flagOf)
+	if on, ok := e.Value.(bool); ok && on {
+		return fmt.Sprintf("%s: %s", flagOf(field), want)
+	}
+	return fmt.Sprintf("%s %v: %s", flagOf(field), e.Value, want)
 }
 
 // flagOf returns the flag that sets a field of Config, and other words as they

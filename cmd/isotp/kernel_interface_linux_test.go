@@ -95,6 +95,6 @@ func TestKernelLinkListsInterfaces(t *testing.T) {
 	if strings.Contains(r.stdout, "\nlo ") {
 		t.Error("lo is no CAN interface:\n" + r.stdout)
 	}
-	isotp(t.Context(), nil, "link", "--vcan", "made0").want(t, exitFailure, "there is an interface of that name")
-	isotp(t.Context(), nil, "link", "--vcan", "much/too/long/for/a/name").want(t, exitFailure, "at most 15 characters")
+	isotp(t.Context(), nil, "link", "--vcan", "made0").want(t, exitUsage, "there is an interface of that name")
+	isotp(t.Context(), nil, "link", "--vcan", "much/too/long/for/a/name").want(t, exitUsage, "at most 15 characters")
 }

@@ -48,8 +48,8 @@ func TestKernelLinkSetsAVirtualInterfaceUpAndDown(t *testing.T) {
 
 func TestKernelLinkOfWhatIsNotCAN(t *testing.T) {
 	cantest.Need(t)
-	wantLinkError(t, exitFailure, "not a CAN interface", "up", "lo", "--bitrate", "500000")
-	wantLinkError(t, exitFailure, "not a CAN interface", "down", "lo")
+	wantLinkError(t, exitUsage, "not a CAN interface", "up", "lo", "--bitrate", "500000")
+	wantLinkError(t, exitUsage, "not a CAN interface", "down", "lo")
 }
 
 // Without its capabilities this thread is nobody.
@@ -176,6 +176,6 @@ func TestKernelLinkSetsABitrate(t *testing.T) {
 func TestKernelLinkTellsWhatAControllerCannot(t *testing.T) {
 	cantest.Need(t)
 	newAdapter(t)
-	wantLinkError(t, exitFailure, "the controller cannot have 123456 bit/s", "up", "can0", "--bitrate", "123456")
+	wantLinkError(t, exitUsage, "the controller cannot have 123456 bit/s", "up", "can0", "--bitrate", "123456")
 	wantLinkError(t, exitUsage, "--listen-only: can0 has no bit rate yet, so it needs --bitrate", "up", "can0", "--listen-only")
 }

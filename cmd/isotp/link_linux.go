@@ -12,7 +12,7 @@ import (
 // mtuFD is the least MTU of an interface that carries CAN FD.
 const mtuFD = 72
 
-// arphrdCAN is what the package makes of ARPHRD_CAN.
+// arphrdCAN is what package netlink calls ARPHRD_CAN.
 var arphrdCAN = fmt.Sprintf("unknown%d", unix.ARPHRD_CAN)
 
 // canInterfaces lists the CAN interfaces of this network namespace.
@@ -65,7 +65,7 @@ func addVcan(name string) error {
 	return nil
 }
 
-// explain adds what an error of the kernel means where an interface is made.
+// explain adds to an error of the kernel what it means where an interface is made.
 func explain(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM):
@@ -73,9 +73,9 @@ func explain(err error) error {
 	case errors.Is(err, unix.EOPNOTSUPP):
 		return fmt.Errorf("%w: this kernel has no virtual CAN interfaces (is there a module vcan?)", err)
 	case errors.Is(err, unix.EEXIST):
-		return fmt.Errorf("%w: there is an interface of that name", err)
+		return usageErrorf("%w: there is an interface of that name", err)
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ERANGE):
-		return fmt.Errorf("%w: a name has at most %d characters, no space and no slash", err, unix.IFNAMSIZ-1)
+		return usageErrorf("%w: a name has at most %d characters, no space and no slash", err, unix.IFNAMSIZ-1)
 	}
 	return err
 }

@@ -4,7 +4,7 @@ import "slices"
 
 type linkUpCmd struct {
 	Interface  string `arg:"" help:"The interface, as can0."`
-	Bitrate    uint32 `placeholder:"BITS/S" help:"Bit rate (as it was set before). All nodes of a bus have the same."`
+	Bitrate    uint32 `placeholder:"BITS/S" help:"Bit rate (the one set before). All nodes of a bus have the same."`
 	ListenOnly bool   `help:"The controller sends nothing, no acknowledgement either. Without this flag it takes part again."`
 }
 

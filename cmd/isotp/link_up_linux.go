@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setLinkUp sets an interface up. What is to be set differently it sets before that.
+// setLinkUp sets an interface up, after it has set what is to be different.
 func setLinkUp(name string, want linkSetting) error {
 	d, err := openDevice(name)
 	if err != nil {
@@ -76,16 +76,16 @@ func setLinkDown(name string) error {
 // openDevice finds a CAN interface.
 func openDevice(name string) (*candevice.Device, error) {
 	if _, err := net.InterfaceByName(name); err != nil {
-		return nil, fmt.Errorf("there is no interface %s (isotp link lists those of CAN)", name)
+		return nil, usageErrorf("there is no interface %s (isotp link lists those of CAN)", name)
 	}
 	d, err := candevice.New(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, usageErrorf("%s: %w", name, err)
 	}
 	return d, nil
 }
 
-// explainLink adds what an error of the kernel means here.
+// explainLink adds to an error of the kernel what it means for the interface and the setting.
 func explainLink(name string, want linkSetting, err error) error {
 	hint := ""
 	switch {
@@ -98,9 +98,9 @@ func explainLink(name string, want linkSetting, err error) error {
 	case errors.Is(err, unix.EOPNOTSUPP) && want.listenOnly:
 		hint = "the controller has no listen-only mode"
 	case errors.Is(err, unix.EINVAL) && want.bitrate == 0:
-		hint = "has it a bit rate? --bitrate 500000"
+		hint = "it may have no bit rate yet, as --bitrate 500000"
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EDOM), errors.Is(err, unix.ERANGE):
-		hint = fmt.Sprintf("the controller cannot have %d bit/s; 125000, 250000, 500000 and 1000000 are usual", want.bitrate)
+		return usageErrorf("%s: %w: the controller cannot have %d bit/s; 125000, 250000, 500000 and 1000000 are usual", name, err, want.bitrate)
 	default:
 		return fmt.Errorf("%s: %w", name, err)
 	}

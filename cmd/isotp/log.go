@@ -10,19 +10,20 @@ import (
 	"example.com/isotp/canbus/candump"
 )
 
-// logScheme is that of buses that are logs.
+// logScheme begins the names of buses that are logs.
 const logScheme = "candump:"
 
-// A playedLog is a log that a command reads. What is wrong with it is told on standard
-// error while it is read, in the same words by every command, and at the end by failed.
+// A playedLog is a log that a command reads. It warns on standard error of what is wrong
+// with the log while that is read, in the same words for every command; failed sums up.
 type playedLog struct {
 	*candump.Bus
 	s      *streams
 	file   string
-	choose string // how to choose an interface; "": one is chosen, or the choice was told
+	choose string // how the command line chooses an interface; "": no warning is due
 }
 
-// openLog opens a log. choose is how the command line chooses an interface.
+// openLog opens a log. choose is how the command line chooses an interface, with a %s for
+// its name. That the file cannot be opened, or is no log, is the command line's error.
 func (s *streams) openLog(ctx context.Context, file string, o candump.Options, choose string) (*playedLog, error) {
 	l := &playedLog{s: s, file: file, choose: choose}
 	if o.Interface != "" {
@@ -35,10 +36,14 @@ func (s *streams) openLog(ctx context.Context, file string, o candump.Options, c
 	} else {
 		l.Bus, err = candump.Open(ctx, file, o)
 	}
-	if err != nil {
+	_, isLog := errors.AsType[*candump.LineError](err)
+	switch {
+	case isLog: // the error is as when the first lines are good
 		return nil, err
+	case err != nil && ctx.Err() == nil:
+		return nil, &usageError{err: err}
 	}
-	return l, nil
+	return l, interrupted(ctx, err)
 }
 
 // openNamedLog opens the bus of that name if it is a log; it returns nil if not.
@@ -49,12 +54,12 @@ func (s *streams) openNamedLog(ctx context.Context, bus string) (*playedLog, err
 	}
 	file, o, err := candump.ParseName(name)
 	if err != nil {
-		return nil, &usageError{err}
+		return nil, &usageError{err: err, help: helpAddresses}
 	}
 	return s.openLog(ctx, file, o, ",interface=%s behind the file's name")
 }
 
-// ReadFrames is that of the log, but that it goes on behind lines that are no frames.
+// ReadFrames is that of the log, but it goes on behind lines that are no frames.
 func (l *playedLog) ReadFrames(frames []canbus.Frame) (int, error) {
 	for {
 		n, err := l.Bus.ReadFrames(frames)
@@ -62,20 +67,20 @@ func (l *playedLog) ReadFrames(frames []canbus.Frame) (int, error) {
 		if !errors.Is(err, canbus.ErrTemporary) {
 			return n, err
 		}
-		warn(l.s, err)
+		l.s.warn(err)
 		if n > 0 {
 			return n, nil
 		}
 	}
 }
 
-// tellInterfaces tells, once, that there are several.
+// tellInterfaces warns, once, that the log has the frames of several interfaces.
 func (l *playedLog) tellInterfaces() {
 	if l.choose == "" {
 		return
 	}
 	if there := l.Interfaces(); len(there) > 1 {
-		warn(l.s, fmt.Errorf("%s has the frames of several interfaces, %s, and they are taken as those of one bus (to choose one: %s)",
+		l.s.warn(fmt.Errorf("%s has the frames of several interfaces, %s, which are read as frames of one bus (to choose one: %s)",
 			l.file, strings.Join(there, " and "), fmt.Sprintf(l.choose, there[0])))
 		l.choose = ""
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"example.com/isotp/internal/hextext"
@@ -13,10 +12,10 @@ import (
 )
 
 type obdCmd struct {
-	Address string        `arg:"" help:"BUS/obd or BUS/obd29, as vcan0/obd; or any that ListenPacket takes, with --to."`
-	Request string        `arg:"" optional:"" default:"0902" help:"The request in hexadecimal digits (${default}, the VIN)."`
-	To      string        `placeholder:"ADDR" help:"Where to send it: a functional address, as 7DF: or func:33:F1, or one ECU's, as 7E0:7E8 (OBD-II's)."`
-	Network string        `default:"isotp" placeholder:"NET" help:"isotp or isotp:user (${default})."`
+	Address string        `arg:"" help:"BUS/obd or BUS/obd29, as vcan0/obd; with --to also a list of ECUs, as vcan0/7E0:7E8,7E1:7E9, or a node, as vcan0/fixed::F1. More: isotp help addresses."`
+	Request string        `arg:"" optional:"" default:"0902" help:"The request in hexadecimal digits, as 0902, '22 F1 90' or 22:F1:90 (${default}, the VIN)."`
+	To      string        `placeholder:"ADDR" help:"Where to send it: a functional address, as 7DF: or func:33:F1, or the address of one ECU, as 7E0:7E8 (on BUS/obd and BUS/obd29: all ECUs)."`
+	Network string        `default:"isotp" enum:"isotp,isotp:user" placeholder:"NET" help:"isotp or isotp:user (${default})."`
 	Timeout time.Duration `default:"200ms" placeholder:"TIME" help:"How long to wait for answers to begin (${default}); those that have are waited for."`
 	Count   int           `placeholder:"N" help:"End after so many answers; 0: when --timeout is over."`
 	ECUs    int           `name:"simulate" placeholder:"N" help:"Simulate so many ECUs in this process; for a bus virtual:NAME."`
@@ -27,8 +26,8 @@ type obdCmd struct {
 
 func (*obdCmd) Help() string {
 	return `
-Sends a functional request, and prints each ECU's answer as it arrives: whose it is, after
-what time it was complete, its bytes, and what of it is text.
+Sends a functional request, and prints each ECU's answer as it arrives: the address of the
+ECU, the time until the answer was complete, its bytes, and the text among them.
 
 	isotp obd vcan0/obd
 	isotp obd vcan0/obd29 0100
@@ -53,14 +52,14 @@ func (c *obdCmd) Validate() error {
 const (
 	negativeResponse = 0x7F
 	responsePending  = 0x78
-	// pendingTime is P2*: how long an ECU may take after it has said that its
-	// answer is pending.
+	// pendingTime is P2* of ISO 14229-2: the time that an ECU may take after it has said
+	// that its answer is pending.
 	pendingTime = 5 * time.Second
 )
 
 var errNoAnswer = errors.New("no ECU has answered in time")
 
-// Run asks.
+// Run sends the request and prints the answers.
 func (c *obdCmd) Run(ctx context.Context, s *streams) error {
 	request, err := hextext.Parse(c.Request)
 	switch {
@@ -71,9 +70,16 @@ func (c *obdCmd) Run(ctx context.Context, s *streams) error {
 	}
 	config := c.config()
 	config.DeadlineAtFirstFrame = true
-	bus := busOf(c.Address)
-	trace := newTracer(&c.configFlags, &config, s.stderr, bus)
-	// The simulation first, so that it hears the request.
+	addrs, err := parseAddresses(c.Address)
+	if err != nil {
+		return err
+	}
+	to, err := c.to(addrs)
+	if err != nil {
+		return err
+	}
+	trace := newTracer(&c.configFlags, &config, s.stderr, addrs[0].Bus())
+	// The simulated ECUs come first, so that they hear the request.
 	stop, err := c.simulate(ctx, s)
 	if err != nil {
 		return err
@@ -81,34 +87,32 @@ func (c *obdCmd) Run(ctx context.Context, s *streams) error {
 	defer stop()
 	conn, err := (&isotpnet.ListenConfig{Config: config}).ListenPacket(ctx, c.Network, c.Address)
 	if err != nil {
-		return interrupted(ctx, err)
+		return opening(ctx, err)
 	}
 	pc := conn.(*isotpnet.PacketConn)
-	cancel := context.AfterFunc(ctx, func() { pc.Close() })
-	defer cancel()
+	defer closeAfter(ctx, pc)()
 
-	err = c.ask(s, pc, request)
+	err = c.ask(s, pc, request, to)
 	if closeErr := pc.Close(); err == nil {
 		err = closeErr
 	}
-	stats := pc.Stats()
-	trace.wait(stats.Stats)
-	if c.Stats {
-		printStats(s.stderr, stats.Stats)
-	}
+	s.finish(trace, pc.Stats().Stats, c.Stats)
 	return interrupted(ctx, err)
 }
 
-// ask sends the request and prints the answers.
-func (c *obdCmd) ask(s *streams, pc *isotpnet.PacketConn, request []byte) error {
-	to := pc.LocalAddr()
-	if c.To != "" {
-		addr, err := isotpnet.ParseAddr("/" + c.To[strings.LastIndexByte(c.To, '/')+1:])
-		if err != nil {
-			return err
-		}
-		to = addr
+// to is where the request goes: to all ECUs, unless --to names others.
+func (c *obdCmd) to(addrs []isotpnet.Addr) (isotpnet.Addr, error) {
+	switch {
+	case c.To != "":
+		return parseEndpoint("--to", c.To)
+	case len(addrs) > 1 || addrs[0].Kind() != isotpnet.KindOBD:
+		return isotpnet.Addr{}, usageErrorf("%s: the request needs --to there, as --to 7DF: or --to func:33:F1", c.Address)
 	}
+	return addrs[0], nil
+}
+
+// ask sends the request and prints the answers.
+func (c *obdCmd) ask(s *streams, pc *isotpnet.PacketConn, request []byte, to isotpnet.Addr) error {
 	start := time.Now()
 	deadline := start.Add(c.Timeout)
 	if err := pc.SetWriteDeadline(deadline); err != nil {
@@ -165,7 +169,7 @@ func text(b []byte) string {
 	return fmt.Sprintf("  %q", longest)
 }
 
-// simulate runs ECUs beside, until stop is called.
+// simulate runs the ECUs of --simulate until stop is called.
 func (c *obdCmd) simulate(ctx context.Context, s *streams) (stop func(), err error) {
 	if c.ECUs == 0 {
 		return func() {}, nil

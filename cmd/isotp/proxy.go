@@ -14,9 +14,9 @@ import (
 )
 
 type proxyCmd struct {
-	Listen  string        `arg:"" help:"Where to accept connections: tcp:HOST:PORT, unix:PATH, or an address on a CAN bus."`
-	Dial    string        `arg:"" help:"Where to open one for each: the same forms."`
-	Network string        `default:"isotp-stream" placeholder:"NET" help:"isotp-stream, isotp-stream:user or isotp-stream:kernel (${default})."`
+	Listen  string        `arg:"" help:"Where to accept connections: tcp:HOST:PORT, unix:PATH, or an address on a CAN bus, as can0/7E8:7E0. More: isotp help addresses."`
+	Dial    string        `arg:"" help:"Where to open a connection for each: the same forms."`
+	Network string        `default:"isotp-stream" enum:"isotp-stream,isotp-stream:user,isotp-stream:kernel" placeholder:"NET" help:"isotp-stream, isotp-stream:user or isotp-stream:kernel (${default})."`
 	Timeout time.Duration `placeholder:"TIME" help:"Longest time to open a connection, as 500ms or 2s; 0: the default of its network."`
 
 	configFlags `embed:""`
@@ -24,9 +24,9 @@ type proxyCmd struct {
 
 func (*proxyCmd) Help() string {
 	return `
-Passes connections between TCP or Unix sockets and a CAN bus, where they are those of the
-network isotp-stream, until it is interrupted. Each direction of a connection ends by
-itself. An error of one is a line on standard error, and the others go on.
+Passes connections between TCP or Unix sockets and a CAN bus, where they are connections of
+the network isotp-stream, until it is interrupted. Each direction of a connection ends by
+itself. The error of one connection is a line on standard error, and the others go on.
 
 	isotp proxy tcp:127.0.0.1:8080 can0/7E0:7E8     on the computer
 	isotp proxy can0/7E8:7E0 tcp:127.0.0.1:80       on the ECU with a web server
@@ -35,9 +35,6 @@ itself. An error of one is a line on standard error, and the others go on.
 
 // Validate is called by the parser.
 func (c *proxyCmd) Validate() error {
-	if !isStream(c.Network) {
-		return fmt.Errorf("--network %s carries messages; connections need isotp-stream", c.Network)
-	}
 	return checkTimeout(c.Timeout)
 }
 
@@ -47,19 +44,21 @@ func (c *proxyCmd) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
+	if p, ok := to.(busPlace); ok && p.addr.Kind() != isotpnet.KindPair {
+		return &usageError{err: fmt.Errorf("%s: a connection has two ends: want both sides, as in can0/7E0:7E8", c.Dial), help: helpAddresses}
+	}
 	from, err := c.place(s, c.Listen)
 	if err != nil {
 		return err
 	}
 	ln, err := from.listen(ctx)
 	if err != nil {
-		return interrupted(ctx, err)
+		return opening(ctx, err)
 	}
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
+	defer closeAfter(ctx, ln)()
 	at := ln.Addr().Network() + ":" + ln.Addr().String()
 	if p, ok := from.(busPlace); ok {
-		at = p.network + ":" + p.addr.String() // that of the listener is what others dial
+		at = p.network + ":" + p.addr.String() // the listener's own Addr is the one that peers dial
 	}
 	fmt.Fprintf(s.stderr, "listening on %s\n", at)
 
@@ -73,21 +72,16 @@ func (c *proxyCmd) Run(ctx context.Context, s *streams) error {
 		case err != nil && !isTemporary(err):
 			return err
 		case err != nil:
-			s.note(err)
+			s.warn(err)
 			sleep(ctx, time.Second)
 			continue
 		}
 		passing.Go(func() {
 			if err := pass(ctx, in, to); err != nil && ctx.Err() == nil {
-				s.note(err)
+				s.warn(err)
 			}
 		})
 	}
-}
-
-// note prints the error of one connection.
-func (s *streams) note(err error) {
-	fmt.Fprintf(s.stderr, "%s\n", strings.ReplaceAll(errorText(err), "\n", "; "))
 }
 
 func sleep(ctx context.Context, d time.Duration) {
@@ -108,11 +102,11 @@ func pass(ctx context.Context, in net.Conn, to place) error {
 	defer in.Close()
 	out, err := to.dial(ctx)
 	if err != nil {
-		reset(in) // it never was one
+		reset(in) // an orderly end would say that there was a peer
 		return err
 	}
 	defer out.Close()
-	// Not an end like any other: what has come is not all.
+	// An end by an error is not an orderly one: some of the data did not come.
 	abort := func() {
 		reset(in)
 		reset(out)
@@ -154,10 +148,16 @@ type place interface {
 
 func (c *proxyCmd) place(s *streams, text string) (place, error) {
 	network, address, _ := strings.Cut(text, ":")
-	if network == "tcp" || network == "unix" {
+	switch network {
+	case "tcp":
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return nil, usageErrorf("%s: want tcp:HOST:PORT, as tcp:127.0.0.1:8080", text)
+		}
+		fallthrough
+	case "unix":
 		return socketPlace{network, address, c.Timeout}, nil
 	}
-	addr, err := isotpnet.ParseAddr(text)
+	addr, err := parseAddress(text)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (c *proxyCmd) place(s *streams, text string) (place, error) {
 	return p, nil
 }
 
-// A socketPlace is of the system's sockets.
+// A socketPlace is an address of the system's sockets.
 type socketPlace struct {
 	network, address string
 	timeout          time.Duration

@@ -13,11 +13,11 @@ import (
 )
 
 type recordCmd struct {
-	Bus       string        `arg:"" help:"Name of the bus, as can0 or udp:239.74.163.2:43113."`
-	File      string        `arg:"" help:"The log. One that is there already is gone on with. -: standard output."`
-	Interface string        `placeholder:"NAME" help:"What the log calls the bus (its own name, or can0 if that is no interface's)."`
+	Bus       string        `arg:"" help:"Name of the bus, as can0 or udp:239.74.163.2:43113. More: isotp help addresses."`
+	File      string        `arg:"" help:"The log. Frames are added to a log that is there already. -: standard output."`
+	Interface string        `placeholder:"NAME" help:"Name of the bus in the log (its own name, or can0 where an interface cannot have that)."`
 	Rotate    byteSize      `placeholder:"SIZE" help:"Begin a new file when one would have more bytes, as 500K, 100M or 2G; full ones are FILE.000001 and so on."`
-	Keep      int           `placeholder:"N" help:"Remove the oldest files when there are more than so many; needs --rotate."`
+	Keep      int           `placeholder:"N" help:"Keep the N newest files and remove older ones; needs --rotate."`
 	Sync      time.Duration `placeholder:"TIME" help:"Time between syncs to the disk (1s); negative: leave it to the system."`
 }
 
@@ -50,21 +50,20 @@ func (c *recordCmd) Validate() error {
 func (c *recordCmd) Run(ctx context.Context, s *streams) error {
 	log, err := s.openNamedLog(ctx, c.Bus)
 	if err != nil {
-		return interrupted(ctx, err)
+		return err
 	}
 	var bus canbus.Bus = log
 	if log == nil {
-		if bus, err = canbus.Open(ctx, c.Bus); err != nil {
-			return interrupted(ctx, err)
+		if bus, err = openBus(ctx, c.Bus); err != nil {
+			return err
 		}
 	}
 	defer bus.Close()
 	recorder, err := c.create(s)
 	if err != nil {
-		return &usageError{err}
+		return &usageError{err: err}
 	}
-	stop := context.AfterFunc(ctx, func() { bus.Close() })
-	defer stop()
+	defer closeAfter(ctx, bus)()
 	err = recorder.Listen(bus, interfaceName(c.Interface, c.Bus))
 	if ctx.Err() != nil || errors.Is(err, candump.ErrEnd) {
 		err = nil
@@ -74,7 +73,7 @@ func (c *recordCmd) Run(ctx context.Context, s *streams) error {
 	fmt.Fprintf(s.stderr, "%d frames recorded\n", stats.Recorded)
 	var dropped error
 	if stats.Dropped > 0 {
-		dropped = fmt.Errorf("%s not recorded: %s dropped them, as they were not read in time", count(stats.Dropped, "frame"), c.Bus)
+		dropped = fmt.Errorf("%s not recorded: %s dropped them, because they were not read in time", count(stats.Dropped, "frame"), c.Bus)
 	}
 	return errors.Join(err, lost, dropped, log.failed())
 }
@@ -84,16 +83,13 @@ func (c *recordCmd) create(s *streams) (*candump.Recorder, error) {
 		MaxSize:  int64(c.Rotate),
 		MaxFiles: c.Keep,
 		Sync:     c.Sync,
-		OnError:  func(err error) { warn(s, err) },
+		OnError:  s.warn,
 	}
 	if c.File == "-" {
 		return candump.NewRecorder(s.stdout, o)
 	}
 	return candump.Create(c.File, o)
 }
-
-// warn prints what is not the end.
-func warn(s *streams, err error) { fmt.Fprintln(s.stderr, err) }
 
 // interfaceName returns the bus's name in a log: other programs take only names that
 // an interface may have there.

@@ -14,20 +14,20 @@ type recvCmd struct {
 	Hex    bool `xor:"output" help:"Write each message as a line of hexadecimal digits."`
 	Long   bool `xor:"output" help:"Write messages while they arrive, of any length, in constant memory."`
 	Stream bool `xor:"output,count" help:"Accept one connection of the network isotp-stream, from send --stream, instead of messages."`
-	Count  int  `xor:"count" placeholder:"N" help:"End after so many messages; 0: go on until interrupted."`
+	Count  int  `xor:"count" placeholder:"N" help:"End after N messages; 0: go on until interrupted."`
 
 	connFlags `embed:""`
 }
 
 func (*recvCmd) Help() string {
 	return `
-Each message is one write. Nothing separates them, unless --hex writes lines. The kernel
-receives no message above max_pdu_size of its module can_isotp, 8300 bytes by default.
---long takes the user engine by itself, unless --network names a backend; for longer
-messages without --long there is --network isotp:user.
+Each message is one write. Nothing separates messages, unless --hex writes lines. The kernel
+receives no message longer than max_pdu_size of its module can_isotp, 8300 bytes by
+default; for longer ones there are --network isotp:user, and --long, which implies it
+unless --network names a backend.
 
-Messages that are given up before their end, or lost, are told on standard error, and so
-are the lines of a log that are no frames; recv goes on, and fails at the end.
+recv warns of each message that is given up before its end, or lost, and of each line of a
+log that is no frame; it goes on, and fails at the end.
 
 	isotp recv --hex --count 1 --timeout 2s vcan0/7E8:7E0
 	isotp recv --long --count 1 vcan0/7E8:7E0 > firmware.bin
@@ -58,8 +58,8 @@ func (c *recvCmd) Run(ctx context.Context, s *streams) error {
 			case err == nil:
 				i++
 			case errors.Is(err, isotpnet.ErrOverrun):
-				warn(s, err)
-				// The frames that a bus has dropped are in the Stats.
+				s.warn(err)
+				// The Stats count the frames that a bus has dropped.
 				if e, ok := errors.AsType[*isotpnet.OverrunError](err); !ok || !e.Bus {
 					overrun = true
 				}
@@ -72,7 +72,7 @@ func (c *recvCmd) Run(ctx context.Context, s *streams) error {
 	if overrun {
 		lost = errors.Join(lost, isotpnet.ErrOverrun)
 	}
-	// Without a count there is no other end, but that of a log.
+	// Without a count nothing else ends it but the end of a log.
 	if c.Count == 0 && (errors.Is(err, errInterrupted) || errors.Is(err, candump.ErrEnd)) {
 		err = nil
 	}

@@ -12,19 +12,19 @@ import (
 )
 
 type replayCmd struct {
-	File      string         `arg:"" help:"A log, as candump -l writes it. -: standard input."`
-	Bus       string         `arg:"" help:"Name of the bus to send the frames on, as vcan0."`
+	File      string         `arg:"" help:"The log, as candump -l writes it. -: standard input."`
+	Bus       string         `arg:"" help:"Name of the bus to send the frames on, as vcan0. More: isotp help addresses."`
 	Fast      bool           `xor:"pace" help:"As fast as the bus takes them, not at the log's own pace."`
-	Speed     *float64       `xor:"pace" placeholder:"N" help:"So many times as fast as the log's own pace; below 1: slower."`
-	Interface string         `placeholder:"NAME" help:"The frames of this interface only."`
-	MaxPause  *time.Duration `placeholder:"TIME" help:"Make longer pauses in the log as short as this."`
+	Speed     *float64       `xor:"pace" placeholder:"N" help:"N times as fast as the log's own pace; below 1: slower."`
+	Interface string         `placeholder:"NAME" help:"Send the frames of this interface only."`
+	MaxPause  *time.Duration `placeholder:"TIME" help:"Shorten longer pauses in the log to this."`
 }
 
 func (*replayCmd) Help() string {
 	return `
-Sends the frames of a log on a bus. Left out, and counted, are error frames, which cannot
-be sent, and CAN FD and remote frames if the bus does not carry them. It ends when all are
-on the wire, as far as the bus knows, and fails if an adapter has refused some.
+Sends the frames of a log on a bus. It leaves out, and counts, error frames, which cannot be
+sent, and CAN FD and remote frames if the bus does not carry them. It ends when all frames
+are on the wire, as far as the bus knows, and fails if an adapter has refused some.
 
 	isotp replay drive.log vcan0
 	isotp replay --speed 10 --interface can1 drive.log udp:239.74.163.2:43113
@@ -38,16 +38,13 @@ To listen to a log, no bus is needed: candump:FILE is one.
 // Run sends until the log ends.
 func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 	log, err := c.open(ctx, s)
-	if _, bad := errors.AsType[*candump.LineError](err); bad {
-		return err // as when other lines are good
-	}
 	if err != nil {
-		return interrupted(ctx, &usageError{err})
+		return err
 	}
 	defer log.Close()
-	bus, err := canbus.Open(ctx, c.Bus)
+	bus, err := openBus(ctx, c.Bus)
 	if err != nil {
-		return interrupted(ctx, err)
+		return err
 	}
 	defer bus.Close()
 	stop := context.AfterFunc(ctx, func() {
@@ -76,13 +73,13 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 func (c *replayCmd) open(ctx context.Context, s *streams) (*playedLog, error) {
 	o := candump.Options{Fast: c.Fast, Interface: c.Interface}
 	if c.Speed != nil {
-		if o.Speed = *c.Speed; o.Speed == 0 {
-			return nil, errors.New("--speed 0: it must be above 0, as 0.5 or 10")
+		if o.Speed = *c.Speed; !(o.Speed > 0) {
+			return nil, usageErrorf("--speed %v: it must be above 0, as 0.5 or 10", o.Speed)
 		}
 	}
 	if c.MaxPause != nil {
-		if o.MaxPause = *c.MaxPause; o.MaxPause == 0 {
-			return nil, errors.New("--max-pause 0s: it must be above 0, as 500ms or 5s")
+		if o.MaxPause = *c.MaxPause; o.MaxPause <= 0 {
+			return nil, usageErrorf("--max-pause %v: it must be above 0, as 500ms or 5s", o.MaxPause)
 		}
 	}
 	return s.openLog(ctx, c.File, o, "--interface %s")
@@ -94,10 +91,10 @@ type player struct {
 	echoes  bool
 	sent    int           // frames that the bus has taken
 	leftOut []*leftOut    // frames that it cannot carry
-	echoed  chan int      // how many frames have come back, again and again
-	ended   chan struct{} // the reader has, with err
+	echoed  chan int      // the latest count of frames that have come back as echoes
+	ended   chan struct{} // closed when read has returned; then refused and err may be read
 	refused int           // frames that the bus had taken, and has not sent
-	err     error
+	err     error         // why read returned
 }
 
 // leftOut are frames of a kind that a bus cannot carry.
@@ -107,7 +104,8 @@ type leftOut struct {
 	why    string
 }
 
-// startPlayer also reads the bus: some are held up by who does not.
+// startPlayer returns a player that also reads the bus, until it is closed: some buses hold
+// up a sender that does not read.
 func startPlayer(bus canbus.Bus) *player {
 	p := &player{bus: bus, echoes: canbus.PropertiesOf(bus).Echo, echoed: make(chan int, 1), ended: make(chan struct{})}
 	go p.read()
@@ -214,8 +212,8 @@ func (p *player) send(frames []canbus.Frame) error {
 	return nil
 }
 
-// drain waits until all is on the wire, where the bus tells: what waits in its queue, or
-// in an adapter's, is gone with Close.
+// drain waits until all frames are on the wire, where the bus tells: Close throws away
+// what waits in its queue, or in an adapter's.
 func (p *player) drain(ctx context.Context) error {
 	if p.echoes {
 		if err := p.awaitEchoes(ctx); err != nil {
@@ -241,7 +239,7 @@ func (p *player) awaitEchoes(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timer.C:
-			return fmt.Errorf("%d frames have not left within %v: nobody acknowledges them", p.sent-count, patience)
+			return fmt.Errorf("%d frames have not left within %v: no other node on the bus acknowledges them", p.sent-count, patience)
 		}
 	}
 	return nil

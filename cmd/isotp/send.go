@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"strings"
 
 	"example.com/isotp/isotpnet"
 )
@@ -17,7 +16,7 @@ type sendCmd struct {
 	Hex         bool   `xor:"input" help:"Each line of standard input is a message in hexadecimal digits, as 22 F1 90, 0x22,0xF1 or 22:F1:90; a # begins a comment."`
 	MessageSize int64  `xor:"input" placeholder:"BYTES" help:"Cut standard input into messages of that size (4095, or --max-send-size)."`
 	Single      bool   `xor:"input" help:"The whole of standard input is one message."`
-	Size        int64  `xor:"input" placeholder:"BYTES" help:"The first so many bytes of standard input are one message, sent while they are read."`
+	Size        int64  `xor:"input" placeholder:"BYTES" help:"The first BYTES bytes of standard input are one message, sent while they are read."`
 	Stream      bool   `xor:"input" help:"Send standard input by one connection of the network isotp-stream, to recv --stream, instead of as messages."`
 	Functional  string `placeholder:"ADDR" help:"Send to a functional address instead, such as 7DF:."`
 
@@ -26,13 +25,13 @@ type sendCmd struct {
 
 func (*sendCmd) Help() string {
 	return `
-Without --hex, --single or --size standard input is cut into messages of 4095 bytes.
-Each is sent when all of it was read. With --stream the peer, recv --stream, has all of it
-when send ends.
+Without --hex, --single or --size standard input is cut into messages of 4095 bytes. Each
+is sent when all of it was read. With --stream the peer, recv --stream, has all of standard
+input when send ends.
 
-The kernel sends no message above max_pdu_size of its module can_isotp, 8300 bytes by
-default: for a longer one of --size, --single or --message-size send takes the user
-engine by itself, unless --network names a backend. With --hex it cannot know.
+The kernel sends no message longer than max_pdu_size of its module can_isotp, 8300 bytes by
+default. For a longer one of --size, --single or --message-size send takes isotp:user,
+unless --network names a backend. It does not know the lengths of --hex before.
 
 	echo '22 F1 90' | isotp send --hex vcan0/7E0:7E8
 	isotp send --size 4194304 --fd vcan0/7E0:7E8 < firmware.bin
@@ -68,8 +67,8 @@ func (c *sendCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	var single []byte
-	if c.Single { // its length is needed before
-		if _, err := isotpnet.ParseAddr(c.Address); err != nil {
+	if c.Single { // its length decides which backend sends it
+		if _, err := parseAddress(c.Address); err != nil {
 			return err
 		}
 		in := c.input(ctx, s)
@@ -79,7 +78,7 @@ func (c *sendCmd) Run(ctx context.Context, s *streams) error {
 			return interrupted(ctx, err)
 		}
 	}
-	// What else came meanwhile was not asked for.
+	// Which messages came meanwhile, and which of them were lost, does not matter.
 	_, err = c.withConn(ctx, s, c.job(single), functional, func(conn *isotpnet.Conn) error {
 		switch {
 		case c.Size > 0:
@@ -96,18 +95,14 @@ func (c *sendCmd) Run(ctx context.Context, s *streams) error {
 
 // functional is where WriteFunctional sends, the zero Addr for nowhere.
 func (c *sendCmd) functional() (isotpnet.Addr, error) {
-	text := c.Functional
-	switch {
-	case text == "":
+	if c.Functional == "" {
 		return isotpnet.Addr{}, nil
-	case !strings.Contains(text, "/"):
-		text = "/" + text // the bus is that of the connection
 	}
-	addr, err := isotpnet.ParseAddr(text)
-	if err != nil {
-		return addr, usageErrorf("--functional %s: %w", c.Functional, err)
+	addr, err := parseEndpoint("--functional", c.Functional)
+	if err == nil && addr.Kind() != isotpnet.KindFunctional {
+		err = usageErrorf("--functional %s: it must be an address that only sends, as 7DF:", c.Functional)
 	}
-	return addr, nil
+	return addr, err
 }
 
 // partSize is how long the messages are that standard input is cut into.
@@ -125,7 +120,7 @@ func (c *sendCmd) partSize() int64 {
 func (c *sendCmd) job(single []byte) job {
 	switch {
 	case c.Hex:
-		return job{} // who knows
+		return job{} // not known before it is read
 	case c.Size > 0:
 		return job{longest: c.Size}
 	case c.Single && !c.SplitWrites:

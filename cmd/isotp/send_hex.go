@@ -58,7 +58,7 @@ func (i *guessedInput) Read(p []byte) (int, error) {
 	n, err := i.ReadCloser.Read(p)
 	i.guess.add(p[:n])
 	if err == io.EOF && i.guess.isHex() {
-		warn(i.s, errLooksHex)
+		i.s.warn(errLooksHex)
 		i.guess = hexGuess{other: true} // once
 	}
 	return n, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,16 +12,16 @@ import (
 )
 
 type serveBusCmd struct {
-	Buses    []string `arg:"" name:"bus" help:"Names of the buses, as can0 or udp:239.74.163.2:43113; NAME=BUS gives one a name of its own, as adapter=slcan:/dev/ttyACM0@500000."`
+	Buses    []string `arg:"" name:"bus" help:"Names of the buses, as can0 or udp:239.74.163.2:43113; NAME=BUS gives one a name of its own, as adapter=slcan:/dev/ttyACM0@500000. More: isotp help addresses."`
 	Listen   string   `default:"localhost:29536" placeholder:"HOST:PORT" help:"Where to listen (${default}); :29536 is all of this computer's addresses."`
 	NoBeacon bool     `name:"no-beacon" help:"Do not broadcast every 3 s where the server is and what buses it has."`
-	Logger   bool     `name:"log" help:"Log on standard error who comes and goes, beside what fails or is lost."`
+	Logger   bool     `name:"log" help:"Log on standard error also each client that comes and goes, not only what fails or is lost."`
 }
 
 func (*serveBusCmd) Help() string {
 	return `
-The protocol is socketcand's; clients name a bus socketcand:HOST:29536/can0. Nobody
-is asked who he is: whoever can connect is on the bus. It goes on until interrupted.
+The protocol is socketcand's; clients name a bus socketcand:HOST:29536/can0. There are no
+passwords: any program that can connect is on the bus. It goes on until interrupted.
 
 	isotp serve-bus --listen :29536 can0
 	isotp serve-bus --listen :29536 can0=slcan:/dev/ttyACM0@500000
@@ -61,15 +62,17 @@ func (c *serveBusCmd) Run(ctx context.Context, s *streams) error {
 		Logger: slog.New(slog.NewTextHandler(s.stderr, &slog.HandlerOptions{Level: level})),
 	}
 	defer server.Close() // waits for the clients, and for the buses
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
-	// What is wrong should be told now, and not to the first client.
+	defer closeAfter(ctx, server)()
+	// A bus that cannot be opened is an error now, and not at the first client.
 	if err := server.OpenBuses(); err != nil {
-		return interrupted(ctx, err)
+		return opening(ctx, err)
 	}
 	ln, err := net.Listen("tcp", c.Listen)
+	if e, ok := errors.AsType[*net.AddrError](err); ok {
+		return usageErrorf("--listen %s: %s: want HOST:PORT, as localhost:29536", c.Listen, e.Err)
+	}
 	if err != nil {
-		return err
+		return opening(ctx, err)
 	}
 	fmt.Fprintf(s.stdout, "serving %s on %s\n", strings.Join(c.Buses, ", "), ln.Addr())
 	err = server.Serve(ln)

@@ -117,11 +117,3 @@ func TestSendFailsWhenTheServerEndsTheConnection(t *testing.T) {
 	isotp(t.Context(), strings.NewReader(strings.Repeat("x", 200)), "send", fmt.Sprintf("socketcand:%s/can0/7E0:7E8", ln.Addr())).
 		want(t, exitFailure, "may not have been sent")
 }
-
-func TestServeBusThatCannotBeOpened(t *testing.T) {
-	isotp(t.Context(), nil, "serve-bus", "nosuchscheme:x").want(t, exitUsage, "nosuchscheme")
-	isotp(t.Context(), nil, "serve-bus", "a@b").want(t, exitUsage, `"a@b": a client cannot name it; give it a name of its own, as can0=a@b`)
-	isotp(t.Context(), nil, "serve-bus", "can0=").want(t, exitUsage, "NAME=BUS")
-	isotp(t.Context(), nil, "serve-bus", "x=virtual:a", "x=virtual:b").want(t, exitUsage, "same name")
-	isotp(t.Context(), nil, "serve-bus", "--no-beacon", "--listen", "nowhere", "virtual:x").want(t, exitUsage, "nowhere")
-}

@@ -10,6 +10,15 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
+// finish ends a command's use of a connection, now closed: it waits for the last lines of
+// the trace, and prints the statistics if they were asked for.
+func (s *streams) finish(trace *tracer, stats isotpnet.Stats, print bool) {
+	trace.wait(stats)
+	if print {
+		printStats(s.stderr, stats)
+	}
+}
+
 // printStats writes what was counted, and of errors those that occurred.
 func printStats(w io.Writer, s isotpnet.Stats) {
 	var b strings.Builder

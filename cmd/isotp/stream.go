@@ -30,7 +30,8 @@ func streamOf(network string) string {
 	return streamNetwork + strings.TrimPrefix(network, messageNetwork)
 }
 
-// A streamConn is a connection, whose reads and writes have --timeout each.
+// A streamConn is a connection whose reads and writes may each take as long as timeout;
+// 0 is no limit.
 type streamConn struct {
 	*isotpnet.StreamConn
 	timeout time.Duration
@@ -46,14 +47,14 @@ func (c streamConn) Write(p []byte) (int, error) {
 	return c.StreamConn.Write(p)
 }
 
-// ReadFrom hides that of StreamConn, which would pass by Write.
+// ReadFrom hides that of StreamConn, which does not call Write and so sets no deadlines.
 func (c streamConn) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c}, r)
 }
 
 // withStream opens a connection and calls do, whose calls on it end when ctx does.
 func (f *connFlags) withStream(ctx context.Context, s *streams, open func(context.Context, isotpnet.Addr, isotpnet.Config) (*isotpnet.StreamConn, error), do func(streamConn) error) error {
-	addr, err := isotpnet.ParseAddr(f.Address)
+	addr, err := parseAddress(f.Address)
 	if err != nil {
 		return err
 	}
@@ -61,30 +62,25 @@ func (f *connFlags) withStream(ctx context.Context, s *streams, open func(contex
 	trace := newTracer(&f.configFlags, &config, s.stderr, addr.Bus())
 	conn, err := open(ctx, addr, config)
 	if err != nil {
-		return interrupted(ctx, err)
+		return opening(ctx, err)
 	}
-	stop := context.AfterFunc(ctx, func() { reset(conn) })
-	defer stop()
+	defer context.AfterFunc(ctx, func() { reset(conn) })()
 
 	if err = do(streamConn{conn, f.Timeout}); err != nil {
 		reset(conn) // the peer is not to take what it has for all
 	}
 	conn.Close()
-	stats := conn.Stats()
-	trace.wait(stats)
-	if f.Stats {
-		printStats(s.stderr, stats)
-	}
+	s.finish(trace, conn.Stats(), f.Stats)
 	return interrupted(ctx, err)
 }
 
-// dialStream opens a connection, for which a --timeout has to suffice.
+// dialStream opens a connection within --timeout.
 func (f *connFlags) dialStream(ctx context.Context, addr isotpnet.Addr, config isotpnet.Config) (*isotpnet.StreamConn, error) {
 	d := isotpnet.Dialer{Config: config, Timeout: f.Timeout}
 	return d.DialStream(ctx, streamOf(f.Network), addr)
 }
 
-// acceptStream waits for one connection.
+// acceptStream accepts one connection within --timeout.
 func (f *connFlags) acceptStream(ctx context.Context, addr isotpnet.Addr, config isotpnet.Config) (*isotpnet.StreamConn, error) {
 	lc := isotpnet.ListenConfig{Config: config}
 	ln, err := lc.ListenStream(ctx, streamOf(f.Network), addr)
@@ -92,15 +88,14 @@ func (f *connFlags) acceptStream(ctx context.Context, addr isotpnet.Addr, config
 		return nil, err
 	}
 	defer ln.Close()
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
+	defer closeAfter(ctx, ln)()
 	if err := ln.SetDeadline(deadlineIn(f.Timeout)); err != nil {
 		return nil, err
 	}
 	return ln.AcceptStream()
 }
 
-var errAnswered = errors.New("the peer has sent something, and there is nobody to read it: recv --stream sends nothing")
+var errAnswered = errors.New("the peer has sent data, which send --stream does not read: the peer must be recv --stream, or send nothing")
 
 // sendStream sends standard input, and waits until the peer has read all.
 func (c *sendCmd) sendStream(ctx context.Context, s *streams) error {

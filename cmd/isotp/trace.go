@@ -12,28 +12,27 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-// A tracer is what --trace and --log make of a connection, and of the messages that are
-// given up. The library tells of a
-// step when it has the time, perhaps only after the call that it belongs to has
-// returned; a tracer knows up to where it has been told, so that the last lines
-// are there before the process ends.
+// A tracer writes what --trace and --log show of a connection, and a line for each message
+// that is given up. The library reports a step when it has the time, perhaps only after the
+// call that the step belongs to has returned. So a tracer counts what was reported, and the
+// process can wait for the last lines.
 type tracer struct {
-	slog.Handler           // what --log is to show
+	slog.Handler           // writes what --log shows
 	frames       io.Writer // where --trace goes, or nil
-	bus          string    // its name there
+	bus          string    // the name of the bus there
 
-	abortsOnly bool // it is told of receptions given up, and of nothing else
+	abortsOnly bool // receptions given up are reported, and nothing else
 
-	mu      sync.Mutex
-	told    ends
-	changed chan struct{}
+	mu       sync.Mutex // guards reported
+	reported ends
+	changed  chan struct{} // has an element after reported has changed
 }
 
 // ends count the messages that came to an end.
 type ends struct{ sent, received, sendsAborted, receptionsAborted uint64 }
 
-// newTracer sets the Config's Trace and Logger. Without --trace and --log it
-// returns nil, which is told of nothing and waits for nothing.
+// newTracer sets the Config's Trace and Logger. Without --trace and --log it leaves them and
+// returns nil, which waits for nothing.
 func newTracer(f *configFlags, c *isotpnet.Config, stderr io.Writer, bus string) *tracer {
 	if !f.Trace && f.Logger == "off" {
 		return nil
@@ -56,8 +55,8 @@ func newTracer(f *configFlags, c *isotpnet.Config, stderr io.Writer, bus string)
 	return t
 }
 
-// tellAborts makes a tracer, if t is nil, and has it write a line for each message from
-// that address that is given up while it is received; or not, as --log has one.
+// tellAborts makes the tracer, or a new one if t is nil, write a line for each message from
+// that address that is given up while it is received. With --log there is a line already.
 func (t *tracer) tellAborts(f *configFlags, c *isotpnet.Config, stderr io.Writer, address string) *tracer {
 	if t != nil && f.Logger != "off" {
 		return t
@@ -67,7 +66,7 @@ func (t *tracer) tellAborts(f *configFlags, c *isotpnet.Config, stderr io.Writer
 		c.Trace = new(isotpnet.Trace)
 	}
 	c.Trace.ReceptionAborted = func(ev isotpnet.TraceEvent) {
-		if ev.Code != isotpnet.CodeReceiverFull { // that is told by an ErrOverrun, once for many
+		if ev.Code != isotpnet.CodeReceiverFull { // for that there is an ErrOverrun, one for many
 			fmt.Fprintf(stderr, "%s: %s\n", address, abortText(ev))
 		}
 		if t.abortsOnly {
@@ -110,7 +109,7 @@ func (t *tracer) frame(sent canbus.Flags) func(isotpnet.TraceEvent) {
 	}
 }
 
-// Enabled lets every step through, as Handle counts those not shown too.
+// Enabled lets every step through: Handle also counts the steps that are not shown.
 func (t *tracer) Enabled(context.Context, slog.Level) bool { return true }
 
 // Handle implements slog.Handler.
@@ -123,20 +122,20 @@ func (t *tracer) Handle(ctx context.Context, r slog.Record) error {
 	return err
 }
 
-// count counts a step, by what the library's log says of it, if it is the end of a
-// message. The log is told last, after the hooks.
+// count counts a step if it is the end of a message, going by the library's log message.
+// The library writes its log last, after it has called the hooks of Trace.
 func (t *tracer) count(step string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch step {
 	case "isotp: message sent":
-		t.told.sent++
+		t.reported.sent++
 	case "isotp: message received":
-		t.told.received++
+		t.reported.received++
 	case "isotp: send aborted":
-		t.told.sendsAborted++
+		t.reported.sendsAborted++
 	case "isotp: reception aborted":
-		t.told.receptionsAborted++
+		t.reported.receptionsAborted++
 	default:
 		return
 	}
@@ -146,8 +145,8 @@ func (t *tracer) count(step string) {
 	}
 }
 
-// wait waits until the tracer was told of everything that the Stats of its closed
-// connection count. It does not wait for ever: a trace is not worth that.
+// wait waits until everything was reported that the Stats of the closed connection count,
+// but for one second at most: a trace is not worth more.
 func (t *tracer) wait(s isotpnet.Stats) {
 	if t == nil {
 		return
@@ -166,8 +165,8 @@ func (t *tracer) complete(s isotpnet.Stats) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.abortsOnly {
-		return t.told.receptionsAborted >= s.ReceptionsAborted
+		return t.reported.receptionsAborted >= s.ReceptionsAborted
 	}
-	return t.told.sent >= s.MessagesSent && t.told.received >= s.MessagesReceived &&
-		t.told.sendsAborted >= s.SendsAborted && t.told.receptionsAborted >= s.ReceptionsAborted
+	return t.reported.sent >= s.MessagesSent && t.reported.received >= s.MessagesReceived &&
+		t.reported.sendsAborted >= s.SendsAborted && t.reported.receptionsAborted >= s.ReceptionsAborted
 }

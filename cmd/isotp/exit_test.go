@@ -1,0 +1,240 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// wrongLines are command lines with an error of their own, by what it says. ADDR stands for
+// an address, FILE for a file that is no log and no file of responses, and DIR for a folder.
+var wrongLines = []struct{ args, text string }{
+	{"", "expected one of"},
+	{"listen", "unexpected argument listen (see isotp --help)"},
+	{"send", "<address>"},
+	{"recv --nonsense ADDR", "unknown flag --nonsense (see isotp recv --help)"},
+	{"help nothing", "unexpected argument nothing (see isotp --help)"},
+	{"send virtual:usage/fixed::10", "pattern for listeners"},
+	{"recv virtual:usage/:7E8", "--listen-only"},
+	{"recv virtual:usage/7DF:", "only sends"},
+
+	{"send --stmin 150us ADDR", "--stmin 150µs: "},
+	{"send --stmin fast ADDR", "--stmin: "},
+	{"send --transmit-timeout -1s ADDR", "--transmit-timeout -1s: "},
+	{"recv --flow-control-timeout -1s ADDR", "--flow-control-timeout -1s: "},
+	{"recv --flow-control-hold 2s ADDR", "--flow-control-hold 2s: it must be below --flow-control-timeout (1s)"},
+	{"recv --consecutive-frame-timeout -1s ADDR", "--consecutive-frame-timeout -1s: "},
+	{"recv --block-size 256 ADDR", "--block-size 256: it must be from 0 to 255"},
+	{"send --frame-size 9 ADDR", "--frame-size 9: "},
+	{"send --frame-size 64 ADDR", "--frame-size 64: above 8 it needs --fd"},
+	{"send --min-frame-size 9 ADDR", "--min-frame-size 9: "},
+	{"send --min-frame-size 8 --padding none ADDR", "--min-frame-size 8: it must be 0 with --padding none"},
+	{"recv --max-message-size 4294967296 ADDR", "--max-message-size 4294967296: "},
+	{"send --max-send-size -1 ADDR", "--max-send-size -1: "},
+	{"recv --read-buffer -1 ADDR", "--read-buffer -1: "},
+	{"send --padding 1CC ADDR", "--padding: "},
+	{"send --brs ADDR", "--brs: it needs --fd"},
+	{"send --rate-limit -1 ADDR", "--rate-limit -1: "},
+	{"send --rate-limit 10 ADDR", "--rate-limit 10: with a --rate-window of 200ms it lets 2 bits pass"},
+	{"send --rate-window -1s ADDR", "--rate-window -1s: "},
+	{"send --rate-window 1s ADDR", "--rate-window 1s: it needs --rate-limit"},
+	{"send --pacing slow ADDR", "--pacing must be one of"},
+	{"send --log all ADDR", "--log must be one of"},
+
+	{"send --hex --single ADDR", "--hex and --single can't be used together"},
+	{"send --size 5 --functional 7DF: ADDR", "Single Frame"},
+	{"send --size -1 ADDR", "--size -1: "},
+	{"send --message-size -1 ADDR", "--message-size -1: "},
+	{"send --timeout -1s ADDR", "--timeout -1s: "},
+	{"send --functional 7DF ADDR", `--functional 7DF: no colon in "7DF"`},
+	{"send --functional 7E0:7E8 ADDR", "--functional 7E0:7E8: it must be an address that only sends, as 7DF:"},
+	{"recv --count -1 ADDR", "--count -1: "},
+	{"recv --timeout -1s ADDR", "--timeout -1s: "},
+	{"recv --hex --long ADDR", "--hex and --long can't be used together"},
+	{"recv --hex --stream ADDR", "--hex and --stream can't be used together"},
+	{"recv --count 1 --stream ADDR", "--stream and --count can't be used together"},
+	{"send --single --stream ADDR", "--single and --stream can't be used together"},
+	{"send --stream --functional 7DF: ADDR", "--stream and --functional can't be used together"},
+	{"send --network isotp-stream ADDR", "--network isotp-stream carries connections: it needs --stream"},
+
+	{"proxy tcp::80 nothing", "nothing"},
+	{"proxy tcp:80 ADDR", "tcp:80: want tcp:HOST:PORT"},
+	{"proxy ADDR tcp:80", "tcp:80: want tcp:HOST:PORT"},
+	{"proxy tcp:127.0.0.1:99999 ADDR", "invalid port"},
+	{"proxy tcp:127.0.0.1:0 virtual:usage/7DF:", "want both sides"},
+	{"proxy --timeout -1s tcp::80 ADDR", "--timeout -1s"},
+
+	{"demo --size -1", "--size -1: "},
+	{"demo --bitrate -1", "--bitrate -1: "},
+	{"demo --bitrate 500000 ADDR FILE", "--bitrate 500000: it is for the demo's own bus"},
+	{"demo --data-bitrate -1", "--data-bitrate -1: "},
+	{"demo --data-bitrate 2000000 --fd", "--data-bitrate 2000000: it needs --bitrate and --fd"},
+	{"demo --data-bitrate 2000000 --bitrate 500000", "--data-bitrate 2000000: it needs --bitrate and --fd"},
+	{"demo --frame-size -5", "--frame-size -5: "},
+	{"demo one two", "of two arguments the first is the address"},
+	{"demo DIR/none", "none"},
+	{"demo DIR", "is not a regular file"},
+
+	{"ecu --count 0 virtual:x/obd", "--count 0: it must be from 1 to 16"},
+	{"ecu --count 9 virtual:x/obd", "--count 9: ISO 15765-4 has 8 ECUs with identifiers of 11 bits"},
+	{"ecu --vin ABC virtual:x/obd", `--vin "ABC" has 3 characters: it must have 17`},
+	{"ecu --name 123456789012345678901 virtual:x/obd", "it must have at most 20"},
+	{"ecu --responses FILE virtual:x/obd", `line 1: no colon in "22F190": want REQUEST : ANSWER`},
+	{"ecu --responses DIR/none virtual:x/obd", "none"},
+	{"ecu virtual:x/7DF:", "to listen name both sides"},
+
+	{"obd virtual:x/obd 09G2", `request "09G2" is not bytes of two hexadecimal digits each, such as 22 F1 90`},
+	{"obd virtual:x/obd #", "the request has no bytes"},
+	{"obd --timeout 0s virtual:x/obd", "--timeout 0s: it must be above 0"},
+	{"obd --count -1 virtual:x/obd", "--count -1: "},
+	{"obd --simulate 9 virtual:x/obd", "--simulate 9: it must be from 1 to 8"},
+	{"obd --block-size 8 virtual:x/obd", "--block-size 8: on an obd address ISO 15765-4 decides; leave it zero"},
+	{"obd ADDR", "the request needs --to there"},
+	{"obd virtual:x/7E0:7E8,7E1:7E9", "the request needs --to there"},
+	{"obd --to 7DF virtual:x/obd", `--to 7DF: no colon in "7DF"`},
+
+	{"record virtual:x DIR/a.log --keep 2", "--keep 2: it needs --rotate"},
+	{"record virtual:x DIR/a.log --keep -2", "--keep -2"},
+	{"record virtual:x DIR/a.log --rotate 0", `"0" is not a number of bytes`},
+	{"record virtual:x DIR/a.log --rotate 9999999999G", "--rotate"},
+	{"record virtual:x DIR/a.log --rotate big", `"big" is not a number of bytes`},
+	{"record virtual:x - --rotate 1M", "standard output"},
+	{"record virtual:x DIR/no/such/folder.log", "folder.log"},
+	{"record candump:nothing.log,maxpause=0 DIR/a.log", `maxpause "0" is not a time above 0`},
+	{"record candump:FILE DIR/a.log", "is no frame"},
+	{"recv candump:FILE/7E0:7E8", "is no frame"},
+
+	{"replay --fast --speed 2 nothing.log virtual:x", "can't be used together"},
+	{"replay --speed -1 nothing.log virtual:x", "--speed -1: it must be above 0"},
+	{"replay --speed 0 nothing.log virtual:x", "--speed 0: it must be above 0"},
+	{"replay --max-pause 0s nothing.log virtual:x", "--max-pause 0s: it must be above 0"},
+	{"replay --max-pause -1s nothing.log virtual:x", "--max-pause -1s: it must be above 0"},
+	{"replay FILE virtual:x", "is no frame"},
+	{"replay DIR/none virtual:x", "none"},
+
+	{"serve-bus a@b", `"a@b": a client cannot name it; give it a name of its own, as can0=a@b`},
+	{"serve-bus can0=", "NAME=BUS"},
+	{"serve-bus x=virtual:a x=virtual:b", "same name"},
+	{"serve-bus --no-beacon --listen nowhere virtual:x", "--listen nowhere: missing port in address: want HOST:PORT"},
+	{"serve-bus --no-beacon --listen 127.0.0.1:99999 virtual:x", "--listen 127.0.0.1:99999: invalid port"},
+
+	{"link up", "<interface>"},
+	{"link down", "<interface>\" (see isotp link down --help)"},
+	{"link up can0 can1", "unexpected argument can1"},
+	{"link up can0 --bitrate", "--bitrate"},
+	{"link up can0 --bitrate fast", "--bitrate"},
+	{"link up can0 --bitrate -1", "--bitrate"},
+	{"link up can0 --bitrate 5000000000", "--bitrate"},
+	{"link up can0 --data-bitrate 2000000", "unknown flag --data-bitrate"},
+	{"link down can0 --bitrate 500000", "unknown flag --bitrate"},
+	{"link sideways can0", "unexpected argument sideways"},
+	{"link up can0 --listen-only --vcan vcan0", "unknown flag --vcan"},
+	{"link up --bitrate 500000 --listen-only=x", "--listen-only"},
+}
+
+func TestWrongCommandLines(t *testing.T) {
+	for _, c := range wrongLines {
+		exits(t, c.args, exitUsage, c.text)
+	}
+}
+
+// commandsOfAnAddress take an address, which stands for ADDR.
+var commandsOfAnAddress = []string{
+	"send ADDR", "recv ADDR", "send --stream ADDR", "recv --stream ADDR",
+	"ecu ADDR", "obd ADDR", "demo ADDR FILE", "proxy ADDR tcp:127.0.0.1:0", "proxy tcp:127.0.0.1:0 ADDR",
+}
+
+func TestWrongAddresses(t *testing.T) {
+	for address, why := range map[string]string{
+		"virtual:usage":           "no slash",
+		"virtual:usage/":          "no endpoint after the last slash",
+		"virtual:usage/7E0":       `no colon in "7E0"`,
+		"virtual:usage/7E0:XYZ":   `identifier "XYZ" is not a hexadecimal number`,
+		"virtual:usage/7E00:7E8":  `identifier "7E00" has 4 digits`,
+		"virtual:usage/7E0:7E0":   "would hear itself",
+		"virtual:usage/fixed:100": "address virtual:usage/fixed:100: ",
+		"/7E0:7E8":                "no bus before the slash: want for example can0/7E0:7E8",
+	} {
+		for _, command := range commandsOfAnAddress {
+			text := why
+			if strings.HasPrefix(command, "demo ") { // it cannot know that this was to be an address
+				text = "of two arguments the first is the address"
+			}
+			exits(t, strings.ReplaceAll(command, "ADDR", address), exitUsage, text)
+		}
+	}
+}
+
+func TestWrongNetworks(t *testing.T) {
+	for _, command := range []string{"send", "recv", "send --stream", "ecu", "obd", "demo", "proxy tcp:127.0.0.1:0"} {
+		for _, network := range []string{"tcp", "isotp:hardware", "''"} {
+			exits(t, command+" ADDR --network "+network, exitUsage, "--network must be one of ")
+		}
+	}
+	exits(t, "obd ADDR --network isotp:kernel", exitUsage, "--network must be one of ")
+	exits(t, "ecu ADDR --network isotp-stream", exitUsage, "--network must be one of ")
+	exits(t, "proxy tcp:127.0.0.1:0 ADDR --network isotp", exitUsage, "--network must be one of ")
+}
+
+// commandsOfABus open a bus, which stands for BUS, before they do anything else.
+var commandsOfABus = []string{
+	"send BUS/7E0:7E8", "recv BUS/7E8:7E0", "send --stream BUS/7E0:7E8", "recv --stream BUS/7E8:7E0",
+	"ecu BUS/7E8:7E0", "obd BUS/obd", "demo BUS/7E0:7E8 FILE", "proxy BUS/7E8:7E0 tcp:127.0.0.1:0",
+	"record BUS DIR/a.log", "replay LOG BUS", "serve-bus --no-beacon x=BUS",
+}
+
+func TestWrongBuses(t *testing.T) {
+	for bus, text := range map[string]string{
+		"nosuch:x":                         `bus "nosuch:x": there are no buses nosuch: (see isotp help addresses)`,
+		"virtual:":                         "a bus needs a name",
+		"udp:nowhere":                      "is not GROUP:PORT",
+		"udp:10.0.0.1:5":                   "is not a multicast address",
+		"udp:239.74.163.2:99999":           "is not from 1 to 65535",
+		"slcan:/dev/none":                  "is not PORT@BITRATE",
+		"slcan:/dev/none@fast":             `"fast" is not a number above 0`,
+		"slcan:/no/such/port@500000":       "no such file or directory",
+		"socketcand:nohost":                "is not HOST:PORT/BUS",
+		"candump:":                         "a bus needs the name of a log file",
+		"candump:DIR/none":                 "no such file or directory",
+		"candump:DIR/none,speed=0":         `speed "0" is not a number above 0`,
+		"udp:239.74.163.2%nosuch:43113":    `interface "nosuch"`,
+		"slcan:tcp:nowhere@500000":         "is not HOST:PORT",
+		"socketcand:127.0.0.1:1/can0@fast": `bit rate "fast"`,
+	} {
+		for _, command := range commandsOfABus {
+			exits(t, strings.ReplaceAll(command, "BUS", bus), exitUsage, text)
+		}
+	}
+}
+
+// The command line is right, and another one would not help.
+func TestBusesThatCannotBeOpened(t *testing.T) {
+	for _, bus := range []string{"slcan:tcp:127.0.0.1:1@500000", "socketcand:127.0.0.1:1/can0"} {
+		for _, command := range commandsOfABus {
+			exits(t, strings.ReplaceAll(command, "BUS", bus), exitFailure, "refused")
+		}
+	}
+}
+
+// exits runs a command line, with the words of wrongLines replaced, and checks its exit
+// status and error.
+func exits(t *testing.T, line string, status int, text string) {
+	t.Helper()
+	dir := t.TempDir()
+	file, log := filepath.Join(dir, "file"), filepath.Join(dir, "log")
+	for path, content := range map[string]string{file: "22F190\n", log: "(1.0) can0 001#\n"} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := words(strings.NewReplacer("ADDR", "virtual:usage/7E0:7E8", "FILE", file, "LOG", log, "DIR", dir).Replace(line))
+	r := isotp(t.Context(), strings.NewReader("AB"), args...)
+	bad := r.status != status || !strings.Contains(r.stderr, text) || r.stdout != ""
+	if lines := strings.Count(r.stderr, "\n"); bad || lines != 1 || !strings.HasPrefix(r.stderr, "isotp: ") {
+		t.Errorf("isotp %s\nhas exit status %d and says %q%q\nwant %d and one line with %q", line, r.status, r.stdout, r.stderr, status, text)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+		t.Errorf("isotp %s: it has made a file: %v, %v", line, left, err)
+	}
+}
