@@ -101,11 +101,7 @@ func (c *ecuCmd) listen(ctx context.Context, s *streams, address string) (*isotp
 	}
 	config := c.config()
 	newTracer(&c.configFlags, &config, s.stderr, addrs[0].Bus())
-	ln, err := (&isotpnet.ListenConfig{Config: config}).Listen(ctx, c.Network, address)
-	if err != nil {
-		return nil, err
-	}
-	return ln.(*isotpnet.Listener), nil
+	return (&isotpnet.ListenConfig{Config: config}).ListenAddr(ctx, c.Network, addrs...)
 }
 
 func (c *ecuCmd) responses() (ecu.Responses, error) {

@@ -134,47 +134,50 @@ var wrongLines = []struct{ args, text string }{
 }
 
 func TestWrongCommandLines(t *testing.T) {
+	exits := newExits(t)
 	for _, c := range wrongLines {
-		exits(t, c.args, exitUsage, c.text)
+		exits(c.args, exitUsage, c.text)
 	}
 }
 
 // commandsOfAnAddress take an address, which stands for ADDR.
 var commandsOfAnAddress = []string{
 	"send ADDR", "recv ADDR", "send --stream ADDR", "recv --stream ADDR",
-	"ecu ADDR", "obd ADDR", "demo ADDR FILE", "proxy ADDR tcp:127.0.0.1:0", "proxy tcp:127.0.0.1:0 ADDR",
+	"ecu ADDR", "obd ADDR", "proxy ADDR tcp:127.0.0.1:0", "proxy tcp:127.0.0.1:0 ADDR",
 }
 
 func TestWrongAddresses(t *testing.T) {
-	for address, why := range map[string]string{
-		"virtual:usage":           "no slash",
+	exits := newExits(t)
+	for address, text := range map[string]string{
 		"virtual:usage/":          "no endpoint after the last slash",
 		"virtual:usage/7E0":       `no colon in "7E0"`,
 		"virtual:usage/7E0:XYZ":   `identifier "XYZ" is not a hexadecimal number`,
 		"virtual:usage/7E00:7E8":  `identifier "7E00" has 4 digits`,
 		"virtual:usage/7E0:7E0":   "would hear itself",
 		"virtual:usage/fixed:100": "address virtual:usage/fixed:100: ",
-		"/7E0:7E8":                "no bus before the slash: want for example can0/7E0:7E8",
+	} {
+		exits("send "+address, exitUsage, text)
+	}
+	for address, text := range map[string]string{
+		"virtual:usage": "no slash",
+		"/7E0:7E8":      "no bus before the slash: want for example can0/7E0:7E8 (see isotp help addresses)",
 	} {
 		for _, command := range commandsOfAnAddress {
-			text := why
-			if strings.HasPrefix(command, "demo ") { // it cannot know that this was to be an address
-				text = "of two arguments the first is the address"
-			}
-			exits(t, strings.ReplaceAll(command, "ADDR", address), exitUsage, text)
+			exits(strings.ReplaceAll(command, "ADDR", address), exitUsage, text)
 		}
+		// The demo cannot know that this was to be an address.
+		exits("demo "+address+" FILE", exitUsage, "of two arguments the first is the address")
 	}
 }
 
 func TestWrongNetworks(t *testing.T) {
-	for _, command := range []string{"send", "recv", "send --stream", "ecu", "obd", "demo", "proxy tcp:127.0.0.1:0"} {
-		for _, network := range []string{"tcp", "isotp:hardware", "''"} {
-			exits(t, command+" ADDR --network "+network, exitUsage, "--network must be one of ")
-		}
+	exits := newExits(t)
+	for _, command := range []string{
+		"send --network tcp", "recv --network isotp:hardware", "ecu --network isotp-stream", "obd --network isotp:kernel",
+		"demo --network isotp-stream", "proxy --network isotp tcp:127.0.0.1:0",
+	} {
+		exits(command+" ADDR", exitUsage, "--network must be one of ")
 	}
-	exits(t, "obd ADDR --network isotp:kernel", exitUsage, "--network must be one of ")
-	exits(t, "ecu ADDR --network isotp-stream", exitUsage, "--network must be one of ")
-	exits(t, "proxy tcp:127.0.0.1:0 ADDR --network isotp", exitUsage, "--network must be one of ")
 }
 
 // commandsOfABus open a bus, which stands for BUS, before they do anything else.
@@ -185,42 +188,45 @@ var commandsOfABus = []string{
 }
 
 func TestWrongBuses(t *testing.T) {
+	exits := newExits(t)
 	for bus, text := range map[string]string{
-		"nosuch:x":                         `bus "nosuch:x": there are no buses nosuch: (see isotp help addresses)`,
-		"virtual:":                         "a bus needs a name",
 		"udp:nowhere":                      "is not GROUP:PORT",
 		"udp:10.0.0.1:5":                   "is not a multicast address",
 		"udp:239.74.163.2:99999":           "is not from 1 to 65535",
-		"slcan:/dev/none":                  "is not PORT@BITRATE",
-		"slcan:/dev/none@fast":             `"fast" is not a number above 0`,
-		"slcan:/no/such/port@500000":       "no such file or directory",
-		"socketcand:nohost":                "is not HOST:PORT/BUS",
-		"candump:":                         "a bus needs the name of a log file",
-		"candump:DIR/none":                 "no such file or directory",
-		"candump:DIR/none,speed=0":         `speed "0" is not a number above 0`,
 		"udp:239.74.163.2%nosuch:43113":    `interface "nosuch"`,
+		"slcan:/dev/none":                  "is not PORT@BITRATE",
+		"slcan:/no/such/port@500000":       "no such file or directory",
 		"slcan:tcp:nowhere@500000":         "is not HOST:PORT",
+		"socketcand:nohost":                "is not HOST:PORT/BUS",
 		"socketcand:127.0.0.1:1/can0@fast": `bit rate "fast"`,
+		"candump:":                         "a bus needs the name of a log file",
+		"candump:DIR/none,speed=0":         `speed "0" is not a number above 0`,
+		"virtual:":                         "a bus needs a name",
+	} {
+		exits("record "+bus+" DIR/a.log", exitUsage, text)
+	}
+	for bus, text := range map[string]string{
+		"nosuch:x":             `bus "nosuch:x": there are no buses nosuch: (see isotp help addresses)`,
+		"slcan:/dev/none@fast": `"fast" is not a number above 0 (see isotp help addresses)`,
+		"candump:DIR/none":     "no such file or directory",
 	} {
 		for _, command := range commandsOfABus {
-			exits(t, strings.ReplaceAll(command, "BUS", bus), exitUsage, text)
+			exits(strings.ReplaceAll(command, "BUS", bus), exitUsage, text)
 		}
 	}
 }
 
 // The command line is right, and another one would not help.
-func TestBusesThatCannotBeOpened(t *testing.T) {
-	for _, bus := range []string{"slcan:tcp:127.0.0.1:1@500000", "socketcand:127.0.0.1:1/can0"} {
-		for _, command := range commandsOfABus {
-			exits(t, strings.ReplaceAll(command, "BUS", bus), exitFailure, "refused")
-		}
+func TestBusThatCannotBeOpened(t *testing.T) {
+	exits := newExits(t)
+	for _, command := range commandsOfABus {
+		exits(strings.ReplaceAll(command, "BUS", "socketcand:127.0.0.1:1/can0"), exitFailure, "refused")
 	}
 }
 
-// exits runs a command line, with the words of wrongLines replaced, and checks its exit
-// status and error.
-func exits(t *testing.T, line string, status int, text string) {
-	t.Helper()
+// newExits returns a function that runs a command line, with the words of wrongLines
+// replaced, and checks its exit status and the one line that it says.
+func newExits(t *testing.T) func(line string, status int, text string) {
 	dir := t.TempDir()
 	file, log := filepath.Join(dir, "file"), filepath.Join(dir, "log")
 	for path, content := range map[string]string{file: "22F190\n", log: "(1.0) can0 001#\n"} {
@@ -228,13 +234,16 @@ func exits(t *testing.T, line string, status int, text string) {
 			t.Fatal(err)
 		}
 	}
-	args := words(strings.NewReplacer("ADDR", "virtual:usage/7E0:7E8", "FILE", file, "LOG", log, "DIR", dir).Replace(line))
-	r := isotp(t.Context(), strings.NewReader("AB"), args...)
-	bad := r.status != status || !strings.Contains(r.stderr, text) || r.stdout != ""
-	if lines := strings.Count(r.stderr, "\n"); bad || lines != 1 || !strings.HasPrefix(r.stderr, "isotp: ") {
-		t.Errorf("isotp %s\nhas exit status %d and says %q%q\nwant %d and one line with %q", line, r.status, r.stdout, r.stderr, status, text)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
-		t.Errorf("isotp %s: it has made a file: %v, %v", line, left, err)
+	replace := strings.NewReplacer("ADDR", "virtual:usage/7E0:7E8", "FILE", file, "LOG", log, "DIR", dir)
+	return func(line string, status int, text string) {
+		t.Helper()
+		r := isotp(t.Context(), strings.NewReader("AB"), words(replace.Replace(line))...)
+		bad := r.status != status || !strings.Contains(r.stderr, text) || r.stdout != ""
+		if lines := strings.Count(r.stderr, "\n"); bad || lines != 1 || !strings.HasPrefix(r.stderr, "isotp: ") {
+			t.Errorf("isotp %s\nhas exit status %d and says %q%q\nwant %d and one line with %q", line, r.status, r.stdout, r.stderr, status, text)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+			t.Errorf("isotp %s: it has made a file: %v, %v", line, left, err)
+		}
 	}
 }

@@ -85,11 +85,10 @@ func (c *obdCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	defer stop()
-	conn, err := (&isotpnet.ListenConfig{Config: config}).ListenPacket(ctx, c.Network, c.Address)
+	pc, err := (&isotpnet.ListenConfig{Config: config}).ListenPacketAddr(ctx, c.Network, addrs...)
 	if err != nil {
 		return opening(ctx, err)
 	}
-	pc := conn.(*isotpnet.PacketConn)
 	defer closeAfter(ctx, pc)()
 
 	err = c.ask(s, pc, request, to)

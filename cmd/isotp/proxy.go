@@ -191,10 +191,18 @@ type busPlace struct {
 
 func (p busPlace) listen(ctx context.Context) (net.Listener, error) {
 	lc := isotpnet.ListenConfig{Config: p.config}
-	return lc.Listen(ctx, p.network, p.addr.String())
+	ln, err := lc.ListenStream(ctx, p.network, p.addr)
+	if err != nil {
+		return nil, err
+	}
+	return ln, nil
 }
 
 func (p busPlace) dial(ctx context.Context) (net.Conn, error) {
 	d := isotpnet.Dialer{Config: p.config, Timeout: p.timeout}
-	return d.DialContext(ctx, p.network, p.addr.String())
+	c, err := d.DialStream(ctx, p.network, p.addr)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }

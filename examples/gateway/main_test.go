@@ -13,12 +13,12 @@ import (
 
 func TestGateway(t *testing.T) {
 	log.SetOutput(io.Discard)
-	ecus, err := isotpnet.Listen("isotp", "virtual:gateway/7E8:7E0")
+	ecus, err := new(isotpnet.ListenConfig).ListenAddr(t.Context(), "isotp", isotpnet.MustParseAddr("virtual:gateway/7E8:7E0"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 2)
-	go func() { served <- (&ecu.ECU{VIN: "WVWZZZ1JZXW000001"}).Serve(ecus.(*isotpnet.Listener)) }()
+	go func() { served <- (&ecu.ECU{VIN: "WVWZZZ1JZXW000001"}).Serve(ecus) }()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

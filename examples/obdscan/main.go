@@ -50,13 +50,16 @@ func scan(pc *isotpnet.PacketConn, mode, pid byte, got func(ecu isotpnet.Addr, d
 
 // run asks for each item and writes the answers to w.
 func run(w io.Writer, address string) error {
-	lc := isotpnet.ListenConfig{Config: isotpnet.Config{DeadlineAtFirstFrame: true}}
-	c, err := lc.ListenPacket(context.Background(), "isotp", address)
+	addr, err := isotpnet.ParseAddr(address)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	pc := c.(*isotpnet.PacketConn)
+	lc := isotpnet.ListenConfig{Config: isotpnet.Config{DeadlineAtFirstFrame: true}}
+	pc, err := lc.ListenPacketAddr(context.Background(), "isotp", addr)
+	if err != nil {
+		return err
+	}
+	defer pc.Close()
 	for _, item := range []struct {
 		pid  byte
 		what string

@@ -18,13 +18,17 @@ func TestScan(t *testing.T) {
 		var ecus sync.WaitGroup
 		var listeners []*isotpnet.Listener
 		for i := range 3 {
-			ln, err := isotpnet.Listen("isotp", fmt.Sprintf("virtual:scan/fixed::%02X,func:33", 0x10+i))
+			addrs, err := isotpnet.ParseAddrs(fmt.Sprintf("virtual:scan/fixed::%02X,func:33", 0x10+i))
 			if err != nil {
 				t.Fatal(err)
 			}
-			listeners = append(listeners, ln.(*isotpnet.Listener))
+			ln, err := new(isotpnet.ListenConfig).ListenAddr(t.Context(), "isotp", addrs...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			listeners = append(listeners, ln)
 			e := &ecu.ECU{VIN: "WVWZZZ1JZXW000001", Name: fmt.Sprint("ECU ", i)}
-			ecus.Go(func() { e.Serve(ln.(*isotpnet.Listener)) })
+			ecus.Go(func() { e.Serve(ln) })
 		}
 		var out bytes.Buffer
 		if err := run(&out, "virtual:scan/obd29"); err != nil {

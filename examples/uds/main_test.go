@@ -22,13 +22,13 @@ func dial(t *testing.T, responses string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := isotpnet.Listen("isotp", "virtual:uds/7E8:7E0,7DF")
+	ln, err := new(isotpnet.ListenConfig).ListenAddr(t.Context(), "isotp", isotpnet.MustParseAddr("virtual:uds/7E8:7E0"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := (&ecu.ECU{VIN: "WVWZZZ1JZXW000001", Responses: parsed}).Serve(ln.(*isotpnet.Listener)); err != nil {
+		if err := (&ecu.ECU{VIN: "WVWZZZ1JZXW000001", Responses: parsed}).Serve(ln); err != nil {
 			t.Error(err)
 		}
 	})
