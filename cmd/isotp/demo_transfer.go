@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A transfer is a file's way from one connection to the other.
+// A transfer sends a file from one connection to another.
 type transfer struct {
 	sender, receiver *isotpnet.Conn
 	trace            *tracer // the sender's
@@ -32,7 +32,7 @@ func newTransfer(sender, receiver *isotpnet.Conn, trace *tracer) *transfer {
 // run sends size bytes of the file, writes them to progress when they arrive, and
 // closes the connections.
 func (t *transfer) run(ctx context.Context, file io.Reader, progress io.Writer) error {
-	// When one side fails the other must not wait for it.
+	// When one side fails, the other is ended too, which would wait for it.
 	group, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() {
 		t.sender.Close()
