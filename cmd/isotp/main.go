@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	_ "example.com/isotp/canbus/all" // a command line may name any bus
 )
 
 func main() {
