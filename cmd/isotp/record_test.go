@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/isotp/canbus"
@@ -136,19 +137,20 @@ func TestReplayTellsLinesThatAreNoFrames(t *testing.T) {
 }
 
 func TestReplayIsInterrupted(t *testing.T) {
-	heard := hear(t, "replaylong", virtual.Options{})
 	path := writeLog(t, "(1.0) can0 001#\n(1000000.0) can0 002#AA\n")
-	ctx, interrupt := context.WithCancel(t.Context())
-	done := make(chan result, 1)
-	go func() { done <- isotp(ctx, nil, "replay", path, "virtual:replaylong") }()
-	heard(1)
-	interrupt()
-	r := <-done
-	r.want(t, exitFailure, "interrupted")
+	synctest.Test(t, func(t *testing.T) {
+		heard := hear(t, "replaylong", virtual.Options{})
+		ctx, interrupt := context.WithCancel(t.Context())
+		wait := start(ctx, nil, "replay", path, "virtual:replaylong")
+		heard(1)
+		interrupt()
+		wait().want(t, exitFailure, "interrupted")
+	})
 }
 
-// record records a network while do is called.
-func record(t *testing.T, name string, do func(tap canbus.Bus), args ...string) result {
+// record records a network, in the test's bubble, while do is called. What do has sent has
+// been heard, and is in the file, when do returns from write.
+func record(t *testing.T, name string, do func(write func(canbus.Frame)), args ...string) result {
 	t.Helper()
 	n, err := virtual.Create(name, virtual.Options{})
 	if err != nil {
@@ -162,57 +164,67 @@ func record(t *testing.T, name string, do func(tap canbus.Bus), args ...string) 
 	defer tap.Close()
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	done := make(chan result, 1)
-	go func() { done <- isotp(ctx, nil, append([]string{"record", "virtual:" + name}, args...)...) }()
-	do(tap)
+	wait := start(ctx, nil, append([]string{"record", "virtual:" + name}, args...)...)
+	do(func(f canbus.Frame) {
+		if _, err := tap.WriteFrames([]canbus.Frame{f}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second) // longer than a recorder keeps a frame in memory
+	})
 	interrupt()
-	return <-done
+	return wait()
 }
 
 func TestRecord(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.log")
-	r := record(t, "record", func(tap canbus.Bus) {
-		// Until it listens, frames are heard by nobody.
-		sendUntil(t, tap, canbus.Frame{ID: 0x7E0, Len: 1}, func() bool { return contains(path, "can0 7E0#00\n") })
-		sendUntil(t, tap, canbus.Frame{ID: 0x18DAF110, Flags: canbus.Extended | canbus.FD}, func() bool { return contains(path, "can0 18DAF110##0\n") })
-	}, path)
-	r.want(t, exitOK, "")
-	r.wantStdout(t, "")
+	synctest.Test(t, func(t *testing.T) {
+		r := record(t, "record", func(write func(canbus.Frame)) {
+			write(canbus.Frame{ID: 0x7E0, Len: 1})
+			wantLines(t, path, "can0 7E0#00")
+			write(canbus.Frame{ID: 0x18DAF110, Flags: canbus.Extended | canbus.FD})
+			wantLines(t, path, "can0 7E0#00", "can0 18DAF110##0")
+		}, path)
+		r.want(t, exitOK, "")
+		r.wantStdout(t, "")
+		if r.stderr != "2 frames recorded\n" {
+			t.Errorf("it says %q", r.stderr)
+		}
+	})
+}
+
+// wantLines checks the lines of a log, but for their times.
+func wantLines(t *testing.T, path string, want ...string) {
+	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("%d frames recorded\n", strings.Count(string(text), "\n")); r.stderr != want {
-		t.Errorf("it says %q, want %q", r.stderr, want)
+	var got []string
+	for line := range strings.Lines(string(text)) {
+		_, line, _ = strings.Cut(strings.TrimSpace(line), " ")
+		got = append(got, line)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s has %q, want %q", path, got, want)
 	}
 }
 
-// sendUntil sends a frame again and again.
-func sendUntil(t *testing.T, bus canbus.Bus, f canbus.Frame, done func() bool) {
-	t.Helper()
-	for late := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
-		if _, err := bus.WriteFrames([]canbus.Frame{f}); err != nil {
-			t.Fatal(err)
-		}
-		if time.Now().After(late) {
-			t.Fatal("this takes too long")
-		}
-	}
-}
-
-func contains(path, text string) bool {
-	b, err := os.ReadFile(path)
-	return err == nil && strings.Contains(string(b), text)
-}
-
+// A line has 45 bytes, so that a file of 1024 has 22.
 func TestRecordRotates(t *testing.T) {
+	const perFile = 22
 	path := filepath.Join(t.TempDir(), "test.log")
-	r := record(t, "recordrotate", func(tap canbus.Bus) {
-		sendUntil(t, tap, canbus.Frame{ID: 0x7E0, Len: 8}, func() bool { return contains(path+".000003", "my0 7E0#0000000000000000\n") })
-	}, "--rotate", "1K", "--keep", "2", "--interface", "my0", "--sync", "-1s", path)
-	r.want(t, exitOK, "")
-	if _, err := os.Stat(path + ".000001"); !os.IsNotExist(err) {
-		t.Errorf("the oldest file is still there: %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		r := record(t, "recordrotate", func(write func(canbus.Frame)) {
+			for range 3*perFile + 1 {
+				write(canbus.Frame{ID: 0x7E0, Len: 8})
+			}
+		}, "--rotate", "1K", "--keep", "2", "--interface", "my0", "--sync", "-1s", path)
+		r.want(t, exitOK, "")
+	})
+	wantLines(t, path, "my0 7E0#0000000000000000")
+	wantLines(t, path+".000003", slices.Repeat([]string{"my0 7E0#0000000000000000"}, perFile)...)
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 2 {
+		t.Errorf("there are %v, %v; want 2 files", files, err)
 	}
 }
 
