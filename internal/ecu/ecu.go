@@ -1,6 +1,5 @@
-// Package ecu is a simulated ECU, for demonstrations and tests: it answers the
-// requests of a tester over UDS (ISO 14229) and OBD-II (SAE J1979). It stands above
-// package isotpnet.
+// Package ecu is a simulated ECU, for demonstrations and tests: it answers a tester's
+// requests of UDS (ISO 14229) and OBD-II (SAE J1979). It uses package isotpnet.
 package ecu
 
 import (
@@ -12,13 +11,16 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-// An ECU says what a simulated ECU answers. The zero ECU has no VIN.
+// An ECU says what a simulated ECU answers. The zero ECU has no VIN and no name. Its
+// methods may be called by many goroutines at a time.
 type ECU struct {
-	// VIN is answered to OBD-II's mode 09 and to UDS' ReadDataByIdentifier F190.
+	// VIN is the answer to OBD-II's mode 09, PID 02, and to UDS' ReadDataByIdentifier
+	// F190; "" is not answered.
 	VIN string
-	// Name is answered to mode 09, PID 0A: up to 20 bytes.
+	// Name is the answer to mode 09, PID 0A; "" is not answered. Only its first 20 bytes
+	// are sent.
 	Name string
-	// Responses come before what the ECU answers by itself.
+	// Responses are looked up first: they replace the ECU's own answers.
 	Responses Responses
 }
 
@@ -28,8 +30,8 @@ const (
 	readByID        = 0x22
 	testerPresent   = 0x3E
 	negative        = 0x7F
-	positive        = 0x40 // is added to the service
-	suppress        = 0x80 // of a sub-function: no positive response
+	positive        = 0x40 // added to the service by a positive response
+	suppress        = 0x80 // added to a sub-function: no positive response is wanted
 	notSupported    = 0x11
 	subNotSupported = 0x12
 	wrongLength     = 0x13
@@ -37,8 +39,8 @@ const (
 )
 
 // Answer returns the answers to a request, in their order; none if the ECU keeps
-// silent. To functional requests it says nothing negative that concerns what it
-// does not have: others might have it.
+// silent. A functional request for what the ECU does not have gets no negative response:
+// another ECU may have it.
 func (e *ECU) Answer(request []byte, functional bool) [][]byte {
 	if len(request) == 0 {
 		return nil
@@ -88,12 +90,12 @@ func (e *ECU) answer(request []byte) []byte {
 		return []byte{negative, service, outOfRange}
 	}
 	if service < sessionControl {
-		return nil // the modes of OBD-II know no negative response
+		return nil // the modes of OBD-II have no negative response
 	}
 	return []byte{negative, service, notSupported}
 }
 
-// subFunction is a positive response, unless the tester does not want it.
+// subFunction returns a positive response, nil if the tester does not want one.
 func subFunction(request, data []byte) []byte {
 	if request[1]&suppress != 0 {
 		return nil
@@ -127,7 +129,7 @@ func (e *ECU) obd(mode byte, pids []byte) []byte {
 	return nil
 }
 
-// supported says which of the PIDs 01 to 20 there are, the first in the highest bit.
+// supported returns the bits of the PIDs from 01 to 20 that there are: PID 01 is the highest.
 func supported(pids ...byte) []byte {
 	var bits uint32
 	for _, pid := range pids {
@@ -136,8 +138,9 @@ func supported(pids ...byte) []byte {
 	return binary.BigEndian.AppendUint32(nil, bits)
 }
 
-// Serve answers everybody who speaks to a listener, until it is closed; then it ends
-// its connections and returns nil.
+// Serve answers each tester that the listener accepts, until the listener is closed; then
+// it closes the connections and returns nil. Another error of the listener ends Serve too,
+// and is returned.
 func (e *ECU) Serve(ln *isotpnet.Listener) error {
 	var conns sync.WaitGroup
 	defer conns.Wait()
@@ -159,8 +162,8 @@ func (e *ECU) Serve(ln *isotpnet.Listener) error {
 	}
 }
 
-// serve answers one tester until the connection is closed or the bus fails. What cannot be sent is
-// the tester's loss, as with a real ECU.
+// serve answers one tester until the connection is closed or the bus fails. An answer that
+// cannot be sent is lost, as with a real ECU.
 func (e *ECU) serve(c *isotpnet.Conn) {
 	buf := make([]byte, 4095)
 	for {
@@ -172,7 +175,7 @@ func (e *ECU) serve(c *isotpnet.Conn) {
 			continue
 		}
 		if info.Rest > 0 || int64(n) < info.Size {
-			continue // longer than any request that it knows
+			continue // longer than any request that the ECU knows
 		}
 		for _, answer := range e.Answer(buf[:n], info.Functional) {
 			c.Write(answer)
