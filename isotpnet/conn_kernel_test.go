@@ -81,3 +81,21 @@ func TestKernelSpecFollowsTheConfig(t *testing.T) {
 		t.Errorf("a broadcast: %+v", s)
 	}
 }
+
+// A socket that cannot be opened, as there is no such interface, or no CAN at all: the error
+// says which, and the pair is free again.
+func TestKernelSocketThatCannotBeOpened(t *testing.T) {
+	_, err := ProbeKernel()
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		t.Fatalf("ProbeKernel: %v", err)
+	}
+	for range 2 {
+		_, errDial := (&Dialer{Functional: MustParseAddr("/7DF:")}).Dial("isotp:kernel", "nosuch0/7E0:7E8")
+		_, errListen := Listen("isotp:kernel", "nosuch0/7E8:7E0")
+		for _, got := range []error{errDial, errListen} {
+			if !errors.Is(got, syscall.ENODEV) && !errors.Is(got, errors.ErrUnsupported) || errors.Is(got, syscall.EADDRINUSE) {
+				t.Errorf("%v", got)
+			}
+		}
+	}
+}
