@@ -131,14 +131,14 @@ func openFile(ctx context.Context, file string) (*os.File, error) {
 			w.Close()
 		}
 	})
-	defer stop()
 	f, err := lifetime.Open(ctx, func() (*os.File, error) {
 		defer close(opened)
 		return os.Open(file)
 	})
-	if ctx.Err() != nil && err == ctx.Err() {
-		err = fmt.Errorf("open %s: %w", file, err)
+	if err != nil && err == ctx.Err() {
+		return nil, fmt.Errorf("open %s: %w", file, err) // stop could come before the function has begun
 	}
+	stop()
 	return f, err
 }
 
