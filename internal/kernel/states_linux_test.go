@@ -59,8 +59,10 @@ func TestSendStates(t *testing.T) {
 
 		{"it is still owed", sendOwed, func(f *fakeSocket) { f.tries() }, sendOwed, nil},
 		{"nothing is owed any more", sendOwed, func(f *fakeSocket) { f.owed = time.Now(); f.tries() }, sendTaken, nil},
+		{"nothing is owed, but the kernel is busy", sendOwed, func(f *fakeSocket) { f.owed = time.Now(); f.isBusy(); f.tries() }, sendReady, nil},
 
 		{"there is room in the queue", sendFull, taken, sendTaken, nil},
+		{"there is room, but the kernel is busy", sendFull, func(f *fakeSocket) { f.isBusy(); f.tries() }, sendReady, nil},
 
 		{"it is still being sent", sendTaken, func(f *fakeSocket) { f.tries() }, sendTaken, nil},
 		{"it is sent", sendTaken, func(f *fakeSocket) { f.takes(message4000); f.tries() }, sendIdle, nil},
