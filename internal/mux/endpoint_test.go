@@ -269,6 +269,19 @@ func TestDeadlineThatComesWhileALaterPartIsRead(t *testing.T) {
 	})
 }
 
+// The deadline may come when the message is sent, before its call has noticed.
+func TestDeadlineThatComesAfterTheMessage(t *testing.T) {
+	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
+		wantResult(t, startSend(ep, []byte{1}), nil)
+		if err := ep.expire(); err != nil {
+			t.Errorf("the message that was sent fails with %v", err)
+		}
+		if n := ep.Stats().SendsAborted; n != 0 {
+			t.Errorf("%d were aborted", n)
+		}
+	})
+}
+
 func TestAbortedSendLeavesNothingForTheNext(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		for range 3 {
