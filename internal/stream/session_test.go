@@ -69,6 +69,19 @@ func TestRepeatedOpenIsAcceptedAgain(t *testing.T) {
 	}
 }
 
+// An ACCEPT is confirmed as DATA is: it is from when it was handed over that a PING is due.
+func TestLostAcceptIsNoticed(t *testing.T) {
+	sc := newScript(t)
+	sc.e.Listen(4)
+	sc.gets(">OPEN 0007 2000 02 10")
+	sc.after(500 * time.Millisecond)
+	sc.sends("<ACCEPT 0007 1000 02 10")
+	sc.after(time.Second - 1)
+	sc.sends()
+	sc.after(1)
+	sc.sends("<PING 0007 1000 00 10")
+}
+
 func TestAcceptorMaySpeakFirst(t *testing.T) {
 	sc := newScript(t)
 	sc.e.Listen(4)
@@ -421,6 +434,24 @@ func TestResetsAreRateLimited(t *testing.T) {
 	}
 }
 
+func TestResetsThatTheTransportDoesNotTakeAreBounded(t *testing.T) {
+	sc := newScript(t)
+	for range 3 {
+		for range 16 {
+			sc.gets(">DATA 0007 2000 AA")
+		}
+		sc.now = sc.now.Add(time.Hour)
+	}
+	n := 0
+	for sc.poll() != "" {
+		sc.e.Sent(sc.now, true, nil)
+		n++
+	}
+	if n != 24 { // one for each of 8 sessions, and 16
+		t.Errorf("%d have waited, want 24", n)
+	}
+}
+
 func TestSequenceNumbers(t *testing.T) {
 	const (
 		good = ""
@@ -725,6 +756,64 @@ func TestLostWindowIsAskedFor(t *testing.T) {
 	sc.sends(">DATA 0001 1002 00")
 }
 
+// A window that was closed from the beginning is asked for as any other, however often
+// the opener has had to ask to be let in.
+func TestWindowThatIsClosedAtAcceptIsAskedFor(t *testing.T) {
+	sc := newScript(t)
+	s, _ := sc.e.Dial(sc.now)
+	s.Offer(sc.now, []byte{1})
+	for _, wait := range []time.Duration{0, 100, 200, 400} {
+		sc.after(wait * time.Millisecond)
+		sc.sends(">OPEN 0001 1000 02 10")
+	}
+	sc.gets("<ACCEPT 0001 3000 02 00")
+	sc.after(time.Second - 1)
+	sc.sends()
+	sc.after(1)
+	sc.sends(">PING 0001 1000 00 10")
+}
+
+// How often the peer was asked for a confirmation is forgotten when it is asked for room.
+func TestWindowIsAskedForASecondAfterAnOffer(t *testing.T) {
+	sc := newScript(t)
+	s := sc.dial()
+	s.Offer(sc.now, make([]byte, 4096))
+	sc.sends(
+		">DATA 0001 1000 00 00 00 00 00 00 00 00 and 4076 more",
+		">DATA 0001 1001 00 00 00 00 00 00 00 00 and 4 more")
+	for _, wait := range []time.Duration{1, 2, 4} {
+		sc.after(wait * time.Second)
+		sc.sends(">PING 0001 1002 00 10")
+	}
+	sc.gets("<PONG 0001 3000 00 10")
+	sc.after(5 * time.Second)
+	s.Offer(sc.now, []byte{1})
+	sc.after(time.Second - 1)
+	sc.sends()
+	sc.after(1)
+	sc.sends(">PING 0001 1002 00 10")
+}
+
+// The transport has other things to do when there is room at last.
+func TestWindowPutsOffTheNextPing(t *testing.T) {
+	sc := newScript(t)
+	s := sc.dial()
+	s.Offer(sc.now, make([]byte, 4097))
+	sc.sends(
+		">DATA 0001 1000 00 00 00 00 00 00 00 00 and 4076 more",
+		">DATA 0001 1001 00 00 00 00 00 00 00 00 and 4 more")
+	sc.after(time.Second)
+	sc.sends(">PING 0001 1002 00 10")
+	sc.after(1500 * time.Millisecond)
+	sc.gets("<WINDOW 0001 3000 00 11")
+	sc.after(time.Second - 1)
+	if sc.e.Urgent() {
+		t.Error("it comes sooner")
+	}
+	sc.after(1)
+	sc.sends(">PING 0001 1002 00 10", ">DATA 0001 1002 00")
+}
+
 func TestLostTailIsNoticed(t *testing.T) {
 	sc := newScript(t)
 	s := sc.dial()
@@ -916,6 +1005,38 @@ func TestCloseLingers(t *testing.T) {
 				t.Error("the endpoint still has it")
 			}
 			sc.sends()
+		})
+	}
+}
+
+// It ends when its time is over, not when something else is due.
+func TestLingeringEndsInTime(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		then func(*script)
+	}{
+		{"with the END on its way since a while", func(sc *script) {
+			sc.after(500 * time.Millisecond)
+			sc.sends(">END 0001 1000")
+			sc.after(time.Second)
+			sc.sends(">PING 0001 1001 00 10") // and the next one 2 s later
+			sc.after(1500*time.Millisecond - 1)
+		}},
+		{"with an END that the transport does not take", func(sc *script) { sc.after(3*time.Second - 1) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sc := newScript(t)
+			s := sc.dial()
+			sc.after(time.Second)
+			s.Close(sc.now)
+			tt.then(sc)
+			if sc.e.Sessions() != 1 {
+				t.Error("it is gone already")
+			}
+			sc.after(1)
+			if sc.e.Sessions() != 0 {
+				t.Error("the endpoint still has it")
+			}
 		})
 	}
 }
