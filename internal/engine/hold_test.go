@@ -16,6 +16,9 @@ func TestReceiveHold(t *testing.T) {
 		{"Br/receive/at the high mark it is not", func(c *Config) { c.HighMark = overhead + 1 }, func(s *script) {
 			fill(s).hears("10 08 01 02 03 04 05 06").sends(cts)
 		}},
+		{"Br/receive/at the high mark nothing is refused either", func(c *Config) { c.HighMark, c.NeverHold = overhead+1, true }, func(s *script) {
+			fill(s).hears("10 08 01 02 03 04 05 06").sends(cts).hears("21 07 08").reads("AA").readsMessage(8)
+		}},
 		{"WAIT/receive/after N_Br, and again after each N_Br", full, func(s *script) {
 			fill(s).at(100 * ms).hears("10 08 01 02 03 04 05 06")
 			for i := range 10 {
@@ -32,6 +35,11 @@ func TestReceiveHold(t *testing.T) {
 			s.hears("10 14 01 02 03 04 05 06").sends("30 01 00 CC CC CC CC CC").hearsFunctional("01 AA").hears("21 07 08 09 0A 0B 0C 0D")
 			s.due(800*ms).sends("31 01 00 CC CC CC CC CC").due(1600*ms).idle().counts(WaitOverrun, 1)
 			s.reads("AA").readsNothing()
+		}},
+		{"WAIT/receive/the same where the block ends with SN 0", func(c *Config) { c.HighMark, c.MaxSendWaits, c.BlockSize = 60, 0, 16 }, func(s *script) {
+			f := frames1(8, "", 6+20*7)
+			s.hears(f[0]).sends("30 10 00 CC CC CC CC CC").hearsFunctional("01 AA").hears(f[1:17]...)
+			s.due(800*ms).idle().counts(WaitOverrun, 1)
 		}},
 		{"WAIT/receive/MaxSendWaits 0: none at all", func(c *Config) { c.HighMark, c.MaxSendWaits = 10, 0 }, func(s *script) {
 			fill(s).hears("10 14 01 02 03 04 05 06").due(800*ms).sends(ovflw).idle().counts(WaitOverrun, 1)
