@@ -457,8 +457,13 @@ func TestAnInterruptEndsSendThatWaitsForThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		send := start(ctx, strings.NewReader(randomBytes(100)), "send", testerAddr)
+		synctest.Wait() // for it to wait for the flow control
+		began := time.Now()
 		cancel()
 		send().want(t, exitFailure, "interrupted")
+		if d := time.Since(began); d != 0 {
+			t.Errorf("it has ended %v after the interrupt", d)
+		}
 	})
 }
 
