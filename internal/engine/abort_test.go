@@ -176,3 +176,46 @@ func TestStalledBus(t *testing.T) {
 		}},
 	})
 }
+
+// Retract is for a message of which nothing was given out.
+func TestRetract(t *testing.T) {
+	s := newScript(t)
+	retract := func(want bool) {
+		t.Helper()
+		if got := s.e.Retract(); got != want {
+			t.Errorf("at %v: retracted: %v", s.now, got)
+		}
+	}
+	retract(false)
+	s.sendAs(20, message1(3))
+	retract(true)
+	if s.e.Sending() || s.e.SendResult() != Aborted || s.e.Stats().SendsAborted != 0 {
+		t.Errorf("sending: %v, %v, %+v", s.e.Sending(), s.e.SendResult(), s.e.Stats())
+	}
+	s.idle().send(20).sends("10 14 01 02 03 04 05 06")
+	retract(false)
+	s.sending().hears(cts).sends("21 07 08 09 0A 0B 0C 0D", "22 0E 0F 10 11 12 13 14").done(OK)
+	retract(false)
+	if s.e.SendResult() != OK {
+		t.Errorf("a message that was sent ends with %v", s.e.SendResult())
+	}
+}
+
+// Frames of an earlier message, and flow controls, are none of the one under way.
+func TestTransmits(t *testing.T) {
+	s := newScript(t)
+	s.send(1).hands("01 01 CC CC CC CC CC CC")
+	s.e.Abort(s.time(), Aborted)
+	s.poll()
+	s.hears("10 08 01 02 03 04 05 06").hands(cts).send(20).hands("10 14 01 02 03 04 05 06")
+	for number, want := range map[uint32]bool{1: false, 2: false, 3: true} {
+		if got := s.e.Transmits(number); got != want {
+			t.Errorf("frame %d: %v", number, got)
+		}
+	}
+	s.e.Abort(s.time(), Aborted)
+	s.poll()
+	if s.e.Transmits(3) {
+		t.Error("it does when it is given up")
+	}
+}

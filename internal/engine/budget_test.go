@@ -148,6 +148,15 @@ func TestBudget(t *testing.T) {
 		ss[1].sends(longBlock)
 		ss[0].e.ReadWhole(nil, false) // it has nothing to give back
 	})
+	t.Run("an engine that ends gives back what it has, not what it had", func(t *testing.T) {
+		ss := sharing(t, 2, 4)
+		ss[0].hearsLong(longFirst, longSize).hearsLong(longFirst, longSize)
+		ss[0].e.ReadWhole(nil, false)
+		ss[0].e.LeaveBudget()
+		ss[1].hears(longFirst).sends(longBlock)
+		ss[2].hears(longFirst).sends(longBlock)
+		ss[3].hears(longFirst).nothingMore()
+	})
 	t.Run("one that waits no more leaves its place", func(t *testing.T) {
 		for name, leave := range map[string]func(*script){
 			"interrupted":    func(s *script) { s.hears("01 AA") },
@@ -178,6 +187,14 @@ func TestBudget(t *testing.T) {
 		ss[1].due(1600 * ms).sends(longBlock)
 		ss[0].counts(ReceiverFull, 1).readsNothing()
 	})
+	t.Run("a second is enough to know that it is slow", func(t *testing.T) {
+		ss := sharing(t, 1, 2, func(c *Config) { c.NCr, c.NBr = time.Hour, time.Second })
+		ss[0].hears(longFirst).sends(longBlock)
+		ss[1].hears(longFirst)
+		ss[0].now = time.Second
+		ss[1].due(time.Second).sends(longBlock)
+		ss[0].counts(ReceiverFull, 1).readsNothing()
+	})
 	t.Run("not one that we hold up", func(t *testing.T) {
 		ss := sharing(t, 1, 2, func(c *Config) { c.NCr, c.HighMark, c.BlockSize = time.Hour, 10, 1 })
 		ss[0].hears(longFirst).sends("30 01 00 CC CC CC CC CC").hearsFunctional("02 AA BB").hears("21 01 02 03 04 05 06 07")
@@ -192,6 +209,11 @@ func TestBudget(t *testing.T) {
 		ss := sharing(t, 1, 2, func(c *Config) { c.NeverHold = true })
 		ss[0].hears(longFirst).sends(cts)
 		ss[1].hears(longFirst).sends(ovflw).counts(ReceiverFull, 1)
+	})
+	t.Run("and nothing is left of what it has refused", func(t *testing.T) {
+		ss := sharing(t, 1, 2, func(c *Config) { c.NeverHold = true })
+		ss[0].hears(longFirst).sends(cts)
+		ss[1].hears(longFirst).sends(ovflw).idle().hears("21 01 02 03 04 05 06 07").counts(UnexpectedConsecutive, 1)
 	})
 	t.Run("who only listens loses, and that is said", func(t *testing.T) {
 		ss := sharing(t, 1, 2, func(c *Config) { c.ListenOnly = true })

@@ -171,6 +171,15 @@ func TestOwedFlowControl(t *testing.T) {
 			s.send(20).hands(first).at(5 * ms)
 			giveUp(s, Aborted).hears(cts).send(20).hands(first)
 		}},
+		{"echoes: with several on their way, it pays once that of the last but one has come", echoes, func(s *script) {
+			f := frames1(8, "", 6+16*7)
+			s.send(6 + 16*7).sends(f[0]).hears("30 08 00").hands(f[1:9]...).at(50 * ms)
+			giveUp(s, Aborted).send(20).hears(cts)
+			for range 6 {
+				s.echo().hears(cts)
+			}
+			s.echo().hears(cts).hands(first)
+		}},
 	})
 
 	t.Run("it goes with the pair to another engine", func(t *testing.T) {
@@ -237,6 +246,11 @@ func TestFlowControlBeforeItsTime(t *testing.T) {
 			twice(s)
 			s.at(2*ms).hears(block).counts(UnexpectedFlowControl, 1)
 			s.at(3200 * us).hears(block).hands(f[9:]...) // 8 frames of 230 us and more
+		}},
+		{"with the wire's bit rate: as soon as they can have left", wireRate, func(s *script) {
+			twice(s)
+			leaves := s.e.tx.leaves.Sub(start)
+			s.at(leaves-1).hears(block).counts(UnexpectedFlowControl, 1).at(leaves).hears(block).hands(f[9:]...)
 		}},
 		{"without echoes, by the bit rate", wireRate, func(s *script) {
 			twice(s)

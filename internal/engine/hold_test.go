@@ -19,6 +19,9 @@ func TestReceiveHold(t *testing.T) {
 		{"Br/receive/at the high mark nothing is refused either", func(c *Config) { c.HighMark, c.NeverHold = overhead+1, true }, func(s *script) {
 			fill(s).hears("10 08 01 02 03 04 05 06").sends(cts).hears("21 07 08").reads("AA").readsMessage(8)
 		}},
+		{"Br/receive/at the hard limit a sender that does not wait is heard", func(c *Config) { c.HighMark, c.HardLimit = 10, overhead+1 }, func(s *script) {
+			fill(s).hears("10 08 01 02 03 04 05 06").hears("21 07 08").reads("AA").readsMessage(8)
+		}},
 		{"WAIT/receive/after N_Br, and again after each N_Br", full, func(s *script) {
 			fill(s).at(100 * ms).hears("10 08 01 02 03 04 05 06")
 			for i := range 10 {

@@ -65,6 +65,74 @@ func TestReadWhole(t *testing.T) {
 	})
 }
 
+func TestReadWholeSaysWhatWasLost(t *testing.T) {
+	for _, tc := range []struct {
+		room       int
+		grow       bool
+		rest, want int
+	}{{5, false, 0, 3}, {3, false, 0, 3}, {2, false, 1, 2}, {0, false, 3, 0}, {2, true, 0, 3}} {
+		s := newScript(t)
+		p, info, ok := s.hears("03 01 02 03").e.ReadWhole(make([]byte, tc.room), tc.grow)
+		if !ok || info.Why != OK || len(p) != tc.want || info.Size != 3 || info.Rest != tc.rest {
+			t.Errorf("into %d bytes, or more: %v: read %d, %+v, %v", tc.room, tc.grow, len(p), info, ok)
+		}
+		s.readsNothing()
+	}
+}
+
+func TestFirst(t *testing.T) {
+	s := newScript(t).reading(ReadMessages)
+	want := func(message string, code Code) {
+		t.Helper()
+		p, info, ok := s.e.First()
+		if ok != (message != "" || code != OK) || text(p) != message || info.Why != code {
+			t.Errorf("First returns %s, code %v, %v; want %q, code %v", text(p), info.Why, ok, message, code)
+		}
+		if ok {
+			s.e.RemoveFirst()
+		}
+	}
+	want("", OK)
+	s.hears("10 08 01 02 03 04 05 06").sends(cts)
+	want("", OK)
+	s.hears("21 07 08")
+	s.hears("02 AA BB").readsUpTo(7, "01 02 03 04 05 06 07")
+	want("08", OK)
+	want("AA BB", OK)
+	s.cfg.HardLimit = 0
+	s.hears("01 CC")
+	want("", ReceiverFull)
+	want("", OK)
+}
+
+// What is lost since there was no room for it is nothing that the bus has dropped.
+func TestLossForLackOfRoomIsNotTheBuss(t *testing.T) {
+	s := newScript(t, func(c *Config) { c.HardLimit = 0 })
+	s.cfg.Drops.Total = 7
+	if _, info, ok := s.hears("01 CC").e.Read(make([]byte, 1)); !ok || info.Why != ReceiverFull || info.Dropped != 0 {
+		t.Errorf("read %+v, %v", info, ok)
+	}
+}
+
+func TestInMidMessage(t *testing.T) {
+	s := newScript(t)
+	want := func(want bool) {
+		t.Helper()
+		if got := s.e.InMidMessage(); got != want {
+			t.Errorf("in mid-message: %v", got)
+		}
+	}
+	want(false)
+	s.hears("02 AA BB")
+	want(false)
+	s.readsUpTo(1, "AA")
+	want(true)
+	s.reads("BB")
+	want(false)
+	s.hears("01 CC").opens(1)
+	want(true)
+}
+
 func TestReadUndecided(t *testing.T) {
 	// Longer than MaxMessageSize, and nobody has said how to read yet.
 	small := func(c *Config) { c.MaxMessageSize, c.Window = 19, 28 }

@@ -269,7 +269,7 @@ func TestFormatFirstFrame(t *testing.T) {
 		{"8 bytes", classic, 8, "7E0#1008010203040506"},
 		{"4095 bytes", classic, 4095, "7E0#1FFF010203040506"},
 		{"4096 bytes: escape", classic, 4096, "7E0#1000000010000102"},
-		{"2^32-1 bytes", unpadded, 1<<32 - 1, "7E0#1000FFFFFFFF0102"},
+		{"2^32-1 bytes", unpadded, MaxLength, "7E0#1000FFFFFFFF0102"},
 		{"address byte", addressed, 7, "18CE10F1#9910070102030405"},
 		{"address byte, escape", addressed, 4096, "18CE10F1#9910000000100001"},
 		{"FD: as long as FrameSize", fd16full, 100, "7E0##0F110640102030405060708090A0B0C0D"},
