@@ -288,6 +288,17 @@ func TestSessionThatIsOverHoldsItsWindowUntilAccept(t *testing.T) {
 	}
 }
 
+func TestWindowOfAnEvictedSessionIsNotReturned(t *testing.T) {
+	w := &fakeWindows{left: 1}
+	sc := newScript(t, func(c *Config) { c.Windows = w })
+	s := sc.accept(1)
+	s.Evict() // its window is another's by now
+	sc.gone(s, "given up")
+	if w.left != 0 {
+		t.Errorf("%d windows are left", w.left)
+	}
+}
+
 func TestSessionWhoseWindowWasGivenAway(t *testing.T) {
 	w := &fakeWindows{left: 1}
 	sc := newScript(t, func(c *Config) { c.Windows = w })
@@ -531,6 +542,44 @@ func TestMessageHandedOverCountsThoughWithdrawn(t *testing.T) {
 	}
 	s.Offer(sc.now, []byte{4})
 	sc.sends(">DATA 0001 1001 04")
+}
+
+func TestWrittenWhenAllThatWasOfferedIsHandedOver(t *testing.T) {
+	sc := newScript(t, func(c *Config) { c.MaxMessage = MinMessage(c.Single) })
+	s := sc.dial()
+	sc.e.TakeEvents()
+	s.Offer(sc.now, []byte{1, 2, 3})
+	sc.poll()
+	sc.e.Sent(sc.now, true, nil)
+	if of, ev := sc.e.TakeEvents(); of != nil {
+		t.Errorf("with a byte left the events are %b", ev)
+	}
+	sc.sends(">DATA 0001 1001 03")
+	if of, ev := sc.e.TakeEvents(); of != s || ev != Written {
+		t.Errorf("the events are %b", ev)
+	}
+}
+
+// Nothing can be withdrawn of an END, and it counts when it is handed over.
+func TestEndThatIsBeingSent(t *testing.T) {
+	sc := newScript(t)
+	s := sc.dial()
+	s.RunOn() // nothing is being sent
+	s.CloseWrite()
+	if got := sc.poll(); got != ">END 0001 1000" {
+		t.Fatal(got)
+	}
+	if !s.Withdraw() {
+		t.Error("there is something to wait for")
+	}
+	if s.RunOn(); s.Ended() {
+		t.Error("it counts already")
+	}
+	sc.e.Sent(sc.now, false, nil)
+	sc.sends(">END 0001 1000")
+	if !s.Ended() {
+		t.Error("it does not count")
+	}
 }
 
 // The transport cannot take back what has begun: it counts at once, and the rest need not
@@ -1006,6 +1055,21 @@ func TestCloseLingers(t *testing.T) {
 			}
 			sc.sends()
 		})
+	}
+}
+
+// Close of a session whose end the peer has confirmed has nothing to wait for.
+func TestCloseAfterAConfirmedEnd(t *testing.T) {
+	sc := newScript(t)
+	s := sc.dial()
+	s.CloseWrite()
+	sc.sends(">END 0001 1000")
+	sc.after(time.Second)
+	sc.sends(">PING 0001 1001 00 10")
+	sc.gets("<PONG 0001 3000 00 10")
+	s.Close(sc.now)
+	if sc.e.Sessions() != 0 {
+		t.Error("it lingers")
 	}
 }
 
