@@ -6,12 +6,13 @@
 # make bench         the figures of README.md
 # make bench-kernel  those of STmin on an idle machine, and of Linux's sockets beside C
 # make soak          the tests that CI runs once, 200 times, and long fuzzing
+# make mutants       whether the tests notice mistakes in the code: a sample of 300
 # make api           accept a change of the exported API: see test/api
 # make corpus        keep what fuzzing has found, for the next run to start from
 #
 # All of them install what they need.
 
-.PHONY: check demo test cover kernels bench bench-kernel soak api corpus
+.PHONY: check demo test cover kernels bench bench-kernel soak mutants api corpus
 
 check test cover kernels:
 	./test/setup
@@ -28,6 +29,10 @@ bench-kernel:
 
 soak:
 	./test/soak
+
+# as make mutants ARGS="-seed 2 -match Budget ./internal/engine"
+mutants:
+	nice go run ./test/mutate $(ARGS)
 
 api:
 	go test ./test/api -run TestAPI -update
