@@ -222,6 +222,19 @@ func TestOthersWhoWaitForPacketsOrToAccept(t *testing.T) {
 				wantResult(t, result, nil)
 			})
 		})
+		t.Run(name+", with the log held up already", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bus := newLog()
+				m := own(t, bus)
+				attach(t, m, listener(0x7E0, 0x7E8))
+				bus.logged(t, 0x7E8, 0, 100)
+				bus.logged(t, 0x7E9, 7, 1)
+				time.Sleep(time.Hour)
+				result := start(func() error { return wait(t, m) })
+				time.Sleep(patience)
+				wantResult(t, result, nil)
+			})
+		})
 	}
 }
 

@@ -78,6 +78,9 @@ func TestOnlyABeginMakesAnEndpoint(t *testing.T) {
 		if m.endpoints != nil {
 			t.Error("an endpoint was made")
 		}
+		if s := l.Stats(); s != (ListenerStats{Stray: 6}) { // the others are not for it
+			t.Errorf("%+v", s)
+		}
 		bus.want(t)
 	})
 }

@@ -203,20 +203,18 @@ func (p *Peers) room(now engine.Time) bool {
 
 // reap ends a member that has been idle for long; or it will be asked again. The
 // timers call it. Under mu.
-func (p *Peers) reap(now engine.Time, ep *Endpoint) bool {
+func (p *Peers) reap(now engine.Time, ep *Endpoint) {
 	at := ep.member.usedAt.Add(idleTime)
 	busy := ep.member.pins > 0 || !ep.engine.Idle()
 	switch {
 	case busy:
 		p.m.schedule(ep, now.Add(idleTime))
-		return false
 	case now < at:
 		p.m.schedule(ep, at)
-		return false
+	default:
+		p.stats.Reaped++
+		ep.end(now)
 	}
-	p.stats.Reaped++
-	ep.end(now)
-	return true
 }
 
 // wake puts a member in line to be read. Under mu.

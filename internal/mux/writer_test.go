@@ -296,6 +296,32 @@ func TestFlowControlGoesFirst(t *testing.T) {
 	})
 }
 
+func TestEveryFlowControlOfAnEndpointGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		m := own(t, bus)
+		long := attach(t, m, pair(0x7E0, 0x7E8))
+		attach(t, m, pair(0x7E1, 0x7E9))
+		result := startSend(long, message(6+7*1000))
+		step := make(chan struct{})
+		bus.setWrite(func(b []canbus.Frame) (int, error) {
+			<-step
+			return len(b), nil
+		})
+		bus.put(t, "7E8#300000")
+		for i := range 3 {
+			bus.put(t, "7E9#1014010203040506")
+			step <- struct{}{} // the batch that was being written
+			synctest.Wait()
+			if next := bus.batches[len(bus.batches)-1]; next[0].String() != "7E1#300000" {
+				t.Errorf("First Frame %d: the next batch begins with %v", i+1, next[0])
+			}
+		}
+		close(step)
+		wantResult(t, result, nil)
+	})
+}
+
 func TestFramesOfAnEndedMessageAreNotWritten(t *testing.T) {
 	for name, end := range map[string]func(*Endpoint){
 		"deadline": func(ep *Endpoint) { ep.SetWriteDeadline(time.Now()) },
