@@ -68,6 +68,21 @@ func TestFiltersOfANode(t *testing.T) {
 	})
 }
 
+func TestAFrameInOurOwnNameIsNotFromAPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		p := peersOf(t, own(t, bus), node(0xF1))
+		bus.put(t, "18DAF1F1#0101", "18DB33F1#0101", "18DAF1F1#1008010203040506")
+		if s := p.Stats(); s.Made != 0 || s.Stray != 0 {
+			t.Errorf("%+v", s)
+		}
+		bus.put(t, "18DAF110#0101")
+		if s := p.Stats(); s.Made != 1 {
+			t.Errorf("from another: %+v", s)
+		}
+	})
+}
+
 func TestAFrameOfANodeTakesNoMemory(t *testing.T) {
 	r := new(routes)
 	r.init()
