@@ -218,7 +218,7 @@ func TestBudget(t *testing.T) {
 	t.Run("who only listens loses, and that is said", func(t *testing.T) {
 		ss := sharing(t, 1, 2, func(c *Config) { c.ListenOnly = true })
 		ss[0].hears(longFirst)
-		ss[1].hears(longFirst).readFails(ReceiverFull)
+		ss[1].hears(longFirst).readFails(ReceiverFull).idle()
 	})
 	t.Run("read by parts a message needs no room", func(t *testing.T) {
 		ss := sharing(t, 1, 2)
