@@ -1,20 +1,21 @@
 //go:build linux
 
-// Kernel runs a program inside a Linux kernel in an emulated machine, most often
-// a Go test binary:
+// Kernel runs a program inside a Linux kernel, most often a Go test binary:
 //
 //	go test -exec $PWD/test/vm/exec ./canbus/socketcan
 //	test/vm/run -k all ./canbus/socketcan ./isotpnet
 //
-// The kernels are Debian's, 6.1, 6.12 and 7.2. They, the emulator and all else
-// it needs it installs itself where it can (see fetch.go), the first time.
+// The kernels are Debian's, 6.1, 6.12 and 7.2, in an emulated machine, and native:
+// user-mode Linux, a process that runs at this computer's speed and is built from
+// Debian's newest sources (see native.go). They, the emulator and all else it needs
+// it installs itself where it can (see fetch.go), the first time.
 //
 // The machine has one processor, the interfaces lo and vcan0 to vcan3 (CAN FD),
-// the modules for CAN and two queueing disciplines, and busybox. Its time is that
-// of a processor with 500 million instructions a second, however slow the emulator
-// is, and skips what nobody uses: figures of benchmarks count instructions, and are
-// to be compared with others from the same kernel only. The program runs
-// as root, with the same path, arguments, working directory and testdata as here,
+// CAN and two queueing disciplines, as modules or in the kernel, and busybox. An
+// emulated machine's time is that of a processor with 500 million instructions a
+// second, however slow the emulator is, and skips what no program uses: figures of
+// benchmarks count instructions, and are to be compared with others from the same
+// kernel only. A native kernel's time is this computer's. The program runs as root, with the same path, arguments, working directory and testdata as here,
 // and of the environment what begins with GO or ISOTPNET_. ISOTPNET_KERNEL is the
 // kernel's name. Its output, exit status, and profiles come back. A limit in real
 // time ends the machine.
@@ -23,7 +24,7 @@
 //
 //	exec [-k kernel] [-a package|file]... [-t limit] program [arguments]
 //
-//	-k kernel   6.1, 6.12 or 7.2 (default 6.12)
+//	-k kernel   6.1, 6.12, 7.2 or native (default 6.12)
 //	-a package  add the programs of a Debian package, with their libraries
 //	-a ./file   add a program (a name with a slash) to the machine's PATH
 //	-t limit    end the machine after that time (a duration, 0 for never; default
