@@ -45,16 +45,16 @@ type Conn struct {
 	message atomic.Uint64
 }
 
-// A backend does the work of a Conn. Its errors are those that users know, not yet
-// wrapped in a *net.OpError.
+// A backend does the work of a Conn. Its errors are those that users know; Conn wraps them
+// in a *net.OpError.
 type backend interface {
 	name() string
 	// send sends p as messages of at most size bytes, one after another. n are the
 	// bytes of those that were sent.
 	send(p []byte, size int, functional bool) (n int, err error)
 	sendFrom(r io.Reader, size int64) error
-	// receive reads of one message, as Read does; end: to its end. With stream
-	// true it goes on with the message that open has opened.
+	// receive reads bytes of one message, as Read does. end: the message is read to its
+	// end. With stream true it goes on with the message that open has opened.
 	receive(p []byte, stream bool) (n int, info MessageInfo, end bool, err error)
 	open() (MessageInfo, error)
 	await() (MessageInfo, error)
@@ -73,7 +73,7 @@ type MessageInfo struct {
 	// Rest is how many of them have arrived and are still to be read. Above 0,
 	// the caller's buffer was too short, and the next read goes on with them.
 	Rest int
-	// Functional: it was sent to a group, not to us alone.
+	// Functional: the message was sent to a group, not to us alone.
 	Functional bool
 	// First and Last are when its first and its last frame came. Last is zero
 	// while the message is not complete. The kernel's backend knows First of
@@ -81,20 +81,28 @@ type MessageInfo struct {
 	First, Last time.Time
 }
 
-// Read reads bytes of at most one message. What of it does not fit in p stays for
-// the next Read. With an empty p it returns 0, nil at once.
+// Read reads bytes of at most one message. The bytes that do not fit in p stay for the next
+// Read. With an empty p it returns 0, nil at once.
 //
 // Errors: os.ErrDeadlineExceeded, net.ErrClosed, an *OverrunError (messages were lost, or
 // the bus has dropped frames), ErrSendOnly, what the bus failed with, and with
 // Config.ReportAborted a *ProtocolError. [Final] tells those after which reading can go on
-// from the others. Only the Conns of [Pipe] return io.EOF.
+// from the others.
+//
+// When the bus has failed, Read first returns the messages that came before, and then the
+// driver's error: syscall.ENODEV if an interface was deleted or its adapter was pulled out,
+// a *canbus.GoneError if another driver has lost its adapter or server, and
+// io.ErrUnexpectedEOF at the end of a log. It is final: later Reads return it again, and it
+// is then net.ErrClosed, too. The next Dial opens the bus anew. syscall.ENETDOWN is not
+// final: the connection goes on when the interface is up again. Only the Conns of [Pipe]
+// return io.EOF.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, _, err := c.ReadMessage(p)
 	return n, err
 }
 
-// ReadMessage is Read that tells about the message too. If p is too short for all
-// of it, MessageInfo.Rest is above 0.
+// ReadMessage does what Read does, and describes the message too. If p is too short for
+// the whole message, MessageInfo.Rest is above 0.
 func (c *Conn) ReadMessage(p []byte) (n int, info MessageInfo, err error) {
 	if len(p) == 0 {
 		return 0, MessageInfo{}, nil
@@ -158,26 +166,27 @@ func (r *messageReader) Read(p []byte) (int, error) {
 }
 
 // AwaitMessage waits until the next message is started: its First Frame or Single Frame
-// has come. It returns what is known of the message, without reading any of it; if a
-// message is there already it returns at once. MessageInfo.Rest is how much has come. With
-// it a tester ends its P2 time-out, and sets another deadline for the rest (or see
-// Config.DeadlineAtFirstFrame). After the deadline it times out even if a message is
-// there, as Read does. The kernel's backend tells of a message when it is completed. Errors
-// are those of Read.
+// has come. It describes the message without reading any of it; if a message is there
+// already it returns at once. MessageInfo.Rest is how many bytes have come. A tester can so
+// end its P2 time-out, and set another deadline for the rest (or see
+// Config.DeadlineAtFirstFrame). After the deadline AwaitMessage times out even if a message
+// is there, as Read does. The kernel's backend tells of a message when it is completed.
+// Errors are those of Read.
 func (c *Conn) AwaitMessage() (MessageInfo, error) {
 	info, err := c.backend.await()
 	return info, c.error(opRead, err)
 }
 
-// Drain throws away what has come and was not read: answers that came too late for
-// an earlier exchange, and must not be taken for those of the next. It returns the number
-// of these messages. It counts one that was read in part, and one that is still coming,
-// whose rest is thrown away as it comes (the kernel's backend does not know of that one).
-// Losses that were not reported yet are forgotten.
+// Drain throws away the messages that have come and were not read. Call it before a
+// request, so that an answer that came too late for an earlier request is not taken for the
+// answer to this one. It returns how many messages these were. It counts a message that was
+// read in part, and a message that is still coming: the rest of that is thrown away as it
+// comes (the kernel's backend does not know of that one). Drain forgets losses that were
+// not reported yet.
 func (c *Conn) Drain() (messages int, err error) {
 	messages, err = c.backend.discard()
 	if messages > 0 {
-		c.message.Add(1) // what NextReader has returned
+		c.message.Add(1) // ends the reader that NextReader has returned
 	}
 	return messages, c.error(opRead, err)
 }
@@ -187,8 +196,8 @@ func (c *Conn) Drain() (messages int, err error) {
 type Progress struct{ Done, Size int64 }
 
 // Progress returns how much has been received and sent of the messages of more than
-// one frame that are under way. [Trace] has hooks for it. The kernel's backend knows
-// nothing of that: 0.
+// one frame that are under way. [Trace] has hooks for it. The kernel's backend does not
+// know, and returns 0.
 func (c *Conn) Progress() (received, sent Progress) { return c.backend.progress() }
 
 // Write sends p as one message. It returns len(p), nil when the message is sent,
@@ -259,9 +268,9 @@ func (c *Conn) tooLong(size int64, wayOut string) error {
 	return &MessageTooLongError{Size: size, Max: c.maxSend, Limit: limit}
 }
 
-// ReadFrom sends what it reads from r until r ends, each read one message of at
-// most 4095 bytes, or Config.MaxSendSize if that is set. It does not wait for a
-// message to be full.
+// ReadFrom reads from r until r ends. It sends what each Read of r returns as one message
+// of at most 4095 bytes, or Config.MaxSendSize if that is set. It does not wait until a
+// message is full.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	buf := make([]byte, c.readFromSize)
 	for {
@@ -322,10 +331,15 @@ func (c *Conn) readWhole(buf *[]byte) (size int, err error) {
 	return size, err
 }
 
-// Close ends the connection: calls that wait return net.ErrClosed. What was not
-// read is lost, a message being sent is aborted, and nothing is put on the bus:
-// ISO-TP has no close, so the peer does not learn of it. A second Close does
-// nothing.
+// Close ends the connection: calls that wait return net.ErrClosed. Messages that were not
+// read are lost, a message that is being sent is aborted, and nothing is put on the bus:
+// ISO-TP has no close, so the peer does not learn of it. A second Close does nothing.
+//
+// A flow control that comes after Close finds no connection and is dropped. If it was owed
+// to the message that Close has aborted, the pair of addresses remembers that: the next
+// connection on it sends no message of more than one frame before the flow control has come,
+// or Config.FlowControlTimeout is over. Until then Write waits, and returns an [*OwedError]
+// if its deadline comes first. On the kernel's backend it waits for 1 s.
 //
 // The last connection on a bus that an address has named closes that bus. If this could
 // lose what was written, because an adapter drops its queue, Close waits until all is on
@@ -367,8 +381,9 @@ func (c *Conn) Stats() Stats { return c.backend.stats() }
 func (c *Conn) Backend() string { return c.backend.name() }
 
 // SyscallConn returns access to the socket of a connection on the kernel's backend, for
-// options and counters. To read or write it takes messages and errors away from the Conn.
-// Connections on the user's backend have no socket: errors.ErrUnsupported.
+// options and counters. A program that reads or writes it takes messages and errors away
+// from the Conn. Connections on the user's backend have no socket: the error is
+// errors.ErrUnsupported.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	s, ok := c.backend.(syscallConner)
 	if !ok {

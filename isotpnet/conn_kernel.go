@@ -126,7 +126,8 @@ func openError(err error, c *Config) error {
 }
 
 // kernelError turns the errors of package kernel into those that users know, as
-// protocolError does with those of package mux.
+// protocolError does with those of package mux. In package kernel, Conn.dispatch decides
+// which call gets an error of the socket.
 func kernelError(err error) error {
 	switch e := err.(type) {
 	case kernel.ResultError:

@@ -27,7 +27,7 @@ func Listen(network, address string) (net.Listener, error) {
 
 // A ListenConfig has the options for listening. The zero ListenConfig is Listen.
 type ListenConfig struct {
-	// Config is that of the connections accepted.
+	// Config is the Config of the connections accepted.
 	Config Config
 
 	// Bus is used instead of the one that the address names: see Dialer.Bus.
@@ -40,15 +40,15 @@ type ListenConfig struct {
 	Functional []Addr
 
 	// Backlog is how many connections may wait to be accepted. 0 or less: 256. While
-	// so many do, the messages that would make another are not heard, and counted:
-	// see Listener.Stats. It is ignored by ListenPacket, on "isotp-stream", and on the
-	// kernel's backend, whose listener has one peer.
+	// so many wait, a message that would make another connection is not heard, and is
+	// counted: see Listener.Stats. Backlog is ignored by ListenPacket, on "isotp-stream",
+	// and on the kernel's backend, whose listener has one peer.
 	Backlog int
 
-	// MaxPeers is for how many peers at once a PacketConn keeps something. 0 or less:
-	// 256, which are all peers of a node, or as many as there are pairs in a list. When
-	// so many are busy, others are not heard, and counted: see PacketConn.Stats. It is
-	// ignored by Listen.
+	// MaxPeers is for how many peers at once a PacketConn keeps state. 0 or less: 256,
+	// which are all peers of a node, or as many as there are pairs in a list. When so many
+	// peers are busy, other peers are not heard, and their frames are counted: see
+	// PacketConn.Stats. MaxPeers is ignored by Listen.
 	MaxPeers int
 
 	// Control, if it is not nil, is called with the listener's socket: see
@@ -64,18 +64,18 @@ type ListenConfig struct {
 // defaultBacklog has room for all peers of a node.
 const defaultBacklog = 256
 
-// A Listener waits for first messages. ISO-TP has no connections to be made: a
-// message that is started (a Single Frame or First Frame has come) makes one, and is its
-// first message. Accept returns as soon as it is started. A message whose reception is
-// aborted before Accept returns it makes no connection.
+// A Listener waits for first messages. ISO-TP does not set up connections: a peer's message
+// makes one when it is started, that is, when its Single Frame or First Frame has come, and
+// it is the connection's first message. Accept returns as soon as the message is started. A
+// message whose reception is aborted before Accept returns makes no connection.
 //
-// There is one connection for each peer at a time; after it was closed, the peer's next
-// message makes another. Keep it open as long as the peer may speak: a message that
-// comes between the last Read and Close is lost.
+// Each peer has one connection at a time; after it was closed, the peer's next message
+// makes another. Keep it open as long as the peer may send: a message that comes between
+// the last Read and Close is lost.
 //
-// Functional requests come to the connection of their sender, where the address
-// tells it (func:33); those of 11 bits, such as 7DF, to that of each pair.
-// [MessageInfo] tells them from physical ones.
+// A functional request comes to the connection of its sender, if the address tells the
+// sender (func:33). A functional request of 11 bits, such as 7DF, comes to the connections
+// of all pairs. [MessageInfo] tells functional requests from physical ones.
 type Listener struct {
 	network string
 	addr    net.Addr
@@ -97,8 +97,8 @@ type ListenerStats struct {
 	Stray uint64
 }
 
-// An acceptor is a Listener's backend. Its errors are those that users know, not yet
-// wrapped in a *net.OpError.
+// An acceptor is a Listener's backend. Its errors are those that users know; Listener wraps
+// them in a *net.OpError.
 type acceptor interface {
 	name() string
 	accept() (*Conn, error)
@@ -240,16 +240,16 @@ func (l *Listener) SetDeadline(t time.Time) error {
 // Stats returns what has been counted so far.
 func (l *Listener) Stats() ListenerStats { return l.stats() }
 
-// Addr returns the address of the listener. Of one that listens on one pair of
-// addresses, with groups or without, it is what the peer dials, the mirror of the pair,
-// and the LocalAddr of the connections accepted:
+// Addr returns the address of the listener. For one pair of addresses, with groups or
+// without, it is the mirror of the pair: what the peer dials, and the LocalAddr of the
+// connections accepted:
 //
 //	ln, err := isotpnet.Listen("isotp", "can0/7E8:7E0")
 //	c, err := isotpnet.Dial(ln.Addr().Network(), ln.Addr().String()) // can0/7E0:7E8
 //
-// So it is not what Listen takes for another listener of the same. Of a node or of several
-// pairs it is the address as it was given, which cannot be dialled: each peer has its own.
-// It is an [Addr] unless it is a list.
+// So do not give it to Listen to open the same listener again. For a node or several pairs
+// it is the address as it was given. That cannot be dialled, because each peer dials an
+// address of its own. It is an [Addr] unless it is a list.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Close ends the listener. Connections that wait for Accept end with it; those that were
@@ -286,8 +286,8 @@ func (l *userListener) close() error {
 	return nil
 }
 
-// busUsers count the users of a bus: a listener and the connections that it made. The
-// last one to leave releases the bus.
+// busUsers counts the users of a bus: a listener and the connections that it has made. The
+// last of them to leave releases the bus.
 type busUsers struct {
 	mu      sync.Mutex
 	count   int

@@ -31,15 +31,15 @@ func ListenPacket(network, address string) (net.PacketConn, error) {
 // sends. It is safe for concurrent use: WriteTo to different peers do not wait for each
 // other.
 //
-// For each peer it keeps as much as an open Conn has. This is made when it is needed, and
-// dropped when it was not used for 10 s or another peer needs its place, which only Stats
-// show. ListenConfig.MaxPeers bounds the number of peers, and Config.ReadBuffer what may
-// wait to be read of each.
+// For each peer it keeps as much state as an open Conn has. It makes this state when it is
+// needed, and drops it when it was not used for 10 s or when another peer needs the place;
+// only Stats show that. ListenConfig.MaxPeers bounds the number of peers, and
+// Config.ReadBuffer how many bytes of each may wait to be read.
 //
-// On can0/obd and can0/obd29 the Config is what ISO 15765-4 asks of a tester: where
-// a field is zero, FlowControlTimeout is 75 ms and ConsecutiveFrameTimeout 150 ms;
-// BlockSize, STmin and FlowControlHold must be zero, since CTS comes at once and for
-// all, and frames have 8 bytes.
+// On can0/obd and can0/obd29 the Config is what ISO 15765-4 asks of a tester. If they are
+// zero, FlowControlTimeout is 75 ms and ConsecutiveFrameTimeout 150 ms. BlockSize, STmin
+// and FlowControlHold must be zero, because a tester sends CTS at once and for the whole
+// message. Frames have 8 bytes.
 //
 // Errors are *net.OpError.
 type PacketConn struct {
@@ -56,7 +56,7 @@ var _ net.PacketConn = (*PacketConn)(nil)
 
 // PacketStats count what a [PacketConn] has done.
 type PacketStats struct {
-	// Stats are the sums of all peers, also of those it keeps nothing for now.
+	// Stats are the sums of all peers, also of those whose state was dropped.
 	Stats
 	// Peers is for how many peers it keeps something now, functional addresses
 	// written to among them.
@@ -89,8 +89,7 @@ func (lc *ListenConfig) ListenPacket(ctx context.Context, network, address strin
 	return c, nil
 }
 
-// ListenPacketAddr is ListenPacket for addresses that are parsed already, as [ParseAddrs]
-// makes them.
+// ListenPacketAddr does what ListenPacket does, for addresses that [ParseAddrs] has parsed.
 func (lc *ListenConfig) ListenPacketAddr(ctx context.Context, network string, addrs ...Addr) (*PacketConn, error) {
 	addrs = plainAddrs(addrs)
 	c, err := lc.listenPacket(ctx, network, addrs)
@@ -183,17 +182,17 @@ func (e *ShortBufferError) Error() string {
 	return fmt.Sprintf("short buffer: the message has %d bytes, and what did not fit is lost", e.Size)
 }
 
-// Is makes it equal to io.ErrShortBuffer.
+// Is makes it io.ErrShortBuffer to errors.Is.
 func (e *ShortBufferError) Is(target error) bool { return target == io.ErrShortBuffer }
 
 // ReadFrom reads one message of any peer. The net.Addr is the peer's [Addr]: what
 // WriteTo takes, and Dial once the PacketConn is closed. If p is too short, it is
 // filled, n is len(p), and the error a *ShortBufferError.
 //
-// Other errors: os.ErrDeadlineExceeded, net.ErrClosed, what the bus failed with, an
-// *OverrunError for frames that the bus has dropped; and with the address of the peer
-// whose messages it concerns an *OverrunError for those lost, and with
-// Config.ReportAborted a *ProtocolError. [Final] tells after which reading can go on.
+// Other errors are os.ErrDeadlineExceeded, net.ErrClosed, what the bus failed with, and an
+// *OverrunError for frames that the bus has dropped. Two errors come with the address of
+// the peer that they are about: an *OverrunError for messages that were lost, and with
+// Config.ReportAborted a *ProtocolError. [Final] tells after which errors reading can go on.
 func (c *PacketConn) ReadFrom(p []byte) (n int, addr net.Addr, err error) {
 	r, err := c.peers.Receive(p, false)
 	if r.From != nil {
@@ -208,8 +207,8 @@ func (c *PacketConn) ReadFrom(p []byte) (n int, addr net.Addr, err error) {
 	return len(r.Data), addr, err
 }
 
-// ReadMessageFrom is ReadFrom that tells about the message too, and never cuts one:
-// the message is in p if it fits, and otherwise in a new slice.
+// ReadMessageFrom does what ReadFrom does, describes the message too, and never cuts it:
+// it returns the message in p if it fits, and otherwise in a new slice.
 func (c *PacketConn) ReadMessageFrom(p []byte) (message []byte, info MessageInfo, from Addr, err error) {
 	r, err := c.peers.Receive(p, true)
 	var addr net.Addr
@@ -228,8 +227,8 @@ func (c *PacketConn) ReadMessageFrom(p []byte) (message []byte, info MessageInfo
 // can0/obd and can0/obd29 the tester's own address, LocalAddr, stands for the
 // functional one.
 //
-// addr is an [Addr] with the same bus or none. It returns when the message is sent;
-// errors are those of [Conn.Write], and EINVAL for an address that is not for this
+// addr is an [Addr] with the same bus or none. WriteTo returns when the message is sent.
+// Its errors are those of [Conn.Write], and EINVAL for an address that is not for this
 // PacketConn.
 func (c *PacketConn) WriteTo(p []byte, addr net.Addr) (int, error) {
 	to, err := c.target(addr)
@@ -286,7 +285,7 @@ func (c *PacketConn) sendError(err error, addr net.Addr) error {
 	return protocolError(err)
 }
 
-// Drain throws away what has come of all peers and was not read: see [Conn.Drain].
+// Drain throws away the messages of all peers that were not read: see [Conn.Drain].
 func (c *PacketConn) Drain() (messages int, err error) {
 	messages, err = c.peers.Drain()
 	return messages, c.error(opRead, nil, err)
@@ -300,8 +299,8 @@ func (c *PacketConn) Close() error {
 	return c.error(opClose, nil, c.release())
 }
 
-// LocalAddr returns our address. On one pair of addresses, with groups or without, it is
-// what the peer dials, or gives to its WriteTo: the mirror of the pair. Of a node, several
+// LocalAddr returns our address. For one pair of addresses, with groups or without, it is
+// the mirror of the pair, which the peer dials, or gives to its WriteTo. For a node, several
 // pairs or an OBD-II tester it is the address as it was given. It is an [Addr] unless it
 // is a list.
 func (c *PacketConn) LocalAddr() net.Addr { return c.addrs.addr }

@@ -26,11 +26,11 @@ type own struct {
 	mark [offsetData - offsetMark]byte
 
 	mu     sync.Mutex
-	frames []onWay       // oldest first
+	frames []pendingEcho // oldest first
 	news   chan struct{} // holds a token when there may be room
 }
 
-type onWay struct {
+type pendingEcho struct {
 	frame canbus.Frame
 	since time.Time
 }
@@ -54,7 +54,7 @@ func (o *own) add(f *canbus.Frame) (ok bool, wait time.Duration) {
 	if len(o.frames) >= ownMost {
 		return false, o.frames[0].since.Add(ownLate).Sub(now)
 	}
-	o.frames = append(o.frames, onWay{bare(*f), now})
+	o.frames = append(o.frames, pendingEcho{bare(*f), now})
 	return true, 0
 }
 
@@ -73,7 +73,7 @@ func (o *own) is(raw []byte) bool { return [len(o.mark)]byte(raw[offsetMark:offs
 func (o *own) returned(f canbus.Frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	i := slices.IndexFunc(o.frames, func(w onWay) bool { return w.frame == f })
+	i := slices.IndexFunc(o.frames, func(w pendingEcho) bool { return w.frame == f })
 	o.frames = slices.Delete(o.frames, 0, i+1)
 	select {
 	case o.news <- struct{}{}:

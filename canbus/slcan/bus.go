@@ -143,7 +143,7 @@ func New(ctx context.Context, port io.ReadWriteCloser, name string, o Options) (
 		name: name,
 		port: port,
 		props: canbus.Properties{
-			FD: o.DataBitrate > 0, Echo: true, EchoAtHandover: true, QueueLen: maxOnWay,
+			FD: o.DataBitrate > 0, Echo: true, EchoAtHandover: true, QueueLen: maxInFlight,
 			Bitrate: o.Bitrate, DataBitrate: o.DataBitrate, WireRate: true,
 		},
 		pace:      line.Line{Bitrate: o.Bitrate, DataBitrate: o.DataBitrate},

@@ -65,7 +65,7 @@ func (b *Bus) needMind() {
 
 // wantsFence reports whether a fence is to be sent at once. Under mu.
 func (b *Bus) wantsFence() bool {
-	return b.version != "" && (b.fenceWanted || b.askStatus || b.flight.doubt && b.flight.onWay() > 0)
+	return b.version != "" && (b.fenceWanted || b.askStatus || b.flight.doubt && b.flight.inFlight() > 0)
 }
 
 // mind is the goroutine that sends fences, and that knows when answers do not come.

@@ -6,8 +6,8 @@ import (
 	"example.com/isotp/canbus"
 )
 
-// maxOnWay is how many frames may be on their way to an adapter, not answered yet.
-const maxOnWay = 64
+// maxInFlight is how many frames may be on their way to an adapter, not answered yet.
+const maxInFlight = 64
 
 // A mode is what an adapter has shown to do with frames.
 type mode int
@@ -29,7 +29,7 @@ const (
 // Frames are numbered from 0 in the order in which they were written.
 type flight struct {
 	mode mode
-	ring [maxOnWay]flown
+	ring [maxInFlight]flown
 	// given is the number of frames written, answered of those that have an answer, and
 	// settled of those that have gone back as echoes. Those between settled and answered
 	// wait for a fence.
@@ -50,10 +50,10 @@ type flown struct {
 }
 
 // room returns how many frames may be written now.
-func (l *flight) room() int { return maxOnWay - l.onWay() }
+func (l *flight) room() int { return maxInFlight - l.inFlight() }
 
-// onWay returns how many frames have been written and not gone back yet.
-func (l *flight) onWay() int { return int(l.given - l.settled) }
+// inFlight returns how many frames have been written and not gone back yet.
+func (l *flight) inFlight() int { return int(l.given - l.settled) }
 
 // waiting returns how many frames have no answer yet.
 func (l *flight) waiting() int { return int(l.given - l.answered) }
@@ -61,7 +61,7 @@ func (l *flight) waiting() int { return int(l.given - l.answered) }
 // write adds frames that are about to be written, no more than there is room for.
 func (l *flight) write(frames []canbus.Frame) {
 	for i := range frames {
-		l.ring[l.given%maxOnWay] = flown{frame: frames[i]}
+		l.ring[l.given%maxInFlight] = flown{frame: frames[i]}
 		l.given++
 	}
 }
@@ -90,7 +90,7 @@ func (l *flight) answer(ok bool) bool {
 		l.doubt = true
 		return false
 	}
-	l.ring[l.answered%maxOnWay].refused = !ok
+	l.ring[l.answered%maxInFlight].refused = !ok
 	l.answered++
 	switch {
 	case !ok:
@@ -114,7 +114,7 @@ func (l *flight) settle() {
 
 // giveBack gives back the oldest frame.
 func (l *flight) giveBack() {
-	x := &l.ring[l.settled%maxOnWay]
+	x := &l.ring[l.settled%maxInFlight]
 	x.frame.Flags |= canbus.Echo
 	if x.refused {
 		x.frame.Flags |= canbus.Refused
@@ -165,7 +165,7 @@ func (l *flight) timedOut() (lost int) {
 // giveUp gives the frames before that number back as refused.
 func (l *flight) giveUp(end uint64) (lost int) {
 	for ; l.settled < end; l.settled++ {
-		l.ring[l.settled%maxOnWay].refused = true
+		l.ring[l.settled%maxInFlight].refused = true
 		l.giveBack()
 		lost++
 	}
@@ -177,7 +177,7 @@ func (l *flight) giveUp(end uint64) (lost int) {
 // settleAll gives all frames back.
 func (l *flight) settleAll(refused bool) {
 	for ; l.settled < l.given; l.settled++ {
-		l.ring[l.settled%maxOnWay].refused = refused
+		l.ring[l.settled%maxInFlight].refused = refused
 		l.giveBack()
 	}
 	l.answered = l.given

@@ -75,7 +75,7 @@ func (b *Bus) isReady() bool {
 func (b *Bus) isFull() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.in)-b.head >= maxUnread && b.flushing == 0 && b.flight.onWay() == 0 && b.isReady()
+	return len(b.in)-b.head >= maxUnread && b.flushing == 0 && b.flight.inFlight() == 0 && b.isReady()
 }
 
 // hearEarly takes a line while the adapter is set up. Under mu.
@@ -144,7 +144,7 @@ func (b *Bus) hearAnswer(now time.Time, ok bool) {
 	answered := b.flight.answered
 	taken := b.flight.answer(ok)
 	if taken && ok {
-		b.wire.answer(now, &b.flight.ring[answered%maxOnWay].frame)
+		b.wire.answer(now, &b.flight.ring[answered%maxInFlight].frame)
 	}
 	switch {
 	case ok:

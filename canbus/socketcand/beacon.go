@@ -13,7 +13,7 @@ import (
 // beaconTime is the time from one beacon to the next; the protocol allows no more.
 const beaconTime = 3 * time.Second
 
-// beaconPort is the UDP port to which beacons are sent. Tests have their own.
+// beaconPort is the UDP port to which beacons are sent. Tests set another one.
 var beaconPort = 42000
 
 // announce sends beacons for a listener until stop is called.
@@ -39,8 +39,8 @@ func (s *Server) announce(listener net.Addr) (stop func()) {
 	return func() { close(done); sending.Wait() }
 }
 
-// sendBeacons sends one to each IPv4 network from which a listener there can be reached.
-// A network that takes none has none.
+// sendBeacons sends a beacon to each IPv4 network from which clients can reach the
+// listener. It ignores errors of a network.
 func (s *Server) sendBeacons(listener *net.TCPAddr) {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Server) sendBeacons(listener *net.TCPAddr) {
 	}
 }
 
-// broadcast returns the address of all in a network; nil if it has none.
+// broadcast returns the broadcast address of a network; nil if it has none.
 func broadcast(network *net.IPNet) net.IP {
 	ip, mask := network.IP.To4(), network.Mask
 	ones, bits := mask.Size()

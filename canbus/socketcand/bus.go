@@ -41,7 +41,8 @@ var (
 const (
 	// batchLen is how many frames one write has at most.
 	batchLen = 64
-	// patience is how long a server may take to be reached and to open its bus.
+	// patience is how long it may take to reach a server, and how long the server may
+	// take to open its bus.
 	patience = 10 * time.Second
 	// queueLen is how many frames received wait for ReadFrames: as many as a full
 	// bus of 1 Mbit/s brings in a second or two.
@@ -56,17 +57,19 @@ type Bus struct {
 	life  *lifetime.Lifetime
 	ended chan struct{} // closed when receive has ended
 
-	// lex, buf and rest are Open's, then receive's.
+	// lex, buf and rest are used by Open, and then by receive only.
 	lex  lexer
 	buf  []byte
-	rest []byte // of buf, what was not yet cut into elements
-	out  []byte // WriteFrames'
+	rest []byte // the part of buf that is not cut into elements yet
+	out  []byte // used by WriteFrames only
 
 	proves   bool // the server answers < echo >
 	readable chan struct{}
 
+	// mu guards sent, received and closing. changed is signalled when sent or closing
+	// has changed, and at the end of the life.
 	mu       sync.Mutex
-	changed  sync.Cond // of what is sent, closing and the life
+	changed  sync.Cond
 	sent     sent
 	received fifo[canbus.Frame]
 	closing  bool
@@ -94,7 +97,7 @@ func Open(ctx context.Context, address string) (*Bus, error) {
 	return open(ctx, conn, hostport+"/"+bus, bus, bitrate)
 }
 
-// open is Open on a connection, which it closes if it fails.
+// open does what Open does, on a connection. It closes the connection if it fails.
 func open(ctx context.Context, conn net.Conn, name, bus string, bitrate int) (*Bus, error) {
 	b := &Bus{
 		name:     name,
@@ -210,16 +213,16 @@ func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
 // not know or could not execute.
 func (b *Bus) Refused() uint64 { return b.refused.Load() }
 
-// Dropped implements [canbus.DropCounter]: frames that came while 16,384 others
-// waited for ReadFrames, and those that a [Server] says it has dropped because the way
-// here was too slow. Of what other servers and their interfaces drop nothing is known.
+// Dropped implements [canbus.DropCounter]. It counts frames that came while 16,384 others
+// waited for ReadFrames, and those that a [Server] says it has dropped because the
+// connection was too slow. Other servers do not say what they or their interfaces drop.
 func (b *Bus) Dropped() uint64 { return b.dropped.Load() }
 
-// ReadFrames implements [canbus.Bus]. What is no frame is left out and counted, see
+// ReadFrames implements [canbus.Bus]. It leaves out and counts what is no frame: see
 // [Bus.Malformed] and [Bus.Refused].
 func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	for {
-		err := b.life.Err() // first: what came before the connection was lost is there
+		err := b.life.Err() // before take: frames that came before the end are read first
 		if err == net.ErrClosed || len(frames) == 0 {
 			return 0, err
 		}
@@ -240,9 +243,9 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 }
 
 // WriteFrames implements [canbus.Bus]. It waits while the server takes nothing, and
-// while 128 frames are not proven. A frame that is not valid (see
-// [canbus.Frame.Validate]), a remote frame, or a CAN FD frame if the server has none, is
-// refused, after those before it were taken.
+// while 128 frames are not proven. It takes the frames before one that it refuses. It
+// refuses a frame that is not valid (see [canbus.Frame.Validate]), a remote frame, and a
+// CAN FD frame if the server cannot send it.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if err := b.life.Err(); err != nil {
 		return 0, err
@@ -304,7 +307,7 @@ func refuse(f *canbus.Frame) error {
 }
 
 // receive is the goroutine that reads the connection. It does not wait for ReadFrames:
-// the server's interface would drop frames, and nobody would know.
+// the server's interface would drop frames without telling us.
 func (b *Bus) receive() {
 	defer close(b.ended)
 	for {
@@ -318,7 +321,7 @@ func (b *Bus) receive() {
 	}
 }
 
-// take cuts what was read into elements.
+// take cuts the bytes that were read into elements, and handles these.
 func (b *Bus) take() {
 	skipped := b.lex.skipped
 	b.mu.Lock()
@@ -381,7 +384,7 @@ func parseElement(words []string) (canbus.Frame, error) {
 	case "frame", "fdframe":
 		return parseFrame(words)
 	case "error":
-		// An error of the bus, or in words one of a command.
+		// This is an error frame, or in words the error of a command.
 		if f, err := parseFrame(words); err == nil {
 			return f, nil
 		}
@@ -416,8 +419,8 @@ func (b *Bus) fail(err error) {
 	b.life.Fail(gone)
 }
 
-// writeFailed is fail for an error of writing. What the server has said before it ended
-// the connection is read first: it may prove frames.
+// writeFailed is fail for an error of writing. It lets receive read first what the server
+// has said before it ended the connection: that may prove frames.
 func (b *Bus) writeFailed(err error) {
 	timer := time.NewTimer(proofTime)
 	defer timer.Stop()
@@ -428,8 +431,9 @@ func (b *Bus) writeFailed(err error) {
 	b.fail(err)
 }
 
-// Flush implements [canbus.Flusher]: it waits until the server has said of all frames
-// that it has sent them, or refused them, as long as it says so of one each second.
+// Flush implements [canbus.Flusher]. It waits until the server has said of every frame
+// that it has sent it, or refused it. It returns an error if the server says nothing for
+// one second.
 func (b *Bus) Flush(ctx context.Context) error {
 	if !b.proves {
 		return b.life.Err()
@@ -437,8 +441,8 @@ func (b *Bus) Flush(ctx context.Context) error {
 	return b.settle(ctx)
 }
 
-// Close implements [canbus.Bus]. It waits as Flush does first, and returns an error if
-// it is not known whether all frames were sent.
+// Close implements [canbus.Bus]. It first waits as Flush does. It returns an error if it
+// does not know whether all frames were sent.
 func (b *Bus) Close() (err error) {
 	b.closeOnce.Do(func() { err = b.close() })
 	return err
@@ -450,7 +454,7 @@ func (b *Bus) close() (err error) {
 	b.changed.Broadcast()
 	b.mu.Unlock()
 	switch {
-	case b.life.Err() != nil: // whoever uses it has been told
+	case b.life.Err() != nil: // every call has returned this error already
 	case b.proves:
 		err = b.settle(context.Background())
 	default:

@@ -12,18 +12,18 @@ import (
 )
 
 const (
-	// clientQueue is how much text of frames, in bytes, may wait for a client.
+	// clientQueue is how many bytes of frames may wait to be written to a client.
 	clientQueue = 1 << 20
-	// answersQueue is how much more may wait before its commands have to, too.
+	// answersQueue is how many bytes more may wait before no more of its commands are read.
 	answersQueue = 64 << 10
-	// chunkLen is how much is written at once.
+	// chunkLen is how many bytes are written at once.
 	chunkLen = 32 << 10
 
 	unknownCommand = "unknown command"
 )
 
-// A client is a connection to one. One goroutine executes its commands, and another
-// writes what there is to tell it.
+// A client is a client's connection. One goroutine executes the client's commands, and
+// another writes answers and frames to it.
 type client struct {
 	server *Server
 	conn   net.Conn
@@ -31,22 +31,24 @@ type client struct {
 	buf    []byte
 	rest   []byte
 
-	// raw, late, sent and fences are the shared bus's, and under its lock.
-	raw    bool
-	late   bool     // it has held a bus that waits up for too long
+	// raw, late, sent and fences are guarded by shared.mu.
+	raw    bool     // it hears frames
+	late   bool     // it has held up a bus for too long
 	sent   uint64   // how many frames it has sent
-	fences []uint64 // for each < echo > that is owed, sent when it came
+	fences []uint64 // for each < echo > without an answer, the value of sent when it came
 
+	// mu guards what follows. changed is signalled when out, dropped, ending or gone has
+	// changed.
 	mu       sync.Mutex
 	changed  sync.Cond
-	roomMade func() // called when there is room, if the bus waits for that
+	roomMade func() // called when there is room, if the bus waits for its readers
 	out      []byte // to be written
-	dropped  uint64 // frames that there was no room for
-	told     uint64 // of them
-	unsent   uint64 // frames that were refused
-	logged   uint64 // of them
-	ending   bool   // what is in out is the last
-	gone     bool   // nothing is written any more
+	dropped  uint64 // how many frames were dropped
+	told     uint64 // how many of these the client was told of
+	unsent   uint64 // how many of its frames were refused
+	logged   uint64 // how many of these were logged
+	ending   bool   // nothing more is added to out
+	gone     bool   // nothing more is written
 }
 
 func newClient(s *Server, conn net.Conn) *client {
@@ -57,8 +59,8 @@ func newClient(s *Server, conn net.Conn) *client {
 
 func (c *client) address() string { return c.conn.RemoteAddr().String() }
 
-// serve speaks with a client until it goes, and returns why that is; nil if it went
-// as clients do.
+// serve speaks with a client until the connection ends, and returns why; nil if the client
+// has ended it.
 func (c *client) serve() error {
 	var writing sync.WaitGroup
 	writing.Go(c.write)
@@ -114,14 +116,14 @@ func (c *client) open() (*shared, error) {
 	}
 }
 
-// join has the client take part in a bus.
+// join adds the client to a bus.
 func (c *client) join(name string) (*shared, error) {
 	for {
 		bus, err := c.server.share(name)
 		if err != nil || bus.join(c) {
 			return bus, err
 		}
-		c.server.forget(bus) // it has just ended
+		c.server.forget(bus) // the bus has just ended
 	}
 }
 
@@ -173,7 +175,7 @@ func (c *client) element() ([]string, error) {
 	}
 }
 
-// say has the client told something that it must know.
+// say queues an element that the client must get.
 func (c *client) say(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,11 +185,11 @@ func (c *client) say(text string) {
 	}
 }
 
-// refuse answers a command by an error, in words.
+// refuse answers a command with an error, in words.
 func (c *client) refuse(why string) { c.say("< error " + strings.Map(plainText, why) + " >") }
 
-// notSent tells the client of a frame that will not be sent. The words make sure that no
-// client takes it for an error frame.
+// notSent tells the client that a frame will not be sent. The error has words that no
+// client takes for an error frame.
 func (c *client) notSent(why string) {
 	c.refuse("not sent: " + why)
 	c.mu.Lock()
@@ -195,7 +197,7 @@ func (c *client) notSent(why string) {
 	c.unsent++
 }
 
-// plainText leaves out what would end an element.
+// plainText replaces characters that would end an element.
 func plainText(r rune) rune {
 	if r == '<' || r == '>' {
 		return '\''
@@ -203,7 +205,7 @@ func plainText(r rune) rune {
 	return r
 }
 
-// tell has the client told of a frame, if there is room.
+// tell queues a frame for the client, or drops it if there is no room.
 func (c *client) tell(frame []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -217,7 +219,7 @@ func (c *client) tell(frame []byte) {
 	}
 }
 
-// miss has the client told that the bus has dropped frames.
+// miss counts frames that the bus has dropped; write tells the client.
 func (c *client) miss(frames uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -238,14 +240,14 @@ func (c *client) droppedFrames() uint64 {
 	return c.dropped
 }
 
-// onRoom has a function called whenever text has been taken to be written.
+// onRoom sets a function that is called each time when write has made room.
 func (c *client) onRoom(call func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.roomMade = call
 }
 
-// finish has the connection closed when all has been written, within lastWords.
+// finish closes the connection when all has been written, after lastWords at the latest.
 func (c *client) finish() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -275,8 +277,8 @@ func (c *client) write() {
 	}
 }
 
-// next waits for what is to be written next, and returns it in exchange for the array of
-// what has been.
+// next waits for text to write, and returns it. It takes the text that was written, whose
+// array is used again.
 func (c *client) next(written []byte) (text []byte, more bool) {
 	c.mu.Lock()
 	for len(c.out) == 0 && c.dropped == c.told && !c.ending {
@@ -292,7 +294,7 @@ func (c *client) next(written []byte) (text []byte, more bool) {
 		roomMade()
 	}
 	if dropped > 0 {
-		// They would have come behind the others.
+		// The dropped frames would have come behind those in text.
 		text = appendDropped(append(text, '\n'), dropped)
 		c.server.warn("frames dropped, for a slow client or by the bus", "address", c.address(), "frames", dropped)
 	}
@@ -302,7 +304,7 @@ func (c *client) next(written []byte) (text []byte, more bool) {
 	return text, len(text) > 0
 }
 
-// stop follows the end of write.
+// stop closes the connection when write ends.
 func (c *client) stop() {
 	c.conn.Close()
 	c.mu.Lock()

@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// window is how many frames may be unproven.
+	// window is how many frames may be unproven at a time.
 	window = 128
-	// fenceLen is how many frames one < echo > proves at most: fewer than package
-	// isotpnet has on their way at once, so that the next ones can be written while the
-	// server is still at it.
+	// fenceLen is how many frames one < echo > proves at most. It is less than package
+	// isotpnet has in flight at once, so that more frames can be written while the server
+	// works on these.
 	fenceLen = 16
 	// echoTime is how long a server may take for its first < echo >.
 	echoTime = 2 * time.Second
@@ -25,20 +25,20 @@ const (
 	proofTime = time.Second
 )
 
-// sent is what was written and not proven yet. A server does what it is told in order:
-// when it answers an < echo >, all that was before that has been done. There is one
-// behind each batch, and within a long one.
+// sent holds the frames that were written and are not proven yet. A server executes
+// commands in order: when it answers an < echo >, it has executed all commands before that.
+// An < echo > stands behind each batch, and behind every fenceLen frames of a long one.
 type sent struct {
 	frames fifo[canbus.Frame]
 	fences fifo[fence]
-	// errors are how many errors in words have come since the last answer: the server
-	// does not say which frames it means.
+	// errors is how many errors in words have come since the last answer. The server does
+	// not say which frames it means.
 	errors int
-	// careful: an < echo > stands behind each frame, so that it is clear which frame
-	// is meant. So it is once a frame has been refused.
+	// careful: an < echo > stands behind each frame, so that an error tells which frame it
+	// means. It is set once a frame has been refused.
 	careful bool
-	proven  uint64 // frames
-	// stuck is proven+1 when a wait was given up.
+	proven  uint64 // how many frames are proven
+	// stuck is proven+1 when settle has given up waiting.
 	stuck uint64
 
 	fd     trial
@@ -47,26 +47,26 @@ type sent struct {
 
 // A fence is an < echo >, and what it proves.
 type fence struct {
-	frames int
-	trial  bool      // a CAN FD frame that WriteFrames waits for
-	probe  chan bool // Open's, to be told whether the server knows the command
+	frames int       // how many frames it proves
+	trial  bool      // it proves a CAN FD frame that WriteFrames waits for
+	probe  chan bool // tells Open whether the server knows < echo >; nil for others
 }
 
-// A trial is whether the server sends CAN FD frames. The released versions of socketcand
-// do not know the command, so the first such frame goes alone and is waited for: its
-// refusal is an error that says why.
+// A trial is what we know of the server's CAN FD. The released versions of socketcand do
+// not know the command. So WriteFrames sends the first CAN FD frame alone and waits for its
+// proof: if the server refuses the frame, WriteFrames returns an error that says why.
 type trial uint8
 
 const (
 	untried trial = iota
 	trying
 	passed
-	failed // this frame
-	absent // the command is not known
+	failed // the server has refused this frame
+	absent // the server does not know the command
 )
 
-// probe finds out whether the server answers < echo >. One that says nothing for
-// echoTime, or that it does not know the command, is one that does not.
+// probe finds out whether the server answers < echo >. It does not, if it says nothing for
+// echoTime, or that it does not know the command.
 func (b *Bus) probe() error {
 	answer := make(chan bool, 1)
 	b.mu.Lock()
@@ -88,7 +88,7 @@ func (b *Bus) probe() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.proves {
-		b.sent = sent{} // an answer that is late means nothing
+		b.sent = sent{} // an answer that comes later proves nothing
 	}
 	return nil
 }
@@ -109,8 +109,9 @@ func (b *Bus) room(frames []canbus.Frame) (int, error) {
 	return 0, b.closed()
 }
 
-// untangled returns how many of the frames may go together, as CAN FD frames are tried
-// alone, and not at all where they are not known. Under mu.
+// untangled returns how many of the frames may be written together. Until the server has
+// sent a CAN FD frame, such a frame is written alone; if the server does not know them, it
+// is not written at all. Under mu.
 func (b *Bus) untangled(frames []canbus.Frame) int {
 	if b.sent.fd == passed {
 		return len(frames)
@@ -125,7 +126,7 @@ func (b *Bus) untangled(frames []canbus.Frame) int {
 	return i
 }
 
-// closed is the error of calls that Close or the connection's loss has ended.
+// closed returns the error of calls after Close or after the loss of the connection.
 func (b *Bus) closed() error {
 	if err := b.life.Err(); err != nil {
 		return err
@@ -137,8 +138,8 @@ func (b *Bus) noFD(f *canbus.Frame) error {
 	return fmt.Errorf("socketcand: %s does not send CAN FD frame %X: it says %q", b.name, f.ID, b.sent.reason)
 }
 
-// expect makes the text of a batch and notes what its answers will prove: they may be
-// quicker than the return from the call that writes. It reports whether the batch is a
+// expect makes the text of a batch, and notes what its answers will prove, because they may
+// come before the call that writes the text returns. It reports whether the batch is a
 // trial.
 func (b *Bus) expect(frames []canbus.Frame) (trial bool, err error) {
 	b.mu.Lock()
@@ -168,7 +169,7 @@ func (b *Bus) expect(frames []canbus.Frame) (trial bool, err error) {
 	return trial, nil
 }
 
-// answered follows the answer to an < echo >. Under mu.
+// answered handles the answer to an < echo >. Under mu.
 func (b *Bus) answered() {
 	s := &b.sent
 	if s.fences.len() == 0 {
@@ -189,9 +190,9 @@ func (b *Bus) answered() {
 			f.Flags |= canbus.Refused
 		}
 		if fence.trial && refused {
-			continue // WriteFrames says so
+			continue // WriteFrames returns the error
 		}
-		// Received frames leave room for them.
+		// Received frames leave room for the echoes of a window.
 		b.queue(f, queueLen+window)
 	}
 	switch {
@@ -207,8 +208,9 @@ func (b *Bus) answered() {
 	b.changed.Broadcast()
 }
 
-// denied follows an error in words: of a frame before the next fence, if there is any.
-// Which of several is not said, so that none of them counts as sent. Under mu.
+// denied handles an error in words. It is about a frame before the next fence, if there is
+// a fence. If there are several frames it does not say which, so none of them counts as
+// sent. Under mu.
 func (b *Bus) denied(words []string) {
 	s := &b.sent
 	if s.fences.len() == 0 {
@@ -241,7 +243,7 @@ func (b *Bus) tried(f *canbus.Frame) error {
 	return nil
 }
 
-// settle waits until all that was written is proven.
+// settle waits until all frames that were written are proven.
 func (b *Bus) settle(ctx context.Context) error {
 	late := false
 	wake := func() {
@@ -284,8 +286,8 @@ func (b *Bus) settle(ctx context.Context) error {
 	return nil
 }
 
-// hangUp closes a connection to a server that proves nothing: it ends only our
-// direction, so that the server reads all of it, and waits for it to end the other.
+// hangUp ends our direction of a connection to a server that proves nothing, so that the
+// server reads all of it, and waits until the server ends the other direction.
 func (b *Bus) hangUp() {
 	c, ok := b.conn.(interface{ CloseWrite() error })
 	if !ok || c.CloseWrite() != nil {

@@ -19,63 +19,62 @@ import (
 const Port = 29536
 
 const (
-	// openTime is how long a client may take until it has opened a bus.
+	// openTime is how long a client may take to open a bus.
 	openTime = 10 * time.Second
 	// lastWords is how long a client whose bus has ended may take to read the rest.
 	lastWords = 10 * time.Second
-	// acceptPause and maxAcceptPause are the shortest and the longest wait after an
-	// Accept that has failed for a reason that passes.
+	// acceptPause and maxAcceptPause are the shortest and the longest wait after a
+	// temporary error of Accept.
 	acceptPause, maxAcceptPause = 5 * time.Millisecond, time.Second
 )
 
-// A Server lets clients use buses of this computer: raw mode of the protocol, with
-// which Bus, python-can and socketcand's other clients work. The modes of cyclic
-// sending (bcmmode, though its command send works), isotpmode and controlmode are
-// not there.
+// A Server lets clients use buses of this computer. It knows the raw mode of the protocol,
+// which Bus, python-can and socketcand's other clients use. It has no cyclic sending
+// (of bcmmode only the command send works), no isotpmode and no controlmode.
 //
-// A bus is opened once, for the first client that asks for it, and shared by all: each
-// gets the frames that come from the bus and those that the other clients send, and not
-// its own. It stays open until Close, or until it fails: then its clients' connections
-// end, and the next client has it opened anew. A log, a bus that waits for its reader
-// (see [canbus.Properties]), waits for a client in raw mode, and is closed with its last
-// client.
+// A bus is opened once, for the first client that asks for it, and all clients share it:
+// each gets the frames that come from the bus and those that the other clients send, and
+// not its own. The bus stays open until Close, or until it fails: then its clients'
+// connections end, and the bus is opened anew for the next client. A log, a bus that waits
+// for its reader (see [canbus.Properties]), waits for a client in raw mode, and is closed
+// with its last client.
 //
-// A client that reads too slowly holds up nobody else, unless the bus waits: frames for
-// it are dropped while 1 MiB of text waits to be read, and it is told how many, as soon
-// as it reads on, by < error dropped N frames >. It is told in the same way what the bus
-// itself has dropped (see [canbus.DropCounter]). A frame that could not be sent is
-// answered < error not sent: REASON >. An < echo > is answered when all frames that the
-// client has sent before are on the wire, if the bus echoes, or refused; on other buses
-// when they have been handed over.
+// A client that reads too slowly does not hold up the other clients, unless the bus waits
+// for its readers: while 1 MiB of text waits to be written to it, frames for it are
+// dropped. As soon as it reads on, the Server tells it how many: < error dropped N frames >.
+// In the same way it tells what the bus itself has dropped (see [canbus.DropCounter]). It
+// answers a frame that could not be sent with < error not sent: REASON >. It answers
+// < echo > when all frames that the client has sent before are on the wire or refused; on
+// buses that do not echo, when the bus has taken them.
 //
-// A client that has not opened a bus within 10 s is sent away.
+// The Server closes the connection of a client that has not opened a bus within 10 s.
 type Server struct {
-	// Buses are the buses that clients may open. One that is written NAME=BUS is
-	// called NAME by the clients, and BUS by Open: can0=slcan:/dev/ttyACM0@500000. In
-	// NAME are no colon, slash, space, @, < or >. Any other is called the same by both.
+	// Buses are the buses that clients may open. Of one that is written NAME=BUS, as
+	// can0=slcan:/dev/ttyACM0@500000, clients use NAME, and Open gets BUS. NAME has no
+	// colon, slash, space, @, < or >. Otherwise clients and Open use the same name.
 	Buses []string
 	// Open opens a bus; nil means canbus.Open. Close ends its context.
 	Open func(ctx context.Context, name string) (canbus.Bus, error)
 	// Beacon: Serve broadcasts every 3 s where the server is and which buses it has, as
-	// socketcand does, by UDP to port 42000 of each IPv4 network from which it can be
-	// reached.
+	// socketcand does. It sends UDP to port 42000 of each IPv4 network from which clients
+	// can reach the server.
 	Beacon bool
-	// Logger, if not nil, is told who comes and goes (Info), and what fails or is lost
-	// (Warn).
+	// Logger, if not nil, is told which clients come and go (Info), and what fails or is
+	// lost (Warn).
 	Logger *slog.Logger
 
-	mu      sync.Mutex
-	closed  bool
-	done    chan struct{}          // closed by Close; nil as long as nobody has asked
+	mu      sync.Mutex             // guards closed, done, closers and shared
+	closed  bool                   // Close was called
+	done    chan struct{}          // closed by Close; nil until sleep needs it
 	closers map[io.Closer]struct{} // listeners, connections, and contexts of openings
 	shared  map[string]*shared     // by the clients' name; Close waits for those being opened
-	clients sync.WaitGroup
-	readers sync.WaitGroup // of shared buses
+	clients sync.WaitGroup         // goroutines that serve clients
+	readers sync.WaitGroup         // goroutines that read shared buses
 }
 
-// Serve accepts clients until Close, and then returns nil, or until the listener
-// fails. It closes the listener. A lack of file descriptors, or whatever else passes, is
-// logged and waited for.
+// Serve accepts clients until Close, and then returns nil, or until the listener fails, and
+// then returns its error. It closes the listener. After a temporary error of Accept, such as
+// a lack of file descriptors, it logs the error, waits, and accepts again.
 func (s *Server) Serve(ln net.Listener) error {
 	if !s.add(ln) {
 		ln.Close()
@@ -96,7 +95,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			return nil
 		case passes(err):
 			pause = min(max(2*pause, acceptPause), maxAcceptPause)
-			s.warn("no client can come", "error", err, "pause", pause)
+			s.warn("clients cannot be accepted", "error", err, "pause", pause)
 			s.sleep(pause)
 		default:
 			return err
@@ -130,8 +129,8 @@ func (s *Server) welcome(conn net.Conn) {
 	})
 }
 
-// OpenBuses opens all Buses, so that what is wrong with one is known before the first
-// client comes. It returns the first error.
+// OpenBuses opens all Buses, so that an error of one shows before the first client comes.
+// It returns the first error.
 func (s *Server) OpenBuses() error {
 	for _, bus := range s.Buses {
 		if _, err := s.share(ClientName(bus)); err != nil {
@@ -141,8 +140,8 @@ func (s *Server) OpenBuses() error {
 	return nil
 }
 
-// Close ends Serve and all connections, waits for them, and closes the buses, those that
-// need time to send what they have taken (see [canbus.Flusher]) after that.
+// Close ends Serve and all connections, and waits for them. It closes the buses, once they
+// have sent the frames that they have taken (see [canbus.Flusher]).
 func (s *Server) Close() error {
 	s.mu.Lock()
 	first := !s.closed
@@ -213,7 +212,7 @@ func (s *Server) sleep(d time.Duration) {
 	}
 }
 
-// share returns the bus that clients know by that name, opened.
+// share returns the bus that clients know by that name. It opens the bus if it is not open.
 func (s *Server) share(name string) (*shared, error) {
 	driversName, ok := s.driversName(name)
 	if !ok {
@@ -240,7 +239,7 @@ func (s *Server) share(name string) (*shared, error) {
 	return b, b.failed
 }
 
-// open opens a bus, unless Close comes first.
+// open opens a bus. Close ends the attempt.
 func (s *Server) open(driversName string) (canbus.Bus, error) {
 	open := s.Open
 	if open == nil {
@@ -255,7 +254,7 @@ func (s *Server) open(driversName string) (canbus.Bus, error) {
 	return open(ctx, driversName)
 }
 
-// A canceler is a context that Close ends.
+// A canceler ends a context by Close, so that Server.closers can hold it.
 type canceler struct{ cancel context.CancelFunc }
 
 func (c *canceler) Close() error {
@@ -263,7 +262,7 @@ func (c *canceler) Close() error {
 	return nil
 }
 
-// forget has a bus opened anew for the next client.
+// forget removes a bus that has ended: for the next client it is opened anew.
 func (s *Server) forget(b *shared) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -272,7 +271,7 @@ func (s *Server) forget(b *shared) {
 	}
 }
 
-// driversName returns what Open knows a bus by.
+// driversName returns the name that Open gets of a bus.
 func (s *Server) driversName(name string) (string, bool) {
 	for _, bus := range s.Buses {
 		if ClientName(bus) != name {
@@ -286,7 +285,8 @@ func (s *Server) driversName(name string) (string, bool) {
 	return "", false
 }
 
-// ClientName returns what clients know one of a Server's Buses by: NAME for NAME=BUS.
+// ClientName returns the name that clients use for one of a Server's Buses: NAME for
+// NAME=BUS.
 func ClientName(bus string) string {
 	name, _, found := strings.Cut(bus, "=")
 	if !found || name == "" || strings.ContainsAny(name, ":/ @<>") {

@@ -13,66 +13,68 @@ import (
 )
 
 const (
-	// busPause is how long to wait after a temporary error of a bus.
+	// busPause is how long the server waits after a temporary error of a bus.
 	busPause = time.Millisecond
 	// sendTime is how long a frame may take to be sent before its client is told that it
 	// was not.
 	sendTime = 10 * time.Second
-	// maxOnWay is how many frames may wait for their echo, where the bus does not say
-	// how long its queue is.
-	maxOnWay = 64
-	// flushTime is how long the end may take of a bus that has frames to send.
+	// maxInFlight is how many frames may be in flight (written, and not echoed yet), where
+	// the bus does not say how long its queue is.
+	maxInFlight = 64
+	// flushTime is how long release waits until a bus has sent its frames.
 	flushTime = 5 * time.Second
-	// turnTime is how long a call that writes may take at the end.
+	// turnTime is how long release waits for a writer that is still at it.
 	turnTime = time.Second
-	// maxFences is how many < echo >s a client may have in the air.
+	// maxFences is how many < echo >s of a client may be without an answer.
 	maxFences = 1024
-	// holdTime is how long a client may hold up a bus that waits while another one is
-	// ready for more.
+	// holdTime is how long a client may hold up a bus that waits for its readers, while
+	// another client is ready for more.
 	holdTime = 5 * time.Second
 )
 
-// A shared bus is one that all clients who have opened it are on. Its goroutine reads
-// the bus, always; the clients' goroutines write to it in turn.
+// A shared bus is a bus with all clients that have opened it. Its own goroutine reads the
+// bus all the time; the clients' goroutines take turns to write to it.
 //
-// The locks' order is Server.mu, shared.mu, client.mu.
+// The order of locks is Server.mu, shared.mu, client.mu.
 type shared struct {
 	server *Server
-	name   string // the clients'
+	name   string // by which clients know it
 
-	// What follows is set when opened is closed.
+	// The fields from failed to drops are set before opened is closed.
 	opened chan struct{}
-	failed error // it cannot be opened
+	failed error // why the bus cannot be opened
 	bus    canbus.Bus
 	props  canbus.Properties
 	try    canbus.TryWriter   // nil if the bus is none
 	drops  canbus.DropCounter // nil if the bus is none
 
-	turn chan struct{}   // full while somebody writes
-	one  [1]canbus.Frame // what is being written; of the one whose turn it is
-	over chan struct{}   // closed when it is
-	gone chan struct{}   // closed when the bus is, after that
+	turn chan struct{}   // holds a token while a goroutine writes
+	one  [1]canbus.Frame // the frame that is being written; guarded by turn
+	over chan struct{}   // closed when the shared bus has ended
+	gone chan struct{}   // closed after that, when the bus is closed
 
-	mu      sync.Mutex
-	changed sync.Cond // of onWay, of the clients, and when it is over
-	clients map[*client]struct{}
-	onWay   fifo[wayfarer] // written frames whose echoes have not come, where the bus echoes
-	expiry  *time.Timer    // of the first one on the way; nil: none
-	text    []byte
-	last    int64  // the newest time stamp
-	missed  uint64 // of drops, told
-	why     error  // it is over
+	// mu guards the fields below, and those of clients that say so. changed is signalled
+	// when inFlight or a client has changed, and at the end.
+	mu       sync.Mutex
+	changed  sync.Cond
+	clients  map[*client]struct{}
+	inFlight fifo[pendingEcho] // written frames whose echoes have not come, where the bus echoes
+	expiry   *time.Timer       // calls expire for the oldest frame in flight; nil: none
+	text     []byte
+	last     int64  // the newest time stamp
+	missed   uint64 // how many dropped frames the clients have been told of
+	why      error  // why it has ended
 }
 
-// A wayfarer is a frame that is not on the wire yet.
-type wayfarer struct {
+// A pendingEcho is a frame in flight, whose echo has not come.
+type pendingEcho struct {
 	frame  canbus.Frame
 	client *client
 	number uint64 // of the client's frames
 	until  time.Time
 }
 
-func (x *wayfarer) sent() *canbus.Frame { return &x.frame }
+func (x *pendingEcho) sent() *canbus.Frame { return &x.frame }
 
 func newShared(s *Server, name string) *shared {
 	b := &shared{
@@ -88,7 +90,7 @@ func newShared(s *Server, name string) *shared {
 	return b
 }
 
-// begin follows the attempt to open it.
+// begin takes the result of opening the bus, and starts to read it.
 func (b *shared) begin(bus canbus.Bus, err error) {
 	defer close(b.opened)
 	if err != nil {
@@ -103,7 +105,7 @@ func (b *shared) begin(bus canbus.Bus, err error) {
 	b.server.readers.Go(b.read)
 }
 
-// err returns why it is over; nil as long as it is not.
+// err returns why the shared bus has ended; nil while it has not.
 func (b *shared) err() error {
 	select {
 	case <-b.over:
@@ -113,8 +115,8 @@ func (b *shared) err() error {
 	}
 }
 
-// join has a client take part: to send, not yet to hear. It returns false when the bus
-// is over.
+// join adds a client. It can send from now on; it hears frames after listen. join returns
+// false when the bus has ended.
 func (b *shared) join(c *client) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -125,7 +127,7 @@ func (b *shared) join(c *client) bool {
 	return true
 }
 
-// listen has a client hear what the others send. The answer to its command comes first.
+// listen lets a client hear frames, after the answer to its command.
 func (b *shared) listen(c *client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -143,7 +145,7 @@ func (b *shared) wake() {
 	b.changed.Broadcast()
 }
 
-// leave follows a client's end. A bus that waits ends with its last client.
+// leave removes a client. A bus that waits for its readers ends with its last client.
 func (b *shared) leave(c *client) {
 	b.mu.Lock()
 	delete(b.clients, c)
@@ -179,8 +181,8 @@ func (b *shared) read() {
 	}
 }
 
-// awaitClients waits until somebody listens, and all who do have room; for one who has
-// none, if others have, no longer than holdTime.
+// awaitClients waits until a client listens and all clients that listen have room. If
+// some have room and others have not, it waits for these no longer than holdTime.
 func (b *shared) awaitClients() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -197,7 +199,7 @@ func (b *shared) awaitClients() {
 			case !c.late && patience:
 				full++
 			default:
-				c.late = true // it loses what comes until it has room again
+				c.late = true // the client loses frames until it has room again
 			}
 		}
 		if ready > 0 && full == 0 {
@@ -218,7 +220,7 @@ func (b *shared) awaitClients() {
 	}
 }
 
-// received follows a frame that the bus has brought. Under mu.
+// received handles a frame that was read from the bus. Under mu.
 func (b *shared) received(f *canbus.Frame) {
 	if !f.Has(canbus.Echo) {
 		b.pass(f, nil)
@@ -230,10 +232,10 @@ func (b *shared) received(f *canbus.Frame) {
 	}
 }
 
-// pass tells all who listen of a frame, but for the one who has sent it. Under mu.
+// pass sends a frame to all clients that listen, except its sender. Under mu.
 func (b *shared) pass(f *canbus.Frame, from *client) {
 	if f.Has(canbus.Remote) {
-		return // raw mode has no words for them
+		return // raw mode has no element for remote frames
 	}
 	stamped := *f
 	if stamped.Timestamp == 0 {
@@ -251,7 +253,7 @@ func (b *shared) pass(f *canbus.Frame, from *client) {
 	}
 }
 
-// tellDrops tells all who listen of frames that the bus has dropped. Under mu.
+// tellDrops tells all clients that listen how many frames the bus has dropped. Under mu.
 func (b *shared) tellDrops() {
 	if b.drops == nil {
 		return
@@ -268,8 +270,8 @@ func (b *shared) tellDrops() {
 	b.missed = dropped
 }
 
-// write sends a client's frame, and waits for room, though not for ever: the client is
-// held up by TCP.
+// write sends a client's frame. It waits up to sendTime for room on the bus; meanwhile
+// TCP holds the client up.
 func (b *shared) write(c *client, f canbus.Frame) error {
 	select {
 	case b.turn <- struct{}{}:
@@ -306,8 +308,8 @@ func (b *shared) write(c *client, f canbus.Frame) error {
 	}
 }
 
-// tryWrite sends a frame if that can be done at once, and has the others hear of it
-// before they hear of an answer.
+// tryWrite sends a frame if the bus takes it at once. It holds mu meanwhile, so that the
+// other clients hear the frame before an answer to it.
 func (b *shared) tryWrite(c *client) (done bool, err error) {
 	if b.try == nil {
 		return false, nil
@@ -331,45 +333,45 @@ func (b *shared) waitWrite(c *client) (done bool, err error) {
 	return n == 1, err
 }
 
-// depart notes a frame that is about to be written: its echo may be quicker than the
-// return from the call. It waits while there are too many.
+// depart notes a frame that is about to be written, because its echo may come before the
+// call that writes it returns. It waits while too many frames are in flight.
 func (b *shared) depart(c *client, f canbus.Frame) error {
-	limit := maxOnWay
+	limit := maxInFlight
 	if q := b.props.QueueLen; q > 0 {
 		limit = min(q, batchLen)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.onWay.len() >= limit && b.err() == nil {
+	for b.inFlight.len() >= limit && b.err() == nil {
 		b.changed.Wait()
 	}
 	if err := b.err(); err != nil {
 		return err
 	}
 	c.sent++
-	b.onWay.push(wayfarer{f, c, c.sent, time.Now().Add(sendTime)})
+	b.inFlight.push(pendingEcho{f, c, c.sent, time.Now().Add(sendTime)})
 	if b.expiry == nil {
 		b.expiry = time.AfterFunc(sendTime, b.expire)
 	}
 	return nil
 }
 
-// stay takes back the frame that departed last, as the bus has not taken it.
+// stay takes back the frame that departed last, because the bus has not taken it.
 func (b *shared) stay(c *client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	on := b.onWay.waiting()
+	on := b.inFlight.waiting()
 	if i := len(on) - 1; i >= 0 && on[i].client == c {
-		b.arrive(func(x *wayfarer) bool { return x == &on[i] })
+		b.arrive(func(x *pendingEcho) bool { return x == &on[i] })
 	}
 }
 
-// echoed follows the echo of a frame: it is on the wire, and so are those of the same
-// identifier before it, whose echoes were lost; or it is refused. It returns whose frame
-// it was. Under mu.
+// echoed handles an echo. The frame is refused, or on the wire; then the frames with the
+// same identifier that were written before it are on the wire too, and their echoes were
+// lost. echoed returns the client that sent the frame. Under mu.
 func (b *shared) echoed(f *canbus.Frame) (from *client, known bool) {
-	on := b.onWay.waiting()
-	found := echo.Find(f, on, (*wayfarer).sent, func(*wayfarer) bool { return false })
+	on := b.inFlight.waiting()
+	found := echo.Find(f, on, (*pendingEcho).sent, func(*pendingEcho) bool { return false })
 	if found < 0 {
 		return nil, false
 	}
@@ -379,7 +381,7 @@ func (b *shared) echoed(f *canbus.Frame) (from *client, known bool) {
 		from.notSent("the bus has refused the frame")
 	}
 	last := found
-	b.arrive(func(x *wayfarer) bool {
+	b.arrive(func(x *pendingEcho) bool {
 		before := !refused && last > 0 && echo.Proves(f, &x.frame)
 		last--
 		return x == this || before
@@ -387,10 +389,10 @@ func (b *shared) echoed(f *canbus.Frame) (from *client, known bool) {
 	return from, true
 }
 
-// arrive forgets frames that are no longer on the way, and answers the < echo >s that
-// have waited for them. Under mu.
-func (b *shared) arrive(has func(*wayfarer) bool) {
-	on := b.onWay.waiting()
+// arrive removes frames that are no longer in flight, and answers the < echo >s that have
+// waited for them. Under mu.
+func (b *shared) arrive(has func(*pendingEcho) bool) {
+	on := b.inFlight.waiting()
 	left := 0
 	for i := range on {
 		if !has(&on[i]) {
@@ -398,14 +400,14 @@ func (b *shared) arrive(has func(*wayfarer) bool) {
 			left++
 		}
 	}
-	b.onWay.truncate(left)
+	b.inFlight.truncate(left)
 	for c := range b.clients {
 		b.answerFences(c)
 	}
 	b.changed.Broadcast()
 }
 
-// fence answers < echo > when all that the client has sent is on the wire.
+// fence answers < echo >, once all frames that the client has sent are on the wire.
 func (b *shared) fence(c *client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -422,9 +424,9 @@ func (b *shared) answerFences(c *client) {
 		return
 	}
 	arrived := c.sent
-	for _, x := range b.onWay.waiting() {
+	for _, x := range b.inFlight.waiting() {
 		if x.client == c {
-			arrived = x.number - 1 // the oldest of those on the way
+			arrived = x.number - 1 // x is the client's oldest frame in flight
 			break
 		}
 	}
@@ -436,12 +438,12 @@ func (b *shared) answerFences(c *client) {
 	c.fences = c.fences[:copy(c.fences, c.fences[n:])]
 }
 
-// expire gives up frames that the bus has not sent in time.
+// expire gives up frames that the bus has not sent within sendTime.
 func (b *shared) expire() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	b.arrive(func(x *wayfarer) bool {
+	b.arrive(func(x *pendingEcho) bool {
 		late := !x.until.After(now)
 		if late {
 			x.client.notSent(fmt.Sprintf("it is not on the wire after %v", sendTime))
@@ -449,12 +451,12 @@ func (b *shared) expire() {
 		return late
 	})
 	b.expiry = nil
-	if on := b.onWay.waiting(); len(on) > 0 && b.err() == nil {
+	if on := b.inFlight.waiting(); len(on) > 0 && b.err() == nil {
 		b.expiry = time.AfterFunc(on[0].until.Sub(now), b.expire)
 	}
 }
 
-// lost follows an error of the bus.
+// lost ends the shared bus after an error of the bus.
 func (b *shared) lost(err error) {
 	b.mu.Lock()
 	first := b.end(err)
@@ -467,8 +469,8 @@ func (b *shared) lost(err error) {
 	}
 }
 
-// end sends the clients away, once they have been told of all that came before. It does
-// nothing and returns false the second time. Under mu.
+// end lets each client's connection end once it has been sent all that came before. The
+// second call does nothing and returns false. Under mu.
 func (b *shared) end(why error) bool {
 	if b.err() != nil {
 		return false
@@ -481,12 +483,12 @@ func (b *shared) end(why error) bool {
 	}
 	for c := range b.clients {
 		c.finish()
-		c.conn.SetReadDeadline(time.Now()) // it is not listened to any more
+		c.conn.SetReadDeadline(time.Now()) // no more commands are read
 	}
 	return true
 }
 
-// close ends the bus, and waits for the end.
+// close ends the shared bus, and waits until the bus is closed.
 func (b *shared) close() {
 	<-b.opened
 	if b.failed != nil {
@@ -509,7 +511,7 @@ func (b *shared) release() {
 	timer := time.NewTimer(turnTime)
 	defer timer.Stop()
 	select {
-	case b.turn <- struct{}{}: // for good: nobody writes any more
+	case b.turn <- struct{}{}: // and is kept: no goroutine writes any more
 	case <-timer.C:
 		return
 	}

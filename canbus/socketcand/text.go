@@ -22,16 +22,15 @@ const (
 	flagESI = 0x02
 )
 
-// A lexer cuts a stream into elements, "< words >". What stands between them is left
-// out.
+// A lexer cuts a stream into elements, "< words >". It leaves out what stands between them.
 type lexer struct {
 	element []byte
 	inside  bool
-	skipped uint64 // elements too long to be one
+	skipped uint64 // how many elements were too long, or had no end
 }
 
-// next takes bytes up to the end of an element, and returns its words; done is false
-// if that has not come yet.
+// next takes bytes up to the end of an element, and returns its words. done is false if the
+// end has not come yet.
 func (l *lexer) next(b []byte) (words []string, rest []byte, done bool) {
 	for len(b) > 0 {
 		if !l.inside {
@@ -59,7 +58,7 @@ func (l *lexer) next(b []byte) (words []string, rest []byte, done bool) {
 		}
 		end := b[i]
 		b = b[i+1:]
-		if end == '<' { // the one before has no end
+		if end == '<' { // the element before has no end
 			l.skipped++
 			l.element = l.element[:0]
 			continue
@@ -105,8 +104,8 @@ func appendSend(b []byte, f *canbus.Frame) []byte {
 	return append(b, '>')
 }
 
-// appendFrame appends what a server says when it has received a frame. Remote frames
-// have no form in raw mode that servers use.
+// appendFrame appends the element by which a server tells of a frame that it has received.
+// In raw mode servers have none for remote frames.
 func appendFrame(b []byte, f *canbus.Frame) []byte {
 	us := max(f.Timestamp, 0) / 1000
 	if f.Has(canbus.ErrorFrame) {
@@ -195,8 +194,8 @@ func parseFrame(words []string) (f canbus.Frame, err error) {
 	return f, f.Validate()
 }
 
-// appendDropped appends what a Server says of frames that a client has missed: an error in
-// words, as other clients expect errors.
+// appendDropped appends the element by which a Server tells how many frames a client has
+// missed: an error in words, because every client knows errors.
 func appendDropped(b []byte, frames uint64) []byte {
 	return fmt.Appendf(b, "< error dropped %d frames >", frames)
 }

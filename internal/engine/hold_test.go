@@ -146,7 +146,7 @@ func TestReceiveLoss(t *testing.T) {
 			if s.e.queue.level > 200+100+overhead {
 				s.t.Fatalf("%d bytes wait to be read", s.e.queue.level)
 			}
-			s.onWay = nil
+			s.inFlight = nil
 			s.readsMessage(100).readsMessage(100).readFails(ReceiverFull)
 		}},
 		{"Open says what was lost as Read does", two, func(s *script) {

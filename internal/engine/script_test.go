@@ -31,10 +31,10 @@ type script struct {
 	cfg Config
 	now time.Duration
 
-	sent  []canbus.Frame // by the engine, and not yet named by the script
-	onWay []uint32       // numbers of the frames named by hands, not yet echoed
-	named uint32         // number of the newest frame named
-	event Events
+	sent     []canbus.Frame // by the engine, and not yet named by the script
+	inFlight []uint32       // numbers of the frames named by hands, not yet echoed
+	named    uint32         // number of the newest frame named
+	event    Events
 }
 
 // testConfig is what scripts begin with.
@@ -203,7 +203,7 @@ func (s *script) hands(frames ...string) *script {
 			s.t.Fatalf("at %v: the engine sent %v to the wrong address or of the wrong kind", s.now, got)
 		}
 		s.named++
-		s.onWay = append(s.onWay, s.named)
+		s.inFlight = append(s.inFlight, s.named)
 	}
 	return s
 }
@@ -211,11 +211,11 @@ func (s *script) hands(frames ...string) *script {
 // echo says that the oldest frame on its way is on the wire.
 func (s *script) echo() *script {
 	s.t.Helper()
-	if len(s.onWay) == 0 {
+	if len(s.inFlight) == 0 {
 		s.t.Fatalf("at %v: no frame is on its way", s.now)
 	}
-	number := s.onWay[0]
-	s.onWay = s.onWay[1:]
+	number := s.inFlight[0]
+	s.inFlight = s.inFlight[1:]
 	s.e.HandleTransmitted(s.time(), number)
 	s.poll()
 	return s

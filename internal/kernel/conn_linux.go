@@ -166,7 +166,8 @@ func (c *Conn) Time(t engine.Time) time.Time { return c.began.Add(time.Duration(
 func (c *Conn) now() engine.Time { return engine.Time(time.Since(c.began)) }
 
 // dispatch routes an errno that a call has taken from the socket's single error slot to the
-// pending Send, the pending Read or the statistics. Under mu.
+// pending Send, the pending Read or the statistics. kernelError in isotpnet/conn_kernel.go
+// turns the errors that these return into those that users know. Under mu.
 func (c *Conn) dispatch(fd int, errno unix.Errno) {
 	switch errno {
 	case 0, unix.EAGAIN, unix.EINTR:

@@ -27,9 +27,9 @@
 // filters are computed and set), Mux.mu, and then the locks of the bus, of the pacer, of
 // deadlines and of leftDebts, under which no other lock is taken.
 //
-// "Under mu" in a comment means that the caller holds Mux.mu and still does when the
-// function returns, but where it says that it releases the lock meanwhile. Nothing blocks
-// under mu: no bus is read or written, and no hook, logger or Handler called.
+// "Under mu" in a comment means that the caller holds Mux.mu when it calls the function,
+// and still holds it when the function returns. A function that releases the lock meanwhile
+// says so. Nothing blocks under mu: see the field.
 package mux
 
 import (
@@ -68,6 +68,9 @@ type Mux struct {
 	begun     chan struct{}
 	beginOnce sync.Once
 
+	// mu guards the fields from err to handlers, and the endpoints, listeners and peers of
+	// the Mux with their engines. Nothing blocks under it: no bus is read or written, and
+	// no hook, logger or Handler is called.
 	mu        sync.Mutex
 	err       error          // why the bus is of no more use
 	endpoints *Endpoint      // a list
