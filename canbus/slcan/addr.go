@@ -12,14 +12,14 @@ import (
 
 // Options of an adapter.
 type Options struct {
-	// Bitrate is one of 10000, 20000, 50000, 100000, 125000, 250000, 500000 and
-	// 1000000, in bits per second, which all adapters have, or one of 83300, 750000 and
-	// 800000, which some have, see Family; 0 if Registers has the timing.
+	// Bitrate is in bits per second. All adapters have 10000, 20000, 50000, 100000,
+	// 125000, 250000, 500000 and 1000000; some have 83300, 750000 or 800000, see Family.
+	// It is 0 if Registers has the timing.
 	Bitrate int
 	// Registers are the digits of the command s, for other bit rates.
 	Registers string
-	// DataBitrate makes it CAN FD: the bit rate of the data phase of frames with
-	// BRS, 1000000, 2000000, 4000000 or 5000000; 0: classic CAN.
+	// DataBitrate opens the channel for CAN FD. It is the bit rate of the data phase of
+	// frames with BRS: 1000000, 2000000, 4000000 or 5000000. 0: classic CAN.
 	DataBitrate int
 	// ListenOnly: the adapter sends nothing.
 	ListenOnly bool
@@ -28,15 +28,15 @@ type Options struct {
 	// Family is what the adapter's commands mean where adapters differ: FamilyLawicel,
 	// FamilyCANable or FamilyCANable25; "": what its version tells.
 	Family string
-	// Wait is how long an adapter that does not answer is asked again and again before
-	// it is taken for one that never answers: one that restarts when its port is
-	// opened, as an Arduino does, needs 2 s; 0: 3 s; below 0: it is asked once.
+	// Wait is how long Open asks an adapter that does not answer again, before it takes
+	// the adapter for one that never answers. An adapter that restarts when its port is
+	// opened, as an Arduino does, needs 2 s. 0: 3 s. Negative: Open asks once.
 	Wait time.Duration
-	// Flush is how long Close and Flush wait longer than the frames take on the wire; 0:
-	// 20 ms; below 0: no longer.
+	// Flush is how much longer Close and Flush wait than the frames take on the wire. 0:
+	// 20 ms. Negative: no longer.
 	Flush time.Duration
 	// Logger is warned of an adapter that never answers, of frames that it refuses, and
-	// of those that Close cannot know to be sent; nil: slog.Default().
+	// of frames that may not have been sent at Close. nil: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -53,8 +53,7 @@ const (
 	defaultFlush = 20 * time.Millisecond
 )
 
-// bitrates are the commands that set them. Those of S7 and S9 are not the same
-// everywhere.
+// bitrates are the commands that set bit rates. S7 and S9 set other ones on some adapters.
 var bitrates = map[int]string{
 	10_000: "S0", 20_000: "S1", 50_000: "S2", 100_000: "S3", 125_000: "S4", 250_000: "S5", 500_000: "S6",
 	750_000: "S7", 800_000: "S7", 1_000_000: "S8", 83_300: "S9",
@@ -63,7 +62,7 @@ var bitrates = map[int]string{
 // dataBitrates likewise, with the families that may not know them.
 var dataBitrates = map[int]string{1_000_000: "Y1", 2_000_000: "Y2", 4_000_000: "Y4", 5_000_000: "Y5"}
 
-// check returns what is wrong with the options whatever the adapter is.
+// check returns an error for options that are wrong for every adapter.
 func (o *Options) check() error {
 	if o.Registers != "" {
 		if _, err := strconv.ParseUint(o.Registers, 16, 64); err != nil || o.Bitrate != 0 {
@@ -84,8 +83,8 @@ func (o *Options) check() error {
 	return nil
 }
 
-// wireRate returns the bit rate of the wire: that which the timing registers of an
-// SJA1000, as Lawicel's adapters have, stand for; 0 where it is not known.
+// wireRate returns the bit rate of the wire, 0 if it is not known. Registers of four digits
+// are those of an SJA1000, as Lawicel's adapters have it.
 func (o *Options) wireRate() int {
 	if o.Registers == "" || len(o.Registers) != 4 {
 		return o.Bitrate
@@ -102,7 +101,7 @@ func (o *Options) logger() *slog.Logger {
 	return slog.Default()
 }
 
-// orDefault returns what an option of a time means.
+// orDefault returns the standard for 0, and 0 for a negative time.
 func orDefault(d, standard time.Duration) time.Duration {
 	if d == 0 {
 		return standard

@@ -36,16 +36,16 @@ var (
 )
 
 const (
-	// batchLen is how many frames one write has at most.
+	// batchLen is how many frames are written at once.
 	batchLen = 16
 	// maxUnread is how many frames may wait for ReadFrames, beside those of one Read of
 	// the port.
 	maxUnread = 4096
-	// chunkLen is how much one Read of the port takes, and shortest how short a frame
-	// is in it.
+	// chunkLen is how many bytes one Read of the port returns at most, and shortest the
+	// length of the shortest frame among them.
 	chunkLen, shortest = 4096, len("t1230\r")
-	// answerTime is how long a frame may be without an answer before a fence is
-	// sent, or before the adapter is known not to answer frames.
+	// answerTime is how long a frame may be without an answer before the Bus sends a
+	// fence, or knows that the adapter does not answer frames.
 	answerTime = 100 * time.Millisecond
 	// fenceTime is how long a fence may be without an answer.
 	fenceTime = time.Second
@@ -64,23 +64,23 @@ type Bus struct {
 	perChar   time.Duration // on the serial line
 	flushMore time.Duration
 
-	// What the adapter is; set before anybody has the Bus.
+	// What the adapter is; set before New returns.
 	said      chan said     // lines that are no frames, until ready is closed
 	ready     chan struct{} // closed when the adapter is set up
-	version   string        // "": it does not tell
+	version   string        // "": the adapter does not tell
 	tail      int           // how many answers follow a version
 	family    string
 	hasStatus bool
 	roundTrip time.Duration // of a command
 
-	writing   chan struct{} // holds one token: whoever has it writes
+	writing   chan struct{} // holds a token while a goroutine writes to the port
 	out       []byte        // under writing
 	closing   chan struct{} // closed when Close begins
 	closeOnce sync.Once
 
-	readable chan struct{} // holds a token when there is something to read, or to look at
-	roomy    chan struct{} // for WriteFrames and the port's reader: look again
-	kick     chan struct{} // for mind
+	readable chan struct{} // a token lets ReadFrames look again
+	roomy    chan struct{} // a token lets WriteFrames or the port's reader look again
+	kick     chan struct{} // a token lets mind look again
 
 	mu           sync.Mutex
 	lex          lexer
@@ -187,12 +187,12 @@ func (b *Bus) Properties() canbus.Properties { return b.props }
 // Malformed returns how many lines were left out because they were no frames.
 func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
 
-// Dropped implements [canbus.DropCounter]: frames are dropped when nobody reads while
-// frames are written. What the adapter itself has lost is not among them.
+// Dropped implements [canbus.DropCounter]. Frames are dropped when ReadFrames is not called
+// while frames are written. Frames that the adapter itself has lost are not counted.
 func (b *Bus) Dropped() uint64 { return b.dropped.Load() }
 
-// Refused returns how many commands, frames to be sent most likely, the adapter
-// has refused, or failed to answer where it answers others.
+// Refused returns how many commands, most likely frames, the adapter has refused, or has
+// not answered although it answers others.
 func (b *Bus) Refused() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -32,8 +32,8 @@
 // # Which adapter it is
 //
 // [Open] asks the adapter for its version (V), until it answers: an Arduino restarts
-// when its port is opened, and hears nothing for 2 s. One that has not answered when
-// the wait is over is taken for one that never does; a warning is logged.
+// when its port is opened, and hears nothing for 2 s. If the adapter has not answered when
+// the wait is over, Open takes it for one that never answers, and logs a warning.
 //
 // Adapters do not agree on the commands S7 and S9, and some ignore without a word what
 // they do not know. So Open asks for the version behind each command, and does not take
@@ -53,8 +53,8 @@
 //
 // # What is on the wire
 //
-// Adapters have a queue, and no word for a frame that has left it. What they say to
-// each frame is that it is in the queue, or is refused:
+// Adapters have a queue, and do not tell when a frame has left it. They only answer each
+// frame when it is in the queue, or is refused:
 //
 //	adapter                             to a frame         so a frame that is refused
 //	CAN232, CANUSB, Arduinos, others    z, Z or CR; BEL    comes back as refused
@@ -91,6 +91,12 @@
 // are on the wire, if the wire works: that an adapter waits for an acknowledgement in
 // vain only its status tells.
 //
-// When the adapter is gone, every call fails with [canbus.GoneError], which tells why and
-// is a net.ErrClosed to errors.Is.
+// # What is lost
+//
+// When the adapter is gone, every call fails with [canbus.GoneError], which says why and
+// is net.ErrClosed to errors.Is. The Bus loses received frames only if ReadFrames is not
+// called while frames are written; it counts them ([Bus.Dropped]). Otherwise it holds the
+// adapter up. What the adapter then loses only its status tells, if it has one: ReadFrames
+// returns that as an error frame (see above). [Bus.Refused] counts frames that were
+// refused, and [Bus.Malformed] lines that are no frames.
 package slcan

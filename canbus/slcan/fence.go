@@ -17,8 +17,8 @@ func (b *Bus) hearFence(now time.Time, status bool) {
 	b.needMind()
 }
 
-// complain counts frames that were refused, or given up, and tells of them, at most
-// once a second. Under mu.
+// complain counts frames that were refused or given up, and logs them, at most once a
+// second. Under mu.
 func (b *Bus) complain(now time.Time, frames int) {
 	if frames == 0 {
 		return
@@ -33,7 +33,7 @@ func (b *Bus) complain(now time.Time, frames int) {
 	b.complained, b.untold = now, 0
 }
 
-// appendFence has a fence written behind what is written next. Under mu and writing.
+// appendFence appends a fence to what is written next. Under mu and writing.
 func (b *Bus) appendFence() {
 	b.fenceSent = time.Now()
 	b.fenceStatus = b.askStatus
@@ -47,13 +47,13 @@ func (b *Bus) appendFence() {
 	b.fenceWritten = b.wire.written
 }
 
-// wrote follows a write to the port. Under mu.
+// wrote is called after a write to the port. Under mu.
 func (b *Bus) wrote() {
 	b.inWrite = false
 	b.moved = time.Now()
 }
 
-// needMind has mind look after what is on its way. Under mu.
+// needMind wakes mind if it has something to look after. Under mu.
 func (b *Bus) needMind() {
 	l := &b.flight
 	now := !l.fenced && b.wantsFence()
@@ -68,7 +68,7 @@ func (b *Bus) wantsFence() bool {
 	return b.version != "" && (b.fenceWanted || b.askStatus || b.flight.doubt && b.flight.inFlight() > 0)
 }
 
-// mind is the goroutine that sends fences, and that knows when answers do not come.
+// mind is the goroutine that sends fences, and gives up frames whose answers do not come.
 func (b *Bus) mind() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -92,8 +92,8 @@ func (b *Bus) mind() {
 	}
 }
 
-// tend ends waits for answers that are over, and returns when to look again, or that a
-// fence is to be sent.
+// tend gives up frames whose answers should have come by now. It returns how long to wait
+// until the next look, or that a fence is to be sent.
 func (b *Bus) tend() (wait time.Duration, send bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -126,7 +126,7 @@ func (b *Bus) tend() (wait time.Duration, send bool) {
 	return time.Hour, false
 }
 
-// sendFence sends a fence, unless one is on its way.
+// sendFence sends a fence, unless one has no answer yet.
 func (b *Bus) sendFence() error {
 	if err := b.acquire(); err != nil {
 		return err

@@ -6,7 +6,7 @@ import (
 	"example.com/isotp/canbus"
 )
 
-// maxInFlight is how many frames may be on their way to an adapter, not answered yet.
+// maxInFlight is how many frames may be in flight: written, and not answered yet.
 const maxInFlight = 64
 
 // A mode is what an adapter has shown to do with frames.
@@ -18,29 +18,28 @@ const (
 	silent              // it answers none
 )
 
-// A flight keeps the account of the frames that an adapter was given and has not
-// answered yet. An answer does not say which frame it is for: the oldest one that has
-// none is meant. So a single answer that is lost, or one too many, would be taken for
-// that of another frame for ever. A fence finds that: a command with an answer of its
-// own, which comes behind those of all frames that were written before it. If as many
-// answers as frames came before it, all is right; else nobody knows which frame is
-// missing, and all in the account are given up.
+// A flight keeps the account of the frames in flight. An answer does not say which frame it
+// is for: it is for the oldest frame without an answer. So after one answer that is lost, or
+// one too many, every later answer would count for the wrong frame. A fence finds that. It
+// is a command with an answer of its own, which comes behind the answers to all frames that
+// were written before it. If as many answers as frames came before it, all is right.
+// Otherwise the missing frame is not known, and all frames in the account are given up.
 //
 // Frames are numbered from 0 in the order in which they were written.
 type flight struct {
 	mode mode
 	ring [maxInFlight]flown
-	// given is the number of frames written, answered of those that have an answer, and
-	// settled of those that have gone back as echoes. Those between settled and answered
-	// wait for a fence.
+	// given is how many frames were written, answered how many of these have an answer,
+	// and settled how many have gone back as echoes. The frames between settled and
+	// answered wait for a fence.
 	given, answered, settled uint64
 
-	fenced  bool   // a fence is on its way
-	fence   uint64 // the number of frames before it
-	surplus bool   // more answers than frames came before it
+	fenced  bool   // a fence was written, and has no answer yet
+	fence   uint64 // how many frames were written before it
+	surplus bool   // more answers than frames came before its answer
 	doubt   bool   // the next fence has to tell whether answers fit frames
 
-	// echo takes what becomes of a frame. One that is refused has the flag.
+	// echo gives a frame back to ReadFrames, with the flag Refused if it is refused.
 	echo func(*canbus.Frame)
 }
 
@@ -66,7 +65,7 @@ func (l *flight) write(frames []canbus.Frame) {
 	}
 }
 
-// written follows the write: who answers nothing has them now.
+// written is called after the write: an adapter that answers no frames has them now.
 func (l *flight) written() {
 	if l.mode == silent {
 		l.settleAll(false)
@@ -78,7 +77,7 @@ func (l *flight) writeFence() {
 	l.fenced, l.fence, l.surplus = true, l.given, false
 }
 
-// answer takes an answer to a frame. It reports whether it can have been one.
+// answer takes an answer to a frame. It reports whether a frame had none yet.
 func (l *flight) answer(ok bool) bool {
 	switch {
 	case l.mode == silent:
@@ -150,8 +149,8 @@ func (l *flight) fenceAnswered() (lost int) {
 	return 0
 }
 
-// timedOut ends the wait for answers that should have come by now, with no fence to
-// wait for. It returns how many frames are given up.
+// timedOut ends the wait for answers that should have come by now, when there is no fence
+// to wait for. It returns how many frames are given up.
 func (l *flight) timedOut() (lost int) {
 	l.fenced, l.doubt = false, false
 	if l.mode == unknown && l.answered == l.settled {
@@ -183,11 +182,11 @@ func (l *flight) settleAll(refused bool) {
 	l.answered = l.given
 }
 
-// A wire is an account of when what an adapter has taken has left it.
+// A wire estimates when the frames that an adapter has taken have left it.
 type wire struct {
 	bitrate, dataBitrate int
-	written              time.Time // as it was written, at the rate of the wire
-	answered             time.Time // as it was answered
+	written              time.Time // the estimate from when frames were written
+	answered             time.Time // the estimate from when they were answered
 }
 
 func (w *wire) time(f *canbus.Frame) time.Duration {
@@ -202,7 +201,7 @@ func (w *wire) write(now time.Time, frames []canbus.Frame) {
 	}
 }
 
-// delay follows a frame of others that those on their way had to wait for.
+// delay adds a frame of another node, which the frames in the adapter had to wait for.
 func (w *wire) delay(now time.Time, d time.Duration) {
 	for _, t := range []*time.Time{&w.written, &w.answered} {
 		if t.After(now) {
@@ -216,13 +215,13 @@ func (w *wire) answer(now time.Time, f *canbus.Frame) {
 	w.answered = later(w.answered, now).Add(w.time(f))
 }
 
-// fenced follows the answer to a fence: what was written before has reached the adapter
-// by now, each frame at most as late as the fence has.
+// fenced is called with the answer to a fence: the frames before it have reached the adapter,
+// none of them later than the fence.
 func (w *wire) fenced(now, sent time.Time, written time.Time) {
 	w.answered = later(w.answered, later(written, sent).Add(now.Sub(sent)))
 }
 
-// free returns when all has left.
+// free returns when all frames have left.
 func (w *wire) free() time.Time { return later(w.written, w.answered) }
 
 func later(a, b time.Time) time.Time {

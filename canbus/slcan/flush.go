@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// A DoubtError is Flush's: it is not known whether frames have reached the adapter.
+// A DoubtError is the error of Flush when it is not known whether frames have reached the
+// adapter.
 type DoubtError struct {
 	Port   string
 	Frames int
@@ -18,7 +19,7 @@ func (e *DoubtError) Error() string {
 	return fmt.Sprintf("slcan: %d frames in doubt: the adapter on %s has not said that it has them", e.Frames, e.Port)
 }
 
-// change tells those who flush. Under mu.
+// change wakes the callers of Flush. Under mu.
 func (b *Bus) change() {
 	if b.flushing > 0 {
 		close(b.changed)
@@ -26,11 +27,11 @@ func (b *Bus) change() {
 	}
 }
 
-// Flush implements [canbus.Flusher]. It waits until the adapter has answered all
-// frames, or a command behind them, where it answers; and then for as long as they need
-// on the wire, and a margin (see Options.Flush), as an answer says only that the adapter
-// has the frame. It returns a [*DoubtError] if no answer comes, after a second and the
-// time of the frames at most.
+// Flush implements [canbus.Flusher]. It waits until the adapter has answered all frames, or
+// a command behind them if it answers no frames. An answer says only that the adapter has
+// the frame, so Flush then waits as long as the frames need on the wire, and a margin (see
+// Options.Flush). If no answer comes within a second and the time of the frames, it returns
+// a [*DoubtError].
 func (b *Bus) Flush(ctx context.Context) error {
 	b.mu.Lock()
 	b.flushing++
@@ -62,7 +63,8 @@ func (b *Bus) Flush(ctx context.Context) error {
 	}
 }
 
-// flushed returns how long to wait for the frames before target; 0 if they are out.
+// flushed returns how long to wait for the frames before target; 0 if they have left the
+// adapter.
 func (b *Bus) flushed(target uint64, limit time.Time) (wait time.Duration, changed <-chan struct{}, err error) {
 	if err := b.life.Err(); err != nil {
 		return 0, nil, err
@@ -73,7 +75,7 @@ func (b *Bus) flushed(target uint64, limit time.Time) (wait time.Duration, chang
 	now := time.Now()
 	known := l.settled
 	if l.mode == silent && b.version != "" && !b.wire.written.Add(flushTime).Before(now) {
-		known = b.proven // else it was taken long ago, if ever
+		known = b.proven // older frames were taken long ago, if ever
 	}
 	if known < target {
 		if now.Before(limit) {
@@ -96,8 +98,7 @@ func (b *Bus) flushed(target uint64, limit time.Time) (wait time.Duration, chang
 }
 
 // Close implements [canbus.Bus]. It waits as [Bus.Flush] does, and then closes the
-// adapter's channel, unless the adapter takes no commands. What Flush would return is
-// logged.
+// adapter's channel, unless the adapter takes no commands. It logs the error of Flush.
 func (b *Bus) Close() error {
 	b.closeOnce.Do(func() {
 		close(b.closing)
@@ -109,8 +110,8 @@ func (b *Bus) Close() error {
 	return nil
 }
 
-// shutDown closes the adapter's channel, waits until the adapter says that it has the
-// command, where it does, and ends the Bus. Nothing is written behind the command.
+// shutDown closes the adapter's channel and ends the Bus, once the command is written.
+// Nothing is written behind the command.
 func (b *Bus) shutDown() {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

@@ -13,9 +13,8 @@ import (
 	"go.bug.st/serial"
 )
 
-// A port is a serial port whose Close ends a Write. The system's Write would wait
-// for an adapter that takes nothing until that is unplugged; so it is left to a
-// goroutine.
+// A port is a serial port whose Close ends a Write. The system's Write waits for an adapter
+// that takes nothing until the adapter is unplugged; so a goroutine of its own calls it.
 type port struct {
 	serial.Port
 	writes  chan []byte
@@ -38,7 +37,7 @@ func openSerial(ctx context.Context, name string, baud int) (*port, error) {
 	if baud == 0 {
 		baud = defaultBaud
 	}
-	// The system may take its time, for a port of Bluetooth for one.
+	// The system may take long to open a port, such as one of Bluetooth.
 	sp, err := lifetime.Open(ctx, func() (serial.Port, error) {
 		return serial.Open(name, &serial.Mode{BaudRate: baud})
 	})
@@ -115,7 +114,7 @@ func (p *port) Write(b []byte) (int, error) {
 // Read waits for what the adapter says.
 func (p *port) Read(b []byte) (int, error) {
 	for {
-		// No bytes and no error would be a time-out, which is not set.
+		// No bytes without an error are a time-out, which we have not set: read again.
 		if n, err := p.Port.Read(b); n > 0 || err != nil {
 			return n, err
 		}

@@ -6,7 +6,7 @@ import (
 	"example.com/isotp/canbus"
 )
 
-// receive reads the port, to the end: a Read cannot be given a time.
+// receive is the goroutine that reads the port, because a Read has no time-out.
 func (b *Bus) receive() {
 	chunk := make([]byte, chunkLen)
 	for {
@@ -21,9 +21,9 @@ func (b *Bus) receive() {
 	}
 }
 
-// hear takes what the adapter says. It waits while there is much that nobody reads,
-// which holds the adapter up, unless the answers to frames may be behind it. It
-// reports false once the bus is over.
+// hear takes text from the adapter. It waits while many frames are not read, which holds
+// the adapter up, unless the text may have answers to our frames. It reports false once the
+// bus is over.
 func (b *Bus) hear(text []byte) bool {
 	for b.isFull() {
 		select {
@@ -71,14 +71,15 @@ func (b *Bus) isReady() bool {
 	}
 }
 
-// isFull reports whether the adapter is to be held up.
+// isFull reports whether hear must hold the adapter up.
 func (b *Bus) isFull() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.in)-b.head >= maxUnread && b.flushing == 0 && b.flight.inFlight() == 0 && b.isReady()
 }
 
-// hearEarly takes a line while the adapter is set up. Under mu.
+// hearEarly takes a line while the adapter is set up. Under mu, which it releases while it
+// waits for setUp to take the line.
 func (b *Bus) hearEarly(now time.Time, word []byte, end byte) {
 	if f, err := parseLine(word); err == nil && (word[0] != 'F' || len(word) != 3) {
 		b.push(now, &f)
@@ -149,14 +150,14 @@ func (b *Bus) hearAnswer(now time.Time, ok bool) {
 	switch {
 	case ok:
 	case b.flight.fenced && b.fenceStatus && !taken:
-		b.hasStatus = false // it was F that was refused
+		b.hasStatus = false // the adapter has refused F
 	default:
 		b.complain(now, 1)
 	}
 	b.needMind()
 }
 
-// hearStatus takes the answer to F, before anybody has the Bus.
+// hearStatus takes the answer to F, before New returns.
 func (b *Bus) hearStatus(text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -166,8 +167,8 @@ func (b *Bus) hearStatus(text string) {
 	}
 }
 
-// arbitration orders frames as the wire does: of those that begin at the same time the
-// lowest goes first.
+// arbitration orders frames as the wire does: of frames that begin at the same time the one
+// with the lowest value goes first.
 func arbitration(f *canbus.Frame) uint32 {
 	if f.Has(canbus.Extended) {
 		return f.ID<<1 | 1
@@ -185,13 +186,13 @@ func (b *Bus) push(now time.Time, f *canbus.Frame) {
 	b.in[len(b.in)-1].Timestamp = now.UnixNano()
 }
 
-// echo gives a frame back that was written. Under mu.
+// echo gives a frame that was written back to ReadFrames. Under mu.
 func (b *Bus) echo(f *canbus.Frame) {
 	b.push(time.Now(), f)
 	signal(b.readable)
 }
 
-// forget throws away what nobody has read.
+// forget throws away the frames that were not read.
 func (b *Bus) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -199,7 +200,7 @@ func (b *Bus) forget() {
 	b.dropped.Store(0)
 }
 
-// ReadFrames implements [canbus.Bus]. What is no frame is left out and counted, see
+// ReadFrames implements [canbus.Bus]. It leaves out and counts lines that are no frames: see
 // [Bus.Malformed].
 func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	if len(frames) == 0 {
@@ -220,7 +221,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	}
 }
 
-// take returns as many frames as there are and room for.
+// take moves as many frames as fit to frames, and returns how many.
 func (b *Bus) take(frames []canbus.Frame) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

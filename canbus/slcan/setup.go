@@ -10,9 +10,9 @@ import (
 
 const (
 	// patience is how long an adapter may take to answer a command, and to take
-	// the one that closes the channel.
+	// the command that closes the channel.
 	patience = 200 * time.Millisecond
-	// quiet is how long an adapter says nothing when it has said all.
+	// quiet is how long an adapter must be silent before its answer counts as complete.
 	quiet = 20 * time.Millisecond
 )
 
@@ -22,17 +22,17 @@ type said struct {
 	end  byte
 }
 
-// isAnswer reports whether it can be the answer to a command, and whether to one that
-// is obeyed.
+// isAnswer reports whether the line can be the answer to a command, and whether the adapter
+// has obeyed the command.
 func (s said) isAnswer() (is, ok bool) { return isAnswer([]byte(s.text), s.end) }
 
-// A reply is what an adapter says to a command.
+// A reply is an adapter's answer to a command.
 type reply struct {
 	answered, refused bool
 	status            string // the answer to F
 }
 
-// setUpWithin is setUp until ctx ends. If it fails, the Bus is over.
+// setUpWithin calls setUp, and ends it when ctx ends. If it fails, it ends the Bus.
 func (b *Bus) setUpWithin(ctx context.Context, o *Options) error {
 	interrupt := context.AfterFunc(ctx, b.shutDown)
 	err := b.setUp(o)
@@ -55,13 +55,13 @@ func (b *Bus) setUp(o *Options) error {
 	if b.family = o.Family; b.family == "" {
 		b.family = familyOf(b.version)
 	}
-	// What is in the way: a channel that is open, and the modes of another program.
+	// First close a channel that is open, and end the modes of another program.
 	first := []string{"C"}
 	switch b.family {
 	case FamilyCANable:
 		first = append(first, "M0")
 	case FamilyCANable25:
-		first = append(first, "MEFS") // reports of errors, answers that give reasons, ESI
+		first = append(first, "MEFS") // report errors, give reasons in answers, send ESI
 	}
 	for _, command := range first {
 		if _, err := b.ask(command); err != nil {
@@ -73,7 +73,7 @@ func (b *Bus) setUp(o *Options) error {
 			return err
 		}
 	}
-	b.forget() // what came of the channel as it was open before
+	b.forget() // frames of a channel that another program has left open
 	if err := b.open(o.ListenOnly); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (b *Bus) setUp(o *Options) error {
 // hello asks the adapter for its version, until it answers.
 func (b *Bus) hello(wait time.Duration) error {
 	deadline := time.Now().Add(wait)
-	var candidate string // two equal answers are one, whatever it looks like
+	var candidate string // a text that comes twice is the version, whatever it looks like
 	for asked := 1; ; asked++ {
 		// An end of line alone would have some adapters send their last frame again.
 		// The first C ends what stands in the adapter's buffer.
@@ -132,8 +132,8 @@ func (b *Bus) hello(wait time.Duration) error {
 	}
 }
 
-// settle waits for the answers to all that hello has asked, and for what may come
-// behind: some adapters end the version with the answer to the command.
+// settle waits for the answers to all commands of hello. Some adapters send the answer to
+// the command behind the version: settle sets tail then.
 func (b *Bus) settle(asked int) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -163,8 +163,8 @@ func (b *Bus) settle(asked int) error {
 	return nil
 }
 
-// ask sends a command and waits for the answer. Where there is a version it is asked
-// for behind the command, so that it is known when there will be none.
+// ask sends a command and waits for the answer. If the adapter tells its version, ask also
+// asks for that behind the command: when the version comes there will be no answer any more.
 func (b *Bus) ask(command string) (r reply, err error) {
 	sent := time.Now()
 	text := command + "\r"
@@ -205,7 +205,7 @@ func (b *Bus) ask(command string) (r reply, err error) {
 
 // listen returns the next line that is no frame; nil once the timer has run out.
 func (b *Bus) listen(timer *time.Timer) (*said, error) {
-	select { // first, or a flood would never end
+	select { // look at the timer first: a flood of lines would never let it end
 	case <-timer.C:
 		timer.Reset(0)
 		return nil, nil
@@ -222,7 +222,7 @@ func (b *Bus) listen(timer *time.Timer) (*said, error) {
 	}
 }
 
-// must is ask for a command that must not be refused.
+// must calls ask, and returns an error if the adapter refuses the command.
 func (b *Bus) must(command, why string) (reply, error) {
 	r, err := b.ask(command)
 	if err == nil && r.refused {
@@ -252,7 +252,7 @@ func (b *Bus) setBitrate(o *Options) error {
 	return err
 }
 
-// checkBitrate refuses the bit rates that the adapter's command would not set.
+// checkBitrate returns an error for a bit rate that the adapter's command would not set.
 func (b *Bus) checkBitrate(bitrate int) error {
 	var of []string
 	switch bitrate {
@@ -326,8 +326,8 @@ func (b *Bus) open(listenOnly bool) error {
 	if err != nil || r.answered && !r.refused {
 		return err
 	}
-	// L is not known, or nothing is answered at all. Those that know L are open now, and
-	// do not open again.
+	// The adapter does not know L, or it answers nothing. If it knows L the channel is open
+	// now, and O does nothing.
 	r, err = b.ask("M1")
 	if err == nil && r.refused {
 		err = fmt.Errorf("slcan: the adapter on %s (%s) refuses the commands L and M1 (listen only)", b.name, b.describe())
@@ -350,7 +350,8 @@ func (b *Bus) describe() string {
 	return fmt.Sprintf("version %q", b.version)
 }
 
-// looksLikeVersion: a V and digits, or words, which no frame has.
+// looksLikeVersion reports whether a text looks like a version: it begins with V or +, or
+// has spaces, as no frame has.
 func looksLikeVersion(text string) bool {
 	if len(text) < 2 {
 		return false
@@ -358,7 +359,7 @@ func looksLikeVersion(text string) bool {
 	return text[0] == 'V' || text[0] == 'v' || text[0] == '+' || strings.ContainsAny(text, " \t")
 }
 
-// familyOf returns what an adapter with that version is; "" if it is not known.
+// familyOf returns the family of an adapter with that version; "" if it is not known.
 func familyOf(version string) string {
 	switch lower := strings.ToLower(version); {
 	case strings.HasPrefix(version, "+") && strings.Contains(lower, "slcan:"):

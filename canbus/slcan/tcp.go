@@ -13,7 +13,7 @@ import (
 
 const (
 	tcpScheme = "tcp:"
-	// dialTime is how long the other computer may take to answer.
+	// dialTime is how long the other computer may take to accept a connection.
 	dialTime = 5 * time.Second
 )
 
@@ -44,8 +44,9 @@ func (p *tcpPort) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the connection once the other end has had what was written: the system
-// would throw that away if something came meanwhile.
+// Close waits, for patience at most, until the other end has taken what was written, and
+// closes the connection. Without the wait the system would throw that away if text came
+// meanwhile.
 func (p *tcpPort) Close() error {
 	p.once.Do(func() {
 		if p.TCPConn.CloseWrite() == nil {
@@ -61,8 +62,8 @@ func (p *tcpPort) Close() error {
 	return p.err
 }
 
-// identity tells adapters apart: an address of TCP means another one in another network
-// namespace, a serial port does not.
+// identity tells adapters apart: an address of TCP means another adapter in another network
+// namespace; a serial port is the same in all.
 func identity(address string) string {
 	name := "slcan:" + address
 	if strings.HasPrefix(address, tcpScheme) {

@@ -55,14 +55,14 @@ func appendFrame(b []byte, f *canbus.Frame) []byte {
 	return append(b, cr)
 }
 
-// errNoFrame: the line is something else, an answer to a command perhaps.
+// errNoFrame says that a line is something else than a frame, such as an answer.
 var errNoFrame = errors.New("not a frame")
 
 // parseLine parses a line without its end: a frame, or a report of the adapter's.
 //
 // Behind a frame there may be a timestamp, of 4 digits in milliseconds or of 8 in
-// microseconds or milliseconds, which is left out: it counts from nobody knows when. And
-// there may be an S: the sender of the CAN FD frame is error passive.
+// microseconds or milliseconds. It is left out, because it counts from a moment that is not
+// known. And there may be an S: the sender of the CAN FD frame is error passive.
 func parseLine(line []byte) (f canbus.Frame, err error) {
 	if len(line) == 0 {
 		return f, errNoFrame
@@ -127,8 +127,8 @@ func parseLine(line []byte) (f canbus.Frame, err error) {
 	return f, nil
 }
 
-// The bits of an adapter's status, and what SocketCAN's error frames have for them:
-// classes in the identifier, details in the second byte (linux/can/error.h).
+// The bits of an adapter's status, and what stands for them in SocketCAN's error frames:
+// a class in the identifier, and a detail in the second byte (linux/can/error.h).
 var status = []struct {
 	bit    uint64
 	class  uint32
@@ -166,7 +166,7 @@ func parseStatus(s []byte) (f canbus.Frame, err error) {
 	return f, nil
 }
 
-// What CANable 2.5 reports, and what SocketCAN's error frames have for it.
+// What CANable 2.5 reports, and what stands for it in SocketCAN's error frames.
 var (
 	// busStates are those of its first digit: active, warning, passive, off.
 	busStates = [...]struct {
@@ -206,21 +206,21 @@ func parseReport(s []byte) (f canbus.Frame, err error) {
 		}
 	}
 	if f.ID == 0 {
-		f.ID = 0x080 // something else: there are errors to count
+		f.ID = 0x080 // bus error: only the counters of errors have changed
 	}
 	f.Data[6], f.Data[7] = byte(bits>>8), byte(bits)
 	f.Flags, f.Len = canbus.ErrorFrame, canbus.MaxClassicLen
 	return f, nil
 }
 
-// A lexer cuts what comes from the adapter into lines.
+// A lexer cuts text from the adapter into lines.
 type lexer struct {
 	line    []byte
 	tooLong bool // the line is garbage up to its end
 }
 
-// next takes bytes up to the end of a line. done is false if that has not come yet.
-// With garbage the line is longer than any other, and cut.
+// next takes bytes up to the end of a line. done is false if the end has not come yet. A
+// line that is longer than any valid one is returned as garbage.
 func (l *lexer) next(b []byte) (line []byte, end byte, rest []byte, done bool) {
 	for i, c := range b {
 		if c == cr || c == bel {
@@ -242,11 +242,11 @@ func (l *lexer) next(b []byte) (line []byte, end byte, rest []byte, done bool) {
 	return nil, 0, nil, false
 }
 
-// garbage is what stands for a line that is too long for one.
+// garbage stands for a line that is too long.
 var garbage = []byte{0}
 
-// isAnswer reports whether a line is the answer to a command, and then whether to one
-// that was obeyed. CANable 2.5 has a # for that, and behind it why not.
+// isAnswer reports whether a line is the answer to a command, and whether the adapter has
+// obeyed the command. CANable 2.5 answers #, and behind it a reason if it has not obeyed.
 func isAnswer(line []byte, end byte) (is, ok bool) {
 	switch {
 	case end == bel:

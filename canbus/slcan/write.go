@@ -8,9 +8,9 @@ import (
 	"example.com/isotp/canbus"
 )
 
-// WriteFrames implements [canbus.Bus]. It waits while the wire or the adapter is
-// busy. A frame that is not valid (see [canbus.Frame.Validate]), or CAN FD where the
-// adapter has no data bit rate, is refused, after those before it were taken.
+// WriteFrames implements [canbus.Bus]. It waits while the wire or the adapter is busy. It
+// takes the frames before one that it refuses: a frame that is not valid (see
+// [canbus.Frame.Validate]), or a CAN FD frame if the adapter has no data bit rate.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], b.refuse)
 	if err := b.over(); err != nil {
@@ -61,7 +61,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	return n, nil
 }
 
-// refuse refuses what the channel was not opened for.
+// refuse returns an error for a frame that the channel was not opened for.
 func (b *Bus) refuse(f *canbus.Frame) error {
 	switch {
 	case f.Has(canbus.FD) && !b.props.FD:
@@ -94,7 +94,7 @@ func (b *Bus) sleep(d time.Duration) error {
 	return b.over()
 }
 
-// awaitRoom waits until frames can be on their way, and returns how many.
+// awaitRoom waits until more frames can be in flight, and returns how many.
 func (b *Bus) awaitRoom() (int, error) {
 	for {
 		b.mu.Lock()
