@@ -36,12 +36,12 @@ func (endError) Is(target error) bool { return target == io.EOF }
 // maxInterfaces is how many of a log's interfaces are noted.
 const maxInterfaces = 16
 
-// An InterfaceError is that behind a log which has frames, but none of the interface
-// that was asked for.
+// An InterfaceError is the error at the end of a log that has frames, but none of the
+// interface that was asked for.
 type InterfaceError struct {
 	File      string
-	Interface string   // that of Options
-	There     []string // what the log has, see Bus.Interfaces
+	Interface string   // Options.Interface
+	There     []string // the log's interfaces, see Bus.Interfaces
 }
 
 func (e *InterfaceError) Error() string {
@@ -57,8 +57,8 @@ type Options struct {
 	Speed float64
 	// Interface: only the frames of this interface; "": all.
 	Interface string
-	// MaxPause is what longer pauses between two frames are made to be, in the time
-	// of the log; 0: as they are.
+	// MaxPause is the longest pause between two frames, in the time of the log: longer
+	// ones are cut to it. 0: pauses are kept.
 	MaxPause time.Duration
 }
 
@@ -81,15 +81,15 @@ type Bus struct {
 	pace  pace
 	end   error // final, of ReadFrames
 
-	// What was read from the log, and its turn has not come.
+	// next was read from the log and is not due yet, if waiting.
 	next    canbus.Frame
 	waiting bool
 
 	last  string // the interface of the last frame
-	found bool   // the one that was asked for is there
+	found bool   // a frame of Options.Interface was read
 
-	mu         sync.Mutex
-	interfaces []string // those seen, the first of them
+	mu         sync.Mutex // guards interfaces
+	interfaces []string   // the first interfaces of the log
 
 	src       io.Reader
 	once      sync.Once
@@ -98,9 +98,9 @@ type Bus struct {
 	unheard   atomic.Uint64
 }
 
-// Open opens a log file. A FIFO is open once a program writes to it; if ctx ends
-// first, the error is ctx.Err() to errors.Is. The file - is standard input: a Read of it
-// that is under way when the Bus is closed cannot be called back, and is left behind.
+// Open opens a log file. Open of a FIFO waits for a program that writes to it; if ctx ends
+// first, the error is ctx.Err() to errors.Is. The file - is standard input: Close cannot end
+// a Read of it that is under way, and leaves it behind.
 func Open(ctx context.Context, file string, o Options) (*Bus, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -142,8 +142,8 @@ func openFile(ctx context.Context, file string) (*os.File, error) {
 	return f, err
 }
 
-// New plays a log from anywhere, such as a candump -L of another computer. Close
-// closes r if it is an io.Closer, which must end a Read under way. name stands in
+// New plays a log from any reader, such as the output of candump -L on another computer.
+// If r is an io.Closer, Close closes it, and that must end a Read under way. name stands in
 // errors.
 func New(r io.Reader, name string, o Options) (*Bus, error) {
 	if err := o.check(); err != nil {
@@ -168,7 +168,7 @@ func newBus(r io.Reader, name string, o Options) *Bus {
 // stdinName is what errors call standard input.
 const stdinName = "standard input"
 
-// readStdin returns standard input as what can be closed.
+// readStdin returns a reader of standard input that can be closed.
 func readStdin() io.Reader {
 	r, w := io.Pipe()
 	go func() {
@@ -184,7 +184,7 @@ func (b *Bus) Properties() canbus.Properties {
 	return canbus.Properties{FD: true, Waits: true, OwnTime: true}
 }
 
-// Malformed returns how many lines were no frames, and had to be: see [LineError].
+// Malformed returns how many lines began as a frame's and were none: see [LineError].
 func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
 
 // Unheard returns how many frames were written to the Bus.
@@ -211,8 +211,7 @@ func (b *Bus) ended() error {
 }
 
 // ReadFrames implements [canbus.Bus]. Errors are [ErrEnd] or in its place an
-// *[InterfaceError], a *[LineError], net.ErrClosed, and what the file could not be
-// read for.
+// *[InterfaceError], a *[LineError], net.ErrClosed, and the error of reading the file.
 func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	if err := b.ended(); err != nil || len(frames) == 0 {
 		return 0, err
@@ -230,7 +229,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 			return 0, err
 		}
 	}
-	// The rest of the batch is what is due too, and can be read at once.
+	// The rest of the batch are frames that are due too, and can be read without waiting.
 	now := time.Now()
 	for n := 0; ; {
 		frames[n] = b.next
@@ -242,7 +241,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 			case errors.Is(err, canbus.ErrTemporary):
 				return n, err
 			default:
-				return n, nil // it comes again
+				return n, nil // the next call returns the error
 			}
 		}
 		if !b.waiting || !b.o.Fast && b.pace.wait(now) > 0 {
@@ -251,7 +250,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	}
 }
 
-// read reads a line. If it is a frame that is wanted, it is the one that waits.
+// read reads a line. If it is a frame that is wanted, read puts it in next.
 func (b *Bus) read() error {
 	f, ifi, err := b.lines.next()
 	var line *LineError
@@ -300,8 +299,8 @@ func (b *Bus) see(ifi string) {
 	}
 }
 
-// Interfaces returns the interfaces of the frames read from the log so far, also of those
-// that Options leave out; no more than the first 16. If there are several, and
+// Interfaces returns the interfaces of the frames read from the log so far, the first 16 of
+// them. They include those that Options leave out. If there are several, and
 // Options.Interface is "", the frames of all of them are played as those of one bus.
 func (b *Bus) Interfaces() []string {
 	b.mu.Lock()
@@ -336,9 +335,8 @@ func (b *Bus) sleep(d time.Duration) error {
 	}
 }
 
-// WriteFrames implements [canbus.Bus]. It takes the frames, which nobody hears, and
-// counts them. A frame that is not valid (see [canbus.Frame.Validate]) is refused,
-// after those before it were taken.
+// WriteFrames implements [canbus.Bus]. It counts the frames; no node hears them. It refuses
+// a frame that is not valid (see [canbus.Frame.Validate]), after it has taken those before.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if err := b.ended(); err != nil {
 		return 0, err
@@ -351,8 +349,8 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 // TryWriteFrames implements [canbus.TryWriter].
 func (b *Bus) TryWriteFrames(frames []canbus.Frame) (int, error) { return b.WriteFrames(frames) }
 
-// A pace says when frames are due. All of it goes by one start and the sum of what
-// lies between the frames since, so that what one frame comes late does not add up.
+// A pace says when frames are due. It adds the pauses between the frames to one start, so
+// that the lateness of one frame does not delay the next.
 type pace struct {
 	speed    float64
 	maxPause time.Duration
@@ -363,7 +361,7 @@ type pace struct {
 	offset int64     // how long after the first one this one comes, in the log's ns
 }
 
-// pass goes on to a frame of this time.
+// pass goes on to the next frame, which has this time.
 func (p *pace) pass(timestamp int64) {
 	if !p.begun {
 		p.begun, p.last = true, timestamp

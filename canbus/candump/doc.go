@@ -24,50 +24,49 @@
 //	,interface=can1 the frames of this interface only; a log may hold several
 //	,maxpause=5s    make longer pauses as short as this, in the log's time
 //
-// A [Bus] begins with its first ReadFrames. Its first frame comes at once, and all
+// A [Bus] begins with its first ReadFrames. The first frame comes at once, and all
 // others as long after it as the log says: a frame that the reader takes late does
-// not delay those after it. Where the time runs backwards, because a clock was set
+// not delay the frames after it. Where the time runs backwards, because a clock was set
 // or logs were joined, it stands still for one frame and goes on from there. A
-// frame's Timestamp is the log's. The flag Echo is taken off: what was sent then was
-// not sent by who listens now.
+// frame's Timestamp is the log's. The Bus clears the flag Echo: the program that sent the
+// frame was another one.
 //
-// A log waits for its reader, and its time is that of its frames (Waits and OwnTime of
-// [canbus.Properties]): whether a message was complete in time does not depend on how
-// fast it is played.
+// A log loses nothing: it waits for its reader, and its time is that of its frames (Waits
+// and OwnTime of [canbus.Properties]). So whether a message was complete in time does not
+// depend on how fast the log is played.
 //
-// Behind the last frame ReadFrames returns [ErrEnd], which is io.EOF to errors.Is; or,
-// behind a log that has frames of other interfaces only, an [InterfaceError].
+// Behind the last frame ReadFrames returns [ErrEnd], which is io.EOF to errors.Is. If the
+// log has frames of other interfaces only, it returns an [InterfaceError].
 //
 // # Lines
 //
-// Read are those that candump -l, python-can and [canbus.AppendLogLine] write, and what
-// canplayer, log2asc and people's editors make of them (see [canbus.ParseLogLine]): a
+// A Bus reads the lines that candump -l, python-can and [canbus.AppendLogLine] write, and
+// what canplayer, log2asc and text editors make of them (see [canbus.ParseLogLine]): a
 // remark behind the frame, a byte order mark, CR LF, a last line without an end.
-// Skipped are blank lines and those that do not begin with (, as comments and candump's
-// own of dropped frames (DROPCOUNT). All others are a [LineError], which names the line;
-// it is temporary, that is, the next ReadFrames goes on behind it, and counted
-// ([Bus.Malformed]), as not all users of a bus look at such errors. A file whose
-// beginning has no frame, and no comments only, is not opened.
+// It skips blank lines, and lines that do not begin with (, such as comments and candump's
+// own lines of dropped frames (DROPCOUNT). For any other line ReadFrames returns a
+// [LineError], which names the line. It is temporary: the next ReadFrames goes on behind
+// the line. [Bus.Malformed] counts these lines, because not every program looks at
+// temporary errors. Open refuses a file whose beginning has other lines, and no frame.
 //
-// What is written to the Bus nobody hears, as if all others on the wire had lost
-// their tongue: it is taken and counted ([Bus.Unheard]). So what receives a recorded
-// message may send flow control, and a tester ask questions whose answers are in the
-// log. To be sure to send nothing, use Config.ListenOnly.
+// Nothing hears the frames that are written to the Bus: it takes them and counts them
+// ([Bus.Unheard]). So a program that receives a recorded message may send flow control, and
+// a tester may send requests whose answers are in the log. To be sure to send nothing, use
+// Config.ListenOnly.
 //
 // # Recording
 //
-// A [Recorder] writes one log. [Recorder.Wrap] gives a bus that does what another
-// one does and records all that passes, in both directions; [Recorder.Listen]
-// records a bus that one listens to; [Recorder.Record] takes frames from anywhere.
+// A [Recorder] writes one log. [Recorder.Wrap] returns a bus that does what another
+// bus does, and records all frames in both directions; [Recorder.Listen] reads a bus and
+// records it; [Recorder.Record] takes frames from anywhere.
 //
-// None of them waits for the disk: frames wait in memory, of which
-// RecorderOptions.QueueLen is the limit, for a goroutine that writes them at once.
-// What [Stats] count as recorded the operating system has, and it survives a crash of
-// the program. Against a crash of the computer it is synced once a second
-// (RecorderOptions.Sync).
+// None of them waits for the disk: up to RecorderOptions.QueueLen frames wait in memory for
+// a goroutine that writes them at once. The operating system has the frames that [Stats]
+// count as recorded, so they survive a crash of the program. Once a second the file is
+// synced to the disk, against a crash of the computer (RecorderOptions.Sync).
 //
-// What goes wrong is told to RecorderOptions.OnError and does not concern the buses.
-// While the disk is full or gone, frames wait, and the recorder tries again every
-// second; those that no longer fit in memory are lost, counted and reported. So are
-// those that a bus drops because it is not read in time.
+// A Recorder tells errors to RecorderOptions.OnError; the buses go on. While the disk is
+// full or gone, frames wait, and the Recorder tries again every second. Frames that no
+// longer fit in memory are lost, and so are frames that a bus drops because it is not read
+// in time: [Stats] count both, and OnError is told of both.
 package candump

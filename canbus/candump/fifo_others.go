@@ -4,5 +4,5 @@ package candump
 
 import "os"
 
-// wakeReader does nothing: an os.Open waits for nobody here.
+// wakeReader does nothing: on this system os.Open does not wait for a writer.
 func wakeReader(string) *os.File { return nil }

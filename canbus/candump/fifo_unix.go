@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// wakeReader ends an os.Open of the FIFO that waits for a program that writes to it,
-// and returns what to close once it has ended: for as long we are such a program.
+// wakeReader ends an os.Open of a FIFO that waits for a program that writes to it: it opens
+// the FIFO for writing. It returns the file to close once os.Open has returned.
 func wakeReader(file string) *os.File {
 	if info, err := os.Stat(file); err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
 		return nil

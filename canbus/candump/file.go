@@ -20,26 +20,26 @@ import (
 // chunk is how much is written at once.
 const chunk = 64 << 10
 
-// A logFile is what a Recorder writes to. Its methods are called by one goroutine.
+// A logFile is the file, or the writer, of a Recorder. One goroutine calls its methods.
 type logFile struct {
 	path     string // "" if it is only a writer
 	maxSize  int64
 	maxFiles int
 	noSync   bool
-	report   func(error) // of what does not keep it from writing
+	report   func(error) // is told of errors that do not keep it from writing
 	rename   func(from, to string) error
 
 	w       io.Writer // nil: the file must be opened
 	f       *os.File  // w, if path is not ""
 	regular bool      // it has a size and can be renamed
 	size    int64
-	cut     bool // what a pipe was given ends in the middle of a line
-	// rotateAt is when to try again to rotate, as that has failed.
+	cut     bool // the last write to a pipe has ended in the middle of a line
+	// rotateAt is when to try to rotate again, after that has failed.
 	rotateAt time.Time
 	buf      []byte
 }
 
-// begin opens a file for the first time. cut tells that it ended in half a line.
+// begin opens a file for the first time. The error cut says that it ended in half a line.
 func (l *logFile) begin() (cut, err error) {
 	if info, err := os.Stat(l.path); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
 		if err := checkLog(l.path); err != nil {
@@ -57,7 +57,7 @@ func checkLog(path string) error {
 	}
 	defer f.Close()
 	err = newLines(f, path).check()
-	// Half a line, and nothing else, is a log that did not come far.
+	// A file of half a line is a log whose program ended early.
 	if line, ok := errors.AsType[*LineError](err); ok && line.Line == 1 && line.Err == errCut && strings.HasPrefix(line.Text, "(") {
 		return nil
 	}
@@ -89,8 +89,8 @@ func (l *logFile) open() (cut, err error) {
 	return cut, nil
 }
 
-// cutTail cuts off half a line at a file's end: as it is it could be read as a frame,
-// or be taken for the beginning of the next line.
+// cutTail cuts off half a line at a file's end: otherwise it could be read as a frame, or
+// as the beginning of the next line.
 func cutTail(f *os.File, size int64) (cut, err error) {
 	tail := make([]byte, min(size, maxLine))
 	if _, err := f.ReadAt(tail, size-int64(len(tail))); err != nil {
@@ -118,7 +118,7 @@ func (l *logFile) write(batch []record) (n int, err error) {
 				return n, err
 			}
 			if cut != nil && !l.cut {
-				l.report(cut) // it is not what we have left behind
+				l.report(cut) // another program has left half a line behind
 			}
 			l.cut = false
 		}
@@ -146,7 +146,7 @@ func (l *logFile) encode(batch []record) (count int) {
 	for len(l.buf) < chunk && count < len(batch) {
 		end := len(l.buf)
 		l.buf = append(canbus.AppendLogLine(l.buf, &batch[count].frame, batch[count].bus), '\n')
-		// A line that is longer than a file may be has one of its own.
+		// A line that is longer than MaxSize has a file of its own.
 		if int64(len(l.buf)) > room && l.size+int64(end) > 0 {
 			l.buf = l.buf[:end]
 			break
@@ -182,16 +182,16 @@ func (l *logFile) flush(count int) (int, error) {
 		count = 0
 	}
 	if l.regular {
-		// The disk may come back, and this file not: it is opened anew, which also
-		// cuts off half a line.
+		// Open the file anew: the disk may come back without this file. That also cuts off
+		// half a line.
 		l.f.Close()
 		l.w = nil
 	}
 	return count, fmt.Errorf("candump: %w", err)
 }
 
-// rotate gives the file a number and removes those that are too many. If that fails
-// it is reported, and the file grows on.
+// rotate gives the file a number, and removes the files that are too many. If that fails
+// it reports the error, and the file goes on to grow.
 func (l *logFile) rotate() {
 	if !l.noSync {
 		l.complain(l.f.Sync())
@@ -249,8 +249,8 @@ func (l *logFile) numbers() ([]int, error) {
 	return numbers, nil
 }
 
-// sync syncs the file to the disk, and lets go of it if it is no longer where it was:
-// what is written to a deleted file is lost.
+// sync syncs the file to the disk. It closes a file that was moved or deleted, because
+// frames that are written to a deleted file are lost.
 func (l *logFile) sync() error {
 	if l.w == nil || !l.regular {
 		return nil

@@ -12,17 +12,17 @@ import (
 	"example.com/isotp/canbus"
 )
 
-// bufferLen is how much of a log is read at once, and maxLine how long a line may
-// be. A CAN FD frame's line has less than 200 bytes.
+// bufferLen is how many bytes of a log are read at once, and maxLine how long a line may
+// be. The line of a CAN FD frame has less than 200 bytes.
 const (
 	bufferLen = 64 << 10
 	maxLine   = 1024
-	// maxText is how much of a line an error quotes.
+	// maxText is how many bytes of a line an error quotes.
 	maxText = 80
 )
 
-// A LineError is that of a line which begins as that of a frame does, with (, and is
-// none. It is [canbus.ErrTemporary]: reading can go on with the next line.
+// A LineError is the error of a line that begins with (, as a frame's does, and is no frame.
+// It is [canbus.ErrTemporary]: reading can go on with the next line.
 type LineError struct {
 	File string
 	Line int    // its number, from 1
@@ -53,14 +53,14 @@ var (
 	dropCount     = []byte("DROPCOUNT:")
 )
 
-// lines reads a log line by line. As canplayer and log2asc do it skips those that do not
-// begin with (: comments, candump's own of dropped frames, blank ones.
+// lines reads a log line by line. It skips lines that do not begin with (, as canplayer and
+// log2asc do: comments, candump's own lines of dropped frames, blank lines.
 type lines struct {
 	file string
 	r    *bufio.Reader
 	line int
-	// strange is the first line that was skipped and does not look like a comment
-	// either: what has no frames at all, but this, is no log.
+	// strange is the first line that was skipped and does not look like a comment. A file
+	// that has such a line and no frame is no log.
 	strange *LineError
 }
 
@@ -89,7 +89,7 @@ func (l *lines) next() (f canbus.Frame, ifi string, err error) {
 		if f, ifi, err = canbus.ParseLogLine(string(text)); err == nil {
 			return f, ifi, nil
 		}
-		// What a line was cut off from cannot be told from what is wrong with it.
+		// Of a line that was cut off we cannot say what else is wrong with it.
 		if wrong == nil {
 			wrong = cause(err)
 		}
@@ -136,7 +136,7 @@ func (l *lines) skip(text, start []byte) {
 	}
 }
 
-// bad is the error of the line just read.
+// bad returns the error of the line just read.
 func (l *lines) bad(text []byte, err error) *LineError {
 	text = bytes.TrimRight(text, "\r\n")
 	quoted := string(text[:min(len(text), maxText)])
@@ -146,7 +146,7 @@ func (l *lines) bad(text []byte, err error) *LineError {
 	return &LineError{File: l.file, Line: l.line, Text: quoted, Err: err}
 }
 
-// cause takes off what ParseLogLine says in front, as LineError says that too.
+// cause removes what ParseLogLine says in front, because LineError says that too.
 func cause(err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
 		return inner
@@ -154,7 +154,7 @@ func cause(err error) error {
 	return err
 }
 
-// noEOF: only the end of the log is io.EOF.
+// noEOF replaces io.EOF: only the end of the log is that.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -162,8 +162,8 @@ func noEOF(err error) error {
 	return err
 }
 
-// check looks whether the log's beginning, of which nothing has been read, has
-// frames. It may have none at all, and be the log of a quiet bus.
+// check returns an error if the log's beginning does not look like a log. It reads nothing.
+// A log without a frame is that of a quiet bus.
 func (l *lines) check() error {
 	b, err := l.r.Peek(bufferLen)
 	if err != nil && err != io.EOF {
@@ -185,7 +185,7 @@ func (l *lines) check() error {
 	}
 }
 
-// noLog returns, at the end of something without a frame, what says that it is no log.
+// noLog returns, at the end of a file without a frame, an error if it is no log.
 func (l *lines) noLog() error {
 	if l.strange == nil {
 		return nil

@@ -25,8 +25,8 @@ func init() {
 	})
 }
 
-// ParseName parses what stands behind "candump:" in a bus's name: FILE and what may
-// follow. A comma with anything else behind it belongs to the file's name.
+// ParseName parses what stands behind "candump:" in a bus's name: FILE and the options that
+// may follow. A comma that no option follows belongs to the file's name.
 func ParseName(s string) (file string, o Options, err error) {
 	rest := s
 	for {
@@ -67,5 +67,5 @@ func checkName(file string, o Options) (string, Options, error) {
 	return file, o, o.check()
 }
 
-// validSpeed also lets 0 pass, the default.
+// validSpeed reports whether a speed is 0, the default, or above.
 func validSpeed(speed float64) bool { return speed >= 0 && !math.IsInf(speed, 1) }

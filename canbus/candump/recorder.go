@@ -13,32 +13,33 @@ import (
 
 const (
 	defaultQueueLen = 65536
-	// interval is that of syncs, of attempts while writing fails, and of reports of
-	// lost frames.
+	// interval is the time between syncs, between attempts while writing fails, and
+	// between reports of lost frames.
 	interval = time.Second
-	// hold is how long frames that are read wait for a write under way to end: what
-	// it writes was not caused by them, but they may be its answer.
+	// hold is how long frames that were read wait for a write to the bus that is under way:
+	// they may be the answer to its frames, which stand before them in the log.
 	hold = 10 * time.Millisecond
 )
 
-// RecorderOptions are those of a [Recorder]. The zero value is one file that grows
+// RecorderOptions are the options of a [Recorder]. The zero value is one file that grows
 // without limit.
 type RecorderOptions struct {
-	// MaxSize is how many bytes a file may have. When the next line would be too
-	// much the file gets a number behind its name, six digits, and a new one is
-	// begun: drive.log.000001 is the oldest. 0: no limit.
+	// MaxSize is how many bytes a file may have. When the next line does not fit, the
+	// file gets a number of six digits behind its name, and a new file is begun:
+	// drive.log.000001 is the oldest. 0: no limit. Negative: an error.
 	MaxSize int64
-	// MaxFiles is how many files there may be, the one being written included; the
-	// oldest are removed. 0: no limit. It needs MaxSize.
+	// MaxFiles is how many files there may be, with the one that is being written; the
+	// oldest are removed. 0: no limit. Negative: an error. It needs MaxSize.
 	MaxFiles int
 	// Sync is how often the file is synced to the disk, if something was written. 0:
 	// every second; negative: never, which leaves it to the operating system.
 	Sync time.Duration
-	// QueueLen is how many frames may wait in memory; 0: 65536, which are 8 MB.
+	// QueueLen is how many frames may wait in memory. 0: 65536, which are 8 MB. Negative:
+	// an error.
 	QueueLen int
-	// OnError, if not nil, is told what goes wrong, one error at a time. Frames that
-	// are lost are told of by a *[LostError], and those that a bus has dropped by a
-	// *[DroppedError], at most once a second. It must not call Close.
+	// OnError, if not nil, is called with each error, one at a time. A *[LostError] tells
+	// of frames that are lost, and a *[DroppedError] of those that a bus has dropped, each
+	// at most once a second. OnError must not call Close.
 	OnError func(error)
 }
 
@@ -64,7 +65,7 @@ type Stats struct {
 	Recorded uint64 // the operating system has them
 	Waiting  int    // in memory
 	Lost     uint64 // not recorded
-	Dropped  uint64 // never came here: the buses have dropped them (see canbus.DropCounter)
+	Dropped  uint64 // dropped by the buses before they could be recorded (see canbus.DropCounter)
 }
 
 // A LostError tells of frames that were not recorded.
@@ -101,24 +102,24 @@ var (
 type Recorder struct {
 	o    RecorderOptions
 	log  *logFile
-	kick chan struct{} // something has changed
-	over chan struct{} // Close was called
-	done chan struct{} // the scribe has ended
+	kick chan struct{} // holds a token when something has changed
+	over chan struct{} // closed by Close
+	done chan struct{} // closed when the scribe has ended
 	once sync.Once
 
-	mu      sync.Mutex
-	queue   []record // by seq
-	held    int      // frames that the scribe has taken and not yet written
+	mu      sync.Mutex // guards what follows
+	queue   []record   // by seq
+	held    int        // how many frames the scribe has taken and not yet written
 	seq     uint64
-	writes  []write   // under way
+	writes  []write   // calls under way that write to a bus
 	taken   uint64    // the highest seq that the scribe has taken
 	takenAt time.Time // when
 	stats   Stats
-	why     error             // of the last frames that were lost
-	dropped map[string]uint64 // by bus; OnError was not told of them yet
-	news    []error           // for OnError
-	ended   bool
-	last    error // of the end
+	why     error             // why the last frames were lost
+	dropped map[string]uint64 // by bus: dropped frames that OnError was not told of yet
+	news    []error           // errors that OnError was not told yet
+	ended   bool              // Close was called
+	last    error             // the error of writing or closing at the end
 }
 
 // A record is a frame that is to be recorded.
@@ -128,17 +129,17 @@ type record struct {
 	bus   string
 }
 
-// A write is a call under way that writes to a bus. What it takes stands in the log
-// before all that was read since it began.
+// A write is a call under way that writes to a bus. Its frames stand in the log before all
+// frames that were read since it began.
 type write struct {
 	seq   uint64
 	begun time.Time
 }
 
-// Create begins a log, or goes on with one that is there already. Half a line at its
-// end, as a crash may leave it, is cut off and reported. A file that is no log is
-// not touched. If the file is moved or deleted meanwhile, that is noticed at the next
-// sync, reported, and a new one is begun. No two Recorders can write one file.
+// Create begins a log, or goes on with one that is there already. It cuts off and reports
+// half a line at the file's end, as a crash may leave it. It does not touch a file that is
+// no log: it returns an error. If the file is moved or deleted later, the next sync notices
+// and reports that, and begins a new file. Two Recorders cannot write one file.
 func Create(file string, o RecorderOptions) (*Recorder, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
@@ -180,10 +181,10 @@ func newRecorder(log *logFile, o RecorderOptions, news error) *Recorder {
 }
 
 // Record records frames of a bus of that name, in which spaces become _. A frame
-// without a Timestamp gets the time of now. One that is not valid (see
-// [canbus.Frame.Validate]; but error frames are) is lost, and counted. One of our own
-// that the bus has refused ([canbus.Refused]) was never sent, and is left out. Record
-// never waits for the disk.
+// without a Timestamp gets the time of now. A frame that is not valid (see
+// [canbus.Frame.Validate]; error frames are valid here) is lost, and counted. Record leaves
+// out a frame of our own that the bus has refused ([canbus.Refused]): it was never sent.
+// Record never waits for the disk.
 func (r *Recorder) Record(frames []canbus.Frame, bus string) {
 	if len(frames) == 0 {
 		return
@@ -228,7 +229,7 @@ func valid(frames []canbus.Frame) (int, error) {
 	return len(frames), nil
 }
 
-// begin precedes a call that writes to a bus.
+// begin is called before a call that writes to a bus.
 func (r *Recorder) begin() (seq uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -237,7 +238,7 @@ func (r *Recorder) begin() (seq uint64) {
 	return r.seq
 }
 
-// end follows it, and records what it has written.
+// end is called after it, and records the frames that it has written.
 func (r *Recorder) end(seq uint64, frames []canbus.Frame, bus string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -248,7 +249,7 @@ func (r *Recorder) end(seq uint64, frames []canbus.Frame, bus string) {
 	at := r.writes[i].begun
 	r.writes = append(r.writes[:i], r.writes[i+1:]...)
 	if r.taken > seq && at.Before(r.takenAt) {
-		at = r.takenAt // the call took so long that others were not held
+		at = r.takenAt // the call took so long that frames behind it are written already
 	}
 	if earliest := time.Now().Add(-hold); at.Before(earliest) {
 		at = earliest
@@ -259,11 +260,11 @@ func (r *Recorder) end(seq uint64, frames []canbus.Frame, bus string) {
 		added[i].frame.Timestamp = at.UnixNano()
 		added[i].frame.Flags |= canbus.Echo
 	}
-	r.wake() // others may have been held
+	r.wake() // frames may have waited for this write
 }
 
-// insert makes room for n frames in the queue, or for as many as there is, and counts
-// the others as lost. Under mu.
+// insert makes room for up to n frames in the queue, and counts those that it has no room
+// for as lost. Under mu.
 func (r *Recorder) insert(seq uint64, n int) []record {
 	if n == 0 {
 		return nil
@@ -321,7 +322,7 @@ func (r *Recorder) drop(n uint64, bus string) {
 	r.wake()
 }
 
-// tell has OnError told.
+// tell queues an error for OnError.
 func (r *Recorder) tell(err error) {
 	const most = 100 // OnError may be slow
 	r.mu.Lock()
@@ -341,10 +342,10 @@ func (r *Recorder) Stats() Stats {
 	return s
 }
 
-// Close writes what waits, syncs it, unless Sync is negative, and closes the file.
-// What cannot be written now is lost. Close waits for the disk. Its error is a
-// *[LostError] if frames were lost at any time. Buses that are wrapped go on; frames
-// that come after are lost, and counted. A second Close returns the same.
+// Close writes the frames that wait, syncs the file unless Sync is negative, and closes it.
+// It waits for the disk. Frames that cannot be written now are lost. Its error is a
+// *[LostError] if frames were lost at any time. Wrapped buses go on; their frames are lost
+// from now on, and counted. A second Close returns the same error.
 func (r *Recorder) Close() error {
 	r.once.Do(func() {
 		r.mu.Lock()

@@ -11,9 +11,9 @@ import (
 type scribe struct {
 	*Recorder
 	batch []record // to be written
-	spare []record // whose room it has
+	spare []record // an array that is free for the next batch or queue
 
-	// When to do things, if they are to be done.
+	// When to do things; zero: not at all.
 	heldUntil time.Time // frames wait for a write under way
 	retryAt   time.Time // writing has failed
 	syncAt    time.Time // there is something to sync
@@ -54,7 +54,7 @@ func (s *scribe) run() {
 	}
 }
 
-// wait returns how long there is nothing to do, if nothing happens.
+// wait returns how long the scribe has nothing to do, if nothing happens.
 func (s *scribe) wait() time.Duration {
 	now := time.Now()
 	wait := time.Duration(math.MaxInt64)
@@ -66,7 +66,7 @@ func (s *scribe) wait() time.Duration {
 	return wait
 }
 
-// write writes what waits, and reports whether there may be more.
+// write writes the frames that wait, and reports whether there may be more.
 func (s *scribe) write(over bool) bool {
 	now := time.Now()
 	s.heldUntil = time.Time{}
@@ -98,8 +98,8 @@ func (s *scribe) write(over bool) bool {
 	return err == nil
 }
 
-// take takes what may be written from the queue: all that does not wait for a write
-// under way, or has waited long enough.
+// take takes from the queue the frames that may be written: those that do not wait for a
+// write under way, and those that have waited long enough.
 func (s *scribe) take(now time.Time, all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +149,7 @@ func (s *scribe) sync(over bool) {
 	}
 }
 
-// finish closes the file. What is not written by now is lost.
+// finish closes the file. Frames that are not written by now are lost.
 func (s *scribe) finish() {
 	s.mu.Lock()
 	if n := len(s.batch) + len(s.queue); n > 0 {
@@ -171,7 +171,7 @@ func (s *scribe) fail(err error, over bool) {
 	}
 }
 
-// inform tells OnError what there is to tell.
+// inform calls OnError with the errors that it was not told yet.
 func (s *scribe) inform(over bool) {
 	now := time.Now()
 	s.mu.Lock()

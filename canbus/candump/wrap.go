@@ -8,16 +8,16 @@ import (
 	"example.com/isotp/canbus"
 )
 
-// Wrap returns a bus that is the same as bus, and records under that name what passes
-// in both directions: frames that are read, and those that are written, with a T
-// behind them. Where the bus echoes (see [canbus.Properties]) these are recorded when
-// their echo is read: when they are on the wire. Elsewhere they are recorded when the
-// bus has taken them, in front of all that was read since the call began; if it refuses
-// one later (see [canbus.Refused]) OnError is told, as the log has it. Frames that the
-// bus drops are counted ([Stats]), and OnError is told of them.
+// Wrap returns a bus that does what bus does, and records under that name the frames in
+// both directions: those that are read, and those that are written, with a T behind them.
+// Where the bus echoes (see [canbus.Properties]) a written frame is recorded when its echo
+// is read, that is, when it is on the wire. On other buses it is recorded when the bus has
+// taken it, before all frames that were read since the call began. If such a bus refuses
+// the frame later (see [canbus.Refused]), the log has it, and OnError is told. Frames that
+// the bus drops are counted ([Stats]), and OnError is told of them.
 //
-// Filters that are set on the bus leave out frames here, too. To record everything,
-// [Recorder.Listen] on another Bus. Close closes bus and leaves the Recorder open.
+// Filters that are set on the bus leave out frames here, too. To record everything, call
+// [Recorder.Listen] with another Bus. Close closes bus and leaves the Recorder open.
 func (r *Recorder) Wrap(bus canbus.Bus, name string) canbus.Bus {
 	b := &wrapped{Bus: bus, r: r, name: name, echoes: canbus.PropertiesOf(bus).Echo}
 	b.drops.of, _ = canbus.As[canbus.DropCounter](bus)
@@ -39,14 +39,14 @@ type wrapped struct {
 	drops  drops
 }
 
-// drops notes how many frames a bus has dropped. One goroutine does at a time: the one
-// that calls ReadFrames.
+// drops notes how many frames a bus has dropped. Only the goroutine that calls ReadFrames
+// uses it.
 type drops struct {
-	of   canbus.DropCounter // nil: it cannot say
+	of   canbus.DropCounter // nil: the bus does not count
 	told uint64
 }
 
-// note follows each ReadFrames.
+// note is called after each ReadFrames.
 func (d *drops) note(r *Recorder, name string) {
 	if d.of == nil {
 		return
@@ -57,7 +57,7 @@ func (d *drops) note(r *Recorder, name string) {
 	}
 }
 
-// Unwrap is for [canbus.As].
+// Unwrap lets [canbus.As] find the other methods of the bus.
 func (b *wrapped) Unwrap() canbus.Bus { return b.Bus }
 
 func (b *wrapped) ReadFrames(frames []canbus.Frame) (int, error) {
@@ -101,10 +101,10 @@ func (t tryWriter) TryWriteFrames(frames []canbus.Frame) (int, error) {
 	return t.b.write(frames, t.bus.TryWriteFrames)
 }
 
-// Listen reads the bus and records under that name what it reads, until it ends, and
-// returns the error that ends it: net.ErrClosed after Close of the bus. OnError is
-// told of those that are temporary, and of frames that the bus has dropped since it was
-// opened, which [Stats] count.
+// Listen reads the bus and records under that name what it reads, until the bus ends, and
+// returns the error that has ended it: net.ErrClosed after Close of the bus. OnError is
+// told of temporary errors, and of frames that the bus has dropped since it was opened,
+// which [Stats] count.
 func (r *Recorder) Listen(bus canbus.Bus, name string) error {
 	const (
 		batch = 64

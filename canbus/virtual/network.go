@@ -4,12 +4,18 @@
 //
 //	bus, err := canbus.Open(ctx, "virtual:demo")
 //
-// Everybody who opens the same name is on the same bus, which hears what the
-// others write. It comes with its first user and goes with its last.
+// All callers that open the same name are on the same bus, and each hears what the
+// others write. The first caller makes the bus, and it vanishes with its last tap.
 //
 // A bus is ideal unless [Options] say otherwise: infinitely fast, without loss,
-// echoes and timestamps. With a bit rate it takes exactly the time of the wire,
-// with arbitration; with faults it goes wrong now and then.
+// echoes and timestamps. With a bit rate each frame takes exactly its time on the
+// wire, and frames arbitrate; with faults frames go wrong now and then.
+//
+// # What is lost
+//
+// A bus loses nothing unless Faults say so: a tap that does not read holds up all
+// writers once its buffer is full. Only an observer ([Network.Observe]) loses frames
+// that its buffer has no room for, and counts them ([Tap.Dropped]).
 package virtual
 
 import (
@@ -31,8 +37,8 @@ type Options struct {
 	Echo bool
 	// HangUp makes the last tap notice that it is alone: once all others have
 	// been closed, its ReadFrames returns io.EOF after the last frame and its
-	// WriteFrames io.ErrClosedPipe. Observers do not count. Else frames that
-	// nobody hears are simply gone.
+	// WriteFrames io.ErrClosedPipe. Observers do not count. Without HangUp, frames
+	// that no tap hears vanish without an error.
 	HangUp bool
 
 	// Bitrate is that of the wire, in bits per second; 0 means infinitely fast.
@@ -57,8 +63,8 @@ type Options struct {
 	// Intercept, if not nil, is called for each frame when its turn on the wire
 	// has come, and decides what happens to it, beside Faults. It may change
 	// the frame that the others receive; the sender's echo stays as it was. It
-	// is called by one goroutine at a time, which is anyone's, and must not call
-	// the network or its taps.
+	// is called by one goroutine at a time, which may be any caller's, and must not
+	// call the network or its taps.
 	Intercept func(f *canbus.Frame) Verdict
 
 	// BufferLen is how many received frames a tap holds for its reader,
@@ -90,7 +96,7 @@ type Network struct {
 	sim *simulation
 }
 
-// New returns a private network, which nobody can open by name.
+// New returns a private network, which cannot be opened by name.
 func New(o Options) (*Network, error) { return newNetwork("", o) }
 
 func newNetwork(name string, o Options) (*Network, error) {
@@ -136,7 +142,7 @@ func (o *Options) setDefaults() error {
 	return o.Faults.setDefaults()
 }
 
-// Tap joins the network. What the tap writes all others read, and the reverse.
+// Tap joins the network. All other taps read what the tap writes, and the reverse.
 // A tap that does not read holds up the whole bus once its buffer is full.
 func (n *Network) Tap() (*Tap, error) { return n.tap(false) }
 
@@ -210,7 +216,7 @@ func (n *Network) leave(t *Tap) {
 	n.forget()
 }
 
-// hasPeer reports whether there is somebody but observers beside the tap.
+// hasPeer reports whether there is another tap that is no observer.
 func (n *Network) hasPeer(t *Tap) bool {
 	return slices.ContainsFunc(n.taps, func(o *Tap) bool { return o != t && !o.observer })
 }

@@ -69,7 +69,7 @@ func openNamed(name string, observer bool) (*Tap, error) {
 		if n, err = newNetwork(name, Options{}); err != nil {
 			return nil, err
 		}
-		n.closed = true // nobody holds it but its taps
+		n.closed = true // only its taps hold it
 		registry.networks[name] = n
 	}
 	n.mu.Lock()
@@ -77,7 +77,7 @@ func openNamed(name string, observer bool) (*Tap, error) {
 	return n.join(observer), nil
 }
 
-// forget takes the network's name away if nobody uses it any more. Called with
+// forget removes the network's name if it is closed and has no taps. It is called with
 // both locks held.
 func (n *Network) forget() {
 	if n.closed && len(n.taps) == 0 && registry.networks[n.name] == n {

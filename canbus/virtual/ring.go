@@ -7,9 +7,9 @@ import (
 	"example.com/isotp/canbus"
 )
 
-// A ring holds the frames that a tap has received and not yet read. One
-// goroutine puts frames in, the one that holds the network's lock, and one
-// takes them out, the tap's reader: so it needs no lock of its own.
+// A ring holds the frames that a tap has received and not yet read. The goroutine
+// that holds the network's lock puts frames in, and the tap's reader takes them out:
+// so the ring needs no lock of its own.
 //
 // What costs time here is to carry cache lines from one core to the other. So a
 // frame of up to 8 bytes takes 16 bytes, not the 80 of a canbus.Frame.
@@ -125,7 +125,7 @@ func (r *ring) rouse() {
 }
 
 // sleep waits for rouse, unless there is a frame already or done reports true.
-// One who changes what done reports calls rouse afterwards.
+// A goroutine that changes what done reports calls rouse afterwards.
 func (r *ring) sleep(done func() bool) {
 	r.asleep.Store(true)
 	if (r.in.Load() != r.out.Load() || done()) && r.asleep.CompareAndSwap(true, false) {

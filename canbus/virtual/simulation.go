@@ -10,10 +10,10 @@ import (
 	"example.com/isotp/internal/pacer"
 )
 
-// A simulation is a bus on which frames take time and go wrong: a list of
-// events, each with its exact time, which advance works off as far as the clock
-// has come. It does not matter how late that is: the next frame starts when the
-// last one ended, not when we noticed. Guarded by the network's lock.
+// A simulation is a bus on which frames take time and go wrong. It is a list of
+// events, each with its exact time; advance handles all whose time has come. It does
+// not matter how late that is: the next frame starts when the last one ended, not
+// when we noticed. The network's lock guards it.
 type simulation struct {
 	network *Network
 	start   time.Time    // the times below are nanoseconds after it
@@ -327,8 +327,8 @@ func (s *simulation) deliver(sender *Tap, f canbus.Frame) {
 	}
 }
 
-// overtake counts a frame that those held were sent before. Who has waited for
-// the last one is due at once.
+// overtake counts a frame that overtakes the held frames. A held frame that has waited
+// for its last one is due at once.
 func overtake(f *canbus.Frame, held []held) {
 	for i := range held {
 		h := &held[i]

@@ -51,8 +51,8 @@ func (t *Tap) ReadFrames(b []canbus.Frame) (int, error) {
 		return 0, nil
 	}
 	for spin := 0; ; spin++ {
-		// The state first: what the others wrote before they closed is there
-		// when hungUp is seen.
+		// Look at the state first: when it is hungUp, all frames that the others wrote
+		// before they closed are in the ring.
 		state := t.state.Load()
 		if state == closed {
 			return 0, net.ErrClosed
@@ -129,7 +129,7 @@ func (n *Network) refuse(f *canbus.Frame) error {
 	return nil
 }
 
-// roomMade is called by the tap's reader when somebody waits for room in its
+// roomMade is called by the tap's reader when a writer waits for room in the tap's
 // ring.
 func (n *Network) roomMade(t *Tap) {
 	n.mu.Lock()
@@ -138,7 +138,7 @@ func (n *Network) roomMade(t *Tap) {
 	n.wake()
 }
 
-// wake has those who wait for room look again. Called with the lock held.
+// wake lets the writers that wait for room look again. Called with the lock held.
 func (n *Network) wake() {
 	n.room.Broadcast()
 	if n.sim != nil {
@@ -221,7 +221,7 @@ func (t *Tap) SetFilters(filters []canbus.Filter) error {
 		n.sim.advance(n.sim.now()) // what has happened went by the old filters
 	}
 	t.filters = set
-	n.wake() // who waits to hand over a frame that is not wanted any more
+	n.wake() // a writer may wait to hand over a frame that is no longer wanted
 	return nil
 }
 
