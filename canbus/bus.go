@@ -65,8 +65,8 @@
 //   - A frame that WriteFrames does not take: it returns an error, see [CheckFrames].
 //   - A frame that WriteFrames took and the bus then did not send: ReadFrames returns it
 //     with the flags Echo and Refused, if Properties.Echo is set.
-//   - A frame of which nobody knows: Flush returns an error, and so does every call once
-//     the bus is gone, with a [GoneError].
+//   - A frame that may have been sent or not: Flush returns an error. Once the bus is gone
+//     every call returns a [GoneError], which says how many frames are in doubt.
 //
 // [Open] finds a bus by name among the drivers that the program has imported:
 //
@@ -132,8 +132,8 @@ type Properties struct {
 	// EchoesLag: echoes may come after frames that were received later, as those
 	// of some controllers that report several at once.
 	EchoesLag bool
-	// InProcess: the bus is one within this process, and ends when nobody here
-	// uses it any more.
+	// InProcess: the bus is one within this process, and ends when this process no
+	// longer uses it.
 	InProcess bool
 	// Waits: while ReadFrames is not called, no frame is lost, however long that
 	// is, and no other reader of the wire has to wait: the bus is a log, or a

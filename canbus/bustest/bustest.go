@@ -1,6 +1,6 @@
 // Package bustest tests drivers: whether a [canbus.Bus] does what package canbus
-// says a bus does. It is for the tests of those who write one, as
-// golang.org/x/net/nettest is for connections:
+// says a bus does. Use it in the tests of a driver, as golang.org/x/net/nettest is used
+// for connections:
 //
 //	func TestBus(t *testing.T) {
 //		bustest.TestBus(t, func() (a, b canbus.Bus, stop func(), err error) {
@@ -21,9 +21,9 @@ import (
 	"example.com/isotp/canbus"
 )
 
-// MakePair returns two new buses on one wire that nobody else is on: what the one
-// writes the other reads. They may be of different drivers. stop is called when
-// both have been closed; nil if there is nothing to do.
+// MakePair returns two new buses on one wire, without any other bus: each reads what the
+// other writes. They may be of different drivers. stop is called when both have been
+// closed; nil if there is nothing to do.
 type MakePair func() (a, b canbus.Bus, stop func(), err error)
 
 // Options tell what a driver cannot do, where [canbus.Properties] do not. The zero
@@ -37,8 +37,8 @@ type Options struct {
 	// Report has the controller of the bus a report an error. Its reader must get
 	// an error frame then, whatever its filters are. nil if there is no way to.
 	Report func(a canbus.Bus) error
-	// Refuse has the bus take, from now on, and then refuse those frames of which the
-	// function says so: they must come back with the flag Refused, in order with the
+	// Refuse lets the bus, from now on, take and then refuse the frames for which the
+	// function returns true: they must come back with the flag Refused, in order with the
 	// echoes. nil if there is no way to.
 	Refuse func(a canbus.Bus, refuse func(*canbus.Frame) bool) error
 }
@@ -72,7 +72,7 @@ func TestBus(t *testing.T, newPair MakePair, o Options) {
 type check struct {
 	name string
 	do   func(p *pair) error
-	// needs returns what the check needs and the driver has not; "" if it has.
+	// needs returns what the check needs and the driver lacks; "" if it lacks nothing.
 	needs func(a canbus.Bus, o *Options) string
 }
 
@@ -94,7 +94,7 @@ func run(c check, newPair MakePair, o Options) error {
 	return errors.Join(err, p.wait())
 }
 
-// hung ends a check that hangs, by closing its buses, and returns what it was about.
+// hung ends a check that hangs, by closing its buses, and returns an error that says so.
 func (p *pair) hung(done <-chan error) error {
 	end(p.a, p.b, nil)
 	select {

@@ -463,8 +463,8 @@ func needFlusher(a canbus.Bus, _ *Options) string {
 	return ""
 }
 
-// flushLater is how many frames a check leaves to Flush: not more than a bus holds that
-// nobody reads the echoes of.
+// flushLater is how many frames a check leaves to Flush: not more than a bus holds while
+// their echoes are not read.
 const flushLater = 100
 
 func flushed(p *pair) error {
@@ -475,7 +475,7 @@ func flushed(p *pair) error {
 	}
 	f, _ := canbus.As[canbus.Flusher](p.a)
 	if err := f.Flush(context.Background()); err != nil {
-		return fmt.Errorf("calling Flush, with nobody reading: %w", err)
+		return fmt.Errorf("calling Flush, without a reader: %w", err)
 	}
 	if err := p.a.Close(); err != nil {
 		return fmt.Errorf("calling Close: %w", err)
@@ -509,7 +509,7 @@ func needDropCounter(a canbus.Bus, _ *Options) string {
 	return ""
 }
 
-// dropped has frames lost, where that can be, and every one of them must be counted.
+// dropped makes a bus lose frames, if it can, and checks that it counts every one.
 func dropped(p *pair) error {
 	const count = 3000
 	counter, _ := canbus.As[canbus.DropCounter](p.b)
@@ -576,7 +576,7 @@ func needRefuse(_ canbus.Bus, o *Options) string {
 
 func refusedLater(p *pair) error {
 	if !p.properties.Echo {
-		return errors.New("without Properties.Echo nobody waits for a frame that is refused")
+		return errors.New("without Properties.Echo a caller cannot learn that a frame is refused")
 	}
 	refused := func(f *canbus.Frame) bool { return f.Data[0]%3 == 0 || f.Data[0] > 50 }
 	if err := p.options.Refuse(p.a, refused); err != nil {
@@ -626,7 +626,7 @@ func closeEndsRead(p *pair) error {
 }
 
 func closeEndsWrite(p *pair) error {
-	// Nobody reads: the writer waits for room, if the bus can be full.
+	// There is no reader: the writer waits for room, if the bus can be full.
 	first := make(chan struct{})
 	var once sync.Once
 	var closed atomic.Bool

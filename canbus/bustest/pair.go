@@ -9,8 +9,8 @@ import (
 	"example.com/isotp/canbus"
 )
 
-// A pair is what a check works on. Whoever reads a bus reads all of it, echoes too:
-// a bus may be held up by a reader that does not.
+// A pair is the two buses of a check. A reader of a bus reads all of it, echoes too: a
+// reader that does not may hold the bus up.
 type pair struct {
 	a, b       canbus.Bus
 	options    Options
@@ -85,7 +85,7 @@ func (r *reader) add(buf []canbus.Frame, n int, err error) bool {
 	return true
 }
 
-// until waits until what is asked for is there, or the bus ends.
+// until waits until done returns true, or the bus ends.
 func (r *reader) until(done func() bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,7 +115,7 @@ func (r *reader) want(frames ...canbus.Frame) error {
 	return equal("frame", r.frames, frames)
 }
 
-// wantEchoes is want for echoes. Where there are none it only looks.
+// wantEchoes is want for echoes. If the bus does not echo, it checks that there are none.
 func (r *reader) wantEchoes(p *pair, frames ...canbus.Frame) error {
 	if p.properties.Echo {
 		if err := r.until(func() bool { return len(r.echoes) >= len(frames) }); err != nil {
@@ -173,7 +173,8 @@ func equal(what string, got, want []canbus.Frame) error {
 	return nil
 }
 
-// plain is a frame without what its way here adds, and what has no meaning in it.
+// plain returns a frame without the flags and the time that the bus adds, and without bytes
+// that have no meaning.
 func plain(f canbus.Frame) canbus.Frame {
 	f.Timestamp = 0
 	f.Flags &^= canbus.Echo

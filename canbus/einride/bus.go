@@ -49,16 +49,16 @@ type Bus struct {
 }
 
 // NewBus makes a Bus of a connection that carries frames of 16 bytes, as those of
-// their Dial do, and streams such as TCP's. The connection is the Bus's, which takes
-// its deadlines away and closes it. What is lost where its reader is too slow nobody
-// counts: a socket of theirs holds less than 300 frames. Where no wire slows a sender
-// down, as on a vcan, ask for short blocks (isotpnet.Config.BlockSize, 50).
+// their Dial do, and streams such as TCP's. The connection belongs to the Bus, which
+// clears its deadlines and closes it. Frames that are lost because the reader is too slow
+// are not counted: a socket of theirs holds less than 300 frames. Where no wire slows a
+// sender down, as on a vcan, ask for short blocks (isotpnet.Config.BlockSize, 50).
 //
-// A connection to a multicast group, their "udp", returns what is written to it:
-// these frames the Bus returns as echoes. It knows them by a mark in the three bytes
-// that mean nothing, which others do not look at. At most 64 are on their way back at
-// a time, as a group has no wire that would hold a sender up, and their sockets
-// little room. All other connections have no echoes.
+// A connection to a multicast group, their "udp", returns the frames that are written to
+// it, and the Bus returns these as echoes. It knows them by a mark in the three bytes that
+// mean nothing, which other programs do not look at. At most 64 frames are in flight at a
+// time, because a group has no wire that would hold a sender up, and their sockets have
+// little room. Other connections have no echoes.
 func NewBus(conn net.Conn) *Bus {
 	b := &Bus{
 		name: "a net.Conn",
@@ -92,12 +92,12 @@ func (b *Bus) Properties() canbus.Properties {
 	return canbus.Properties{Echo: true, QueueLen: ownMost}
 }
 
-// Malformed returns how many frames were left out because they were none: with more
-// than 8 bytes of data; and how many datagrams, because they were not whole frames.
+// Malformed returns how many frames were left out because they had more than 8 bytes of
+// data, and how many datagrams because they were not whole frames.
 func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
 
-// ReadFrames implements [canbus.Bus]. What is no frame is left out and counted, see
-// [Bus.Malformed]. Timestamps are of when it was read.
+// ReadFrames implements [canbus.Bus]. It leaves out and counts what is no frame: see
+// [Bus.Malformed]. Timestamps are of when a frame was read.
 func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	if len(frames) == 0 {
 		return 0, b.life.Err()
@@ -125,7 +125,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	}
 }
 
-// take cuts what is there into frames, as many as there is room for.
+// take cuts bytes into as many frames as fit, and returns how many.
 func (b *Bus) take(frames []canbus.Frame) (n int) {
 	now := time.Now().UnixNano()
 	for n < len(frames) && len(b.rest) >= frameLen {
@@ -147,10 +147,10 @@ func (b *Bus) take(frames []canbus.Frame) (n int) {
 	return n
 }
 
-// WriteFrames implements [canbus.Bus]. It waits while the connection takes nothing;
-// when it has no room, as that of an interface whose queue is full, and still has
-// none 1 ms later, the error is temporary. A frame that is not valid (see
-// [canbus.Frame.Validate]), or CAN FD, is refused, after those before it were taken.
+// WriteFrames implements [canbus.Bus]. It waits while the connection takes nothing. If the
+// queue of the connection's interface is full, and still is 1 ms later, it returns a
+// temporary error. It takes the frames before one that it refuses: a frame that is not
+// valid (see [canbus.Frame.Validate]), or a CAN FD frame.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if err := b.life.Err(); err != nil {
 		return 0, err
@@ -203,7 +203,7 @@ func (b *Bus) writeOne(frame []canbus.Frame) error {
 	return err
 }
 
-// await waits for news, but for so long only.
+// await waits for news, or until that time is over.
 func (b *Bus) await(news <-chan struct{}, most time.Duration) error {
 	t := time.NewTimer(most)
 	defer t.Stop()
@@ -243,7 +243,7 @@ func (b *Bus) write(frames []canbus.Frame) (int, error) {
 	if err == nil {
 		return len(frames), nil
 	}
-	// One that carries packets may refuse one and take the next.
+	// A connection that carries packets may refuse one and take the next.
 	if !b.packets || gone(err) {
 		b.fail(err)
 	}
@@ -264,7 +264,7 @@ func (b *Bus) Close() error {
 	return nil
 }
 
-// gone reports whether an error of a write tells that there will be no other.
+// gone reports whether an error of a write says that all later ones will fail.
 func gone(err error) bool {
 	for _, end := range []error{
 		net.ErrClosed, os.ErrClosed, io.ErrClosedPipe, io.EOF, syscall.EPIPE,

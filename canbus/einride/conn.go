@@ -31,10 +31,10 @@ type Conn struct {
 
 	readDeadline, writeDeadline deadline.Deadline
 
-	mu    sync.Mutex
+	mu    sync.Mutex    // guards queue
 	queue []byte        // frames to be read
-	news  chan struct{} // holds a token when there may be some
-	room  chan struct{} // holds a token when there may be some again; nil where none is waited for
+	news  chan struct{} // holds a token when there may be frames in queue
+	room  chan struct{} // holds a token when there may be room; nil if the bus does not wait for it
 
 	jobs chan *job
 	sent chan struct{} // closed when nothing is written any more
@@ -86,9 +86,10 @@ func NewConn(bus canbus.Bus, name string) *Conn {
 // form for them.
 func (c *Conn) LeftOut() uint64 { return c.leftOut.Load() }
 
-// Dropped returns how many frames were lost because 8192 others waited to be read, or
-// by the bus itself: a Conn that is not read holds nobody up, as a socket does not. Only a
-// bus that waits for its reader, as a log does, loses nothing (canbus.Properties.Waits).
+// Dropped returns how many frames were lost because 8192 others waited to be read, and how
+// many the bus itself has dropped: a Conn that is not read does not hold the bus up, as a
+// socket does not. Only a bus that waits for its reader, as a log does, loses nothing
+// (canbus.Properties.Waits).
 func (c *Conn) Dropped() uint64 {
 	n := c.dropped.Load()
 	if bus, ok := canbus.As[canbus.DropCounter](c.bus); ok {
@@ -106,7 +107,7 @@ func (c *Conn) receive() {
 		switch {
 		case err == nil:
 		case errors.Is(err, canbus.ErrTemporary):
-			c.life.Sleep(fullPause) // for whatever it is to pass
+			c.life.Sleep(fullPause) // until the cause of the error has passed
 		default:
 			c.life.Fail(err)
 			return
@@ -114,8 +115,8 @@ func (c *Conn) receive() {
 	}
 }
 
-// awaitRoom has a bus that can wait do so while many frames are to be read. It reports
-// false after Close.
+// awaitRoom does not read a bus that waits for its reader while many frames are to be read.
+// It reports false after Close.
 func (c *Conn) awaitRoom() bool {
 	if c.room == nil {
 		return true
@@ -164,12 +165,12 @@ func (c *Conn) tell() {
 	}
 }
 
-// Read returns frames of 16 bytes, as many as there are; what does not fit in p, of a
-// frame too, stays for the next Read. Error frames of the bus are among them; CAN FD
-// frames are not, see [Conn.LeftOut].
+// Read returns as many frames of 16 bytes as there are. Bytes that do not fit in p stay for
+// the next Read, even in the middle of a frame. Error frames of the bus are among them; CAN
+// FD frames are not, see [Conn.LeftOut].
 //
-// When the bus is lost Read fails with the bus's error, after all that came before;
-// when it has come to its end, as a log does, with io.EOF.
+// When the bus is lost, Read returns all frames that came before, and then the bus's error;
+// at the end of a log it returns io.EOF.
 func (c *Conn) Read(p []byte) (int, error) {
 	for {
 		err := c.life.Err()
@@ -219,10 +220,10 @@ type job struct {
 	done      chan error // has room for the result
 }
 
-// Write hands frames to the bus: p is any number of them, 16 bytes each. One that
-// is none, or that cannot be sent, fails the Write, with nothing sent if that is
-// seen in the bytes. When the deadline passes n tells what the bus had taken; what
-// it was just being given may still be sent.
+// Write hands frames to the bus: p is any number of frames, 16 bytes each. If the bytes of
+// one are no valid frame, Write sends nothing and returns an error; if the bus refuses one,
+// Write has sent those before it. When the deadline passes, n is how many bytes the bus has
+// taken; a frame that it was just being given may still be sent.
 func (c *Conn) Write(p []byte) (int, error) {
 	if err := c.life.Err(); err != nil {
 		return 0, c.opError("write", err)
@@ -308,11 +309,10 @@ func (c *Conn) do(j *job) error {
 	return nil
 }
 
-// stuck is after what time a call of WriteFrames that has not returned at Close is not
-// waited for.
+// stuck is how long Close waits for a call of WriteFrames to return.
 const stuck = time.Second
 
-// closeBus lets frames that the bus has taken get out, and closes it.
+// closeBus waits until the bus has sent the frames that it has taken, and closes it.
 func (c *Conn) closeBus() (err error) {
 	if bus, ok := canbus.As[canbus.Flusher](c.bus); ok && c.life.Err() == net.ErrClosed {
 		select {

@@ -9,10 +9,17 @@
 //	conn, err := einride.Dial("slcan:COM3@500000")    // ours
 //	rx := socketcan.NewReceiver(conn)                 // theirs, where there is no SocketCAN
 //
-// What goes across such a connection are the frames of classic CAN, 16 bytes each,
-// as Linux's struct can_frame, little endian: a word of identifier and flags, the
-// length, three bytes of nothing, and eight of data. This package knows that form
-// and needs nothing of the library.
+// Such a connection carries frames of classic CAN, 16 bytes each, as Linux's struct
+// can_frame, little endian: a word of identifier and flags, the length, three bytes that
+// mean nothing, and eight of data. This package knows that form and does not import the
+// library.
+//
+// # What is lost
+//
+// A [Bus] does not learn of frames that the connection's socket drops; on a stream such as
+// TCP none are. A [Conn] counts frames that it has no room for, and those that its bus
+// drops ([Conn.Dropped]). When the connection is lost, every call of a Bus fails with
+// [canbus.GoneError].
 //
 // # CAN FD
 //
@@ -21,9 +28,9 @@
 //
 // # No name for canbus.Open
 //
-// A connection is something that a program has, and not a name. What their Dial
-// makes of one is there already: "can" is an interface of Linux, which package
-// canbus/socketcan opens with CAN FD, echoes and times; all other networks but
-// "udp" are those of package net. "udp" is their emulator's multicast group, of
-// which canbus/udpmulticast is no member, as that has python-can's form.
+// A connection is a value that a program has, and has no name. The names that their Dial
+// takes are known already: "can" is an interface of Linux, which package canbus/socketcan
+// opens with CAN FD, echoes and times; "udp" is their emulator's multicast group, which
+// canbus/udpmulticast cannot join, because it uses python-can's form; and all other
+// networks are those of package net.
 package einride

@@ -10,22 +10,22 @@ import (
 )
 
 const (
-	// ownMost is how many frames may be on their way back. Sockets have room for some
-	// 250, and frames of others come in between.
+	// ownMost is how many frames may be in flight. Sockets have room for some 250, and
+	// frames of other members come in between.
 	ownMost = 64
-	// ownLate is after what time a frame that has not come back is taken for lost. A
+	// ownLate is after what time a frame that has not come back counts as lost. A
 	// computer with much to do may need a while.
 	ownLate = 5 * time.Second
 )
 
-// own are the frames that were written and have not come back. They are what holds a
-// writer up where there is no wire: else it would fill its own socket's buffer, from
-// which frames of others would then be lost.
+// own holds the frames in flight: written, and not come back. Where there is no wire, they
+// hold a writer up: otherwise it would fill its own socket's buffer, and frames of other
+// members would be lost there.
 type own struct {
 	// mark stands in the bytes of our frames that mean nothing, and makes them ours.
 	mark [offsetData - offsetMark]byte
 
-	mu     sync.Mutex
+	mu     sync.Mutex    // guards frames
 	frames []pendingEcho // oldest first
 	news   chan struct{} // holds a token when there may be room
 }
@@ -37,15 +37,15 @@ type pendingEcho struct {
 
 func newOwn() *own {
 	o := &own{news: make(chan struct{}, 1)}
-	for o.mark == [len(o.mark)]byte{} { // which is that of everybody else
+	for o.mark == [len(o.mark)]byte{} { // zeros are the mark of all other programs
 		rand.Read(o.mark[:])
 	}
 	return o
 }
 
-// add adds a frame, if there is room; else it returns for how long there is none, if
-// nothing comes back. It is called before the frame is written: that may be back
-// before Write is.
+// add adds a frame, if there is room. Otherwise it returns how long there will be none if
+// nothing comes back. It is called before the frame is written, because the frame may come
+// back before Write returns.
 func (o *own) add(f *canbus.Frame) (ok bool, wait time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -58,18 +58,18 @@ func (o *own) add(f *canbus.Frame) (ok bool, wait time.Duration) {
 	return true, 0
 }
 
-// takeBack takes the last one away, which was not written.
+// takeBack removes the last frame, which was not written.
 func (o *own) takeBack() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.frames = o.frames[:max(len(o.frames)-1, 0)]
 }
 
-// is reports whether the raw bytes of a frame are those of one of ours.
+// is reports whether the raw bytes are those of a frame of ours.
 func (o *own) is(raw []byte) bool { return [len(o.mark)]byte(raw[offsetMark:offsetData]) == o.mark }
 
-// returned takes away one that has come back, and those before it: they are lost, as
-// the order is kept.
+// returned removes a frame that has come back, and those before it: these are lost, because
+// frames come back in order.
 func (o *own) returned(f canbus.Frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -81,7 +81,7 @@ func (o *own) returned(f canbus.Frame) {
 	}
 }
 
-// forgetLost forgets those that are lost. Under mu.
+// forgetLost removes frames that are lost. Under mu.
 func (o *own) forgetLost(now time.Time) {
 	for len(o.frames) > 0 && now.Sub(o.frames[0].since) >= ownLate {
 		o.frames = slices.Delete(o.frames, 0, 1)

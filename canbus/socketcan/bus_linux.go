@@ -153,7 +153,7 @@ func (b *Bus) Close() error {
 // no room in it.
 func (b *Bus) Dropped() uint64 { return b.drops.Dropped() }
 
-// fail makes an error that ends the Bus the one of every call.
+// fail makes an error that ends the Bus the error of every call.
 func (b *Bus) fail(errno unix.Errno) {
 	if final(errno) {
 		errno = unix.ENODEV
@@ -162,7 +162,7 @@ func (b *Bus) fail(errno unix.Errno) {
 	b.file.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
 }
 
-// ended returns why the Bus is of no more use; nil as long as it is.
+// ended returns why the Bus has ended; nil while it has not.
 func (b *Bus) ended() error {
 	if b.closed.Load() {
 		return net.ErrClosed

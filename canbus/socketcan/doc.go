@@ -15,5 +15,13 @@
 //	ip link set can0 type can bitrate 500000
 //	ip link set can0 txqueuelen 100 up
 //
+// # What is lost
+//
+// The Bus loses received frames if the reader is too slow and the socket's buffer is full,
+// and counts them ([Bus.Dropped]). What an adapter loses before that it may tell by error
+// frames. A frame that was written has an echo when it is on the wire; a frame that the
+// interface drops, when it is set down for example, has none. When the interface is
+// deleted, or its adapter pulled out, every call fails with ENODEV.
+//
 // On other systems than Linux canbus.Open fails for such names.
 package socketcan

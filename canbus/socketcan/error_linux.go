@@ -46,7 +46,7 @@ func (e *Error) hint() string {
 	case unix.ENETDOWN:
 		return "ip link set " + e.Interface + " up"
 	case unix.ENOBUFS:
-		return "its queue stays full: is there nobody to acknowledge? else raise txqueuelen"
+		return "its queue stays full: does a node acknowledge the frames? if so, raise txqueuelen"
 	}
 	return ""
 }

@@ -12,16 +12,16 @@ import (
 // maxFilters is how many the kernel takes on one socket: CAN_RAW_FILTER_MAX.
 const maxFilters = 512
 
-// filters are what the socket lets through.
+// filters are the filters of a socket.
 //
-// The kernel finds exact filters in a table, so that frames nobody wants cost
-// nothing, but it applies them to echoes too. So there is one more filter for each
-// identifier that was ever sent; and what other nodes send under these, the reader
-// leaves out itself.
+// The kernel finds exact filters in a table, so that frames that are not wanted cost
+// nothing. But it applies filters to echoes too. So there is one more filter for each
+// identifier that was ever sent, and the reader itself leaves out the frames that other
+// nodes send with these identifiers.
 type filters struct {
 	wanted atomic.Pointer[filterSet] // nil: everything
 
-	mu   sync.Mutex
+	mu   sync.Mutex          // guards sent, and is held while the kernel's filters are set
 	sent map[uint32]struct{} // as in struct can_frame, without RTR; nil while everything is wanted
 }
 

@@ -17,7 +17,7 @@ const (
 	controlLen = 64
 
 	// fullPause is how long to wait for room in a full queue, about the time of
-	// five frames. It is short as the caller may want to take frames back.
+	// five frames. It is short, because the caller may want to take frames back.
 	fullPause = time.Millisecond
 )
 
@@ -97,9 +97,8 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 		}
 		rx.want, rx.n, rx.errno = min(len(frames), batchLen), 0, unix.EAGAIN
 		if err := b.raw.Read(rx.do); err != nil {
-			// Closed; or woken by fail; or the runtime's poller refuses, as it does
-			// after an error on the socket and nothing else: that error is there to
-			// be fetched.
+			// The Bus is closed, or fail has woken us, or the runtime's poller refuses
+			// to wait because the socket has an error: then fetch that error.
 			if b.ended() != nil || b.raw.Control(func(fd uintptr) { rx.do(fd) }) != nil {
 				continue
 			}
@@ -160,9 +159,9 @@ func timestamp(control []byte) int64 {
 }
 
 // WriteFrames implements [canbus.Bus]. When the interface's queue is full, and
-// still is 1 ms later, it returns a temporary error, ENOBUFS. A frame that is not
-// valid (see [canbus.Frame.Validate]), or CAN FD on an interface for classic CAN,
-// is refused, after those before it were taken.
+// still is 1 ms later, it returns a temporary error, ENOBUFS. It takes the frames before
+// one that it refuses: a frame that is not valid (see [canbus.Frame.Validate]), or a CAN
+// FD frame on an interface for classic CAN.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	n, err := b.TryWriteFrames(frames)
 	if n > 0 || err != nil || len(frames) == 0 {
@@ -223,7 +222,7 @@ func (b *Bus) refuse(f *canbus.Frame) error {
 	return nil
 }
 
-// pause waits, or until Close.
+// pause waits for that long, or until Close.
 func (b *Bus) pause(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

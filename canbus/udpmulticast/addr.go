@@ -43,8 +43,8 @@ func parseAddress(s string) (a address, err error) {
 	return a, nil
 }
 
-// identity names a bus as no other is named: a group is another one in each network
-// namespace, and an interface goes by its index.
+// identity returns a text that no other bus has: a group is another one in each network
+// namespace, and an interface is named by its index.
 func identity(name string) string {
 	a, err := parseAddress(name)
 	if err != nil {
@@ -68,7 +68,7 @@ func parseBitrate(s string) (int, error) {
 	return int(n), nil
 }
 
-// networks of package net for a group's family.
+// network returns the network of package net for the group's family.
 func (a *address) network() string {
 	if a.group.Addr().Is4() {
 		return "udp4"
@@ -76,8 +76,8 @@ func (a *address) network() string {
 	return "udp6"
 }
 
-// openError is the error of a bus that cannot be opened, with what to do if that is
-// because the system does not know where the group is.
+// openError returns the error of a bus that cannot be opened. If the system has no route to
+// the group, it says how to make one.
 func (a *address) openError(what string, err error) error {
 	hint := ""
 	for _, unknown := range []error{syscall.ENODEV, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL} {
@@ -88,7 +88,7 @@ func (a *address) openError(what string, err error) error {
 	return fmt.Errorf("udpmulticast: %s %v: %w%s", what, a, err, hint)
 }
 
-// route says how to get one.
+// route says how to get a route to the group.
 func (a *address) route() string {
 	named := func(ifi string) string {
 		b := *a
@@ -117,8 +117,8 @@ func (a *address) String() string {
 	return net.JoinHostPort(host, strconv.Itoa(int(a.group.Port())))
 }
 
-// local returns the interface and one of its addresses, of the group's family; nil
-// and nil where the system shall choose.
+// local returns the interface and one of its addresses, of the group's family. It returns
+// nil and nil if the system is to choose.
 func (a *address) local() (*net.Interface, *net.UDPAddr, error) {
 	if a.ifi == "" {
 		return nil, nil, nil

@@ -58,11 +58,10 @@ const (
 
 // A Bus is a member of a multicast group.
 //
-// It has two sockets. One, bound to the group's port, which all members share,
-// receives. The other sends, from an address and port that nobody else has: by
-// these the Bus knows its own datagrams, and drops them, as the system gives a
-// member of a group also what it has sent itself. Other members on the same
-// computer, and in the same process, have other ports.
+// It has two sockets. One receives; it is bound to the group's port, which all members
+// share. The other sends, from an address and port that no other member has, not even one
+// in the same process. By these the Bus knows its own datagrams, and drops them, because
+// the system gives a member of a group also the datagrams that it has sent itself.
 type Bus struct {
 	line line.Line
 	life *lifetime.Lifetime
@@ -77,8 +76,8 @@ type Bus struct {
 	drops     sockdrops.Counter
 }
 
-// Open joins a group: "239.74.163.2:43113", with what package documentation says
-// may follow.
+// Open joins a group: "239.74.163.2:43113", with the interface and the bit rate that may
+// follow (see the package's documentation).
 func Open(name string) (*Bus, error) {
 	a, err := parseAddress(name)
 	if err != nil {
@@ -124,9 +123,9 @@ func (b *Bus) setup(ifi *net.Interface, group netip.Addr) error {
 		return err
 	}
 	b.drops.Init(raw)
-	// Windows heeds loopback of the socket that receives, others that of the one
-	// that sends. The destination is not told everywhere (Windows): where it is
-	// not, only the group's datagrams come.
+	// Windows heeds the loopback of the socket that receives, other systems that of the
+	// socket that sends. Windows does not tell a datagram's destination, but there only
+	// the group's datagrams come.
 	if group.Is4() {
 		rx, tx := ipv4.NewPacketConn(b.rx), ipv4.NewPacketConn(b.tx)
 		err := errors.Join(tx.SetMulticastTTL(1), tx.SetMulticastLoopback(true), rx.SetMulticastLoopback(true))
@@ -178,7 +177,7 @@ func (b *Bus) Malformed() uint64 { return b.malformed.Load() }
 
 // Dropped implements [canbus.DropCounter]: it returns how many datagrams were lost
 // because the reader was too slow and the socket's buffer full. Only Linux tells;
-// elsewhere it is 0. Our own datagrams, and those that are no frames, are among them.
+// elsewhere it is 0. It counts our own datagrams, and those that are no frames, too.
 func (b *Bus) Dropped() uint64 { return b.drops.Dropped() }
 
 // Close implements [canbus.Bus].
@@ -188,8 +187,8 @@ func (b *Bus) Close() error {
 	return nil
 }
 
-// ReadFrames implements [canbus.Bus]. Datagrams that are no frames are left out,
-// and counted, see [Bus.Malformed].
+// ReadFrames implements [canbus.Bus]. It leaves out and counts datagrams that are no
+// frames: see [Bus.Malformed].
 func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	if len(frames) == 0 {
 		return 0, b.life.Err()
@@ -228,9 +227,9 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	}
 }
 
-// WriteFrames implements [canbus.Bus]. It waits while the wire is busy. A frame that
-// is not valid (see [canbus.Frame.Validate]) is refused, after those before it were
-// taken; so is one that the system does not send, as where there is no network.
+// WriteFrames implements [canbus.Bus]. It waits while the wire is busy. It takes the frames
+// before one that it refuses: a frame that is not valid (see [canbus.Frame.Validate]), or
+// one that the system does not send, because there is no network for example.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	for {
 		n, err := b.TryWriteFrames(frames)

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/ipv4"
 )
 
-// maxDatagram is the longest that UDP has. Where datagrams come one at a time there
-// is room for it, as Windows makes a longer one than there is room for an error.
+// maxDatagram is the length of the longest datagram. Where datagrams come one at a time
+// the buffer has room for it, because on Windows a datagram that does not fit is an error.
 const maxDatagram = 1 << 16
 
 // A datagram of both families: ipv6.Message is the same type.
@@ -49,7 +49,7 @@ func (r *receiver) receive(most int) ([]datagram, error) {
 	return r.batch[:n], nil
 }
 
-// size is how long a datagram may have been: what there was no room for is cut off.
+// size returns how long a datagram may have been: the system cuts off what does not fit.
 func (r *receiver) size(d *datagram) int {
 	if d.N < len(d.Buffers[0]) {
 		return d.N
@@ -65,9 +65,8 @@ func (r *receiver) source(d *datagram) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// forGroup leaves out datagrams that went to the port, but not to the group: to
-// another one that a program on this computer has joined, or to the computer
-// itself.
+// forGroup reports whether a datagram went to the group. Others went to the same port of
+// the computer itself, or of another group that a program on this computer has joined.
 func (r *receiver) forGroup(d *datagram) bool {
 	if r.told == nil {
 		return true

@@ -17,7 +17,7 @@ const (
 	keyRemote     = "is_remote_frame"
 	keyErrorFrame = "is_error_frame"
 	keyChannel    = "channel"
-	keyLen        = "dlc" // a number of bytes, also where a DLC says another
+	keyLen        = "dlc" // the number of bytes, and not a DLC
 	keyData       = "data"
 	keyFD         = "is_fd"
 	keyBRS        = "bitrate_switch"
@@ -58,9 +58,8 @@ func appendBool(b []byte, key string, v bool) []byte {
 	return msgp.AppendBool(msgp.AppendString(b, key), v)
 }
 
-// parseMessage reads a message with the keys in any order. What is missing has
-// python-can's default. The timestamp is the sender's clock, which is not ours: it
-// is left out.
+// parseMessage reads a message with the keys in any order. Keys that are missing have
+// python-can's defaults. It leaves out the timestamp, because the sender's clock is not ours.
 func parseMessage(b []byte) (f canbus.Frame, err error) {
 	count, b, err := msgp.ReadMapHeaderBytes(b)
 	if err != nil {
@@ -131,7 +130,7 @@ func complete(f *canbus.Frame, data []byte, length int) error {
 	f.Len = uint8(length)
 	copy(f.Data[:], data)
 	checked := *f
-	if f.Has(canbus.ErrorFrame) { // as frames go it is an extended one with up to 8 bytes
+	if f.Has(canbus.ErrorFrame) { // check it like an extended frame with up to 8 bytes
 		checked.Flags = checked.Flags&^canbus.ErrorFrame | canbus.Extended
 	}
 	return checked.Validate()

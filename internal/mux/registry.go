@@ -228,7 +228,7 @@ func On(bus canbus.Bus) (*Mux, error) {
 	return m, nil
 }
 
-// Own returns a new Mux for a bus that nobody else has, and whose io.EOF is the
+// Own returns a new Mux for a bus that no other caller has, and whose io.EOF is the
 // other end's Close. Release closes it, when all is on the wire.
 func Own(bus canbus.Bus) (m *Mux, release func() error) {
 	m = newMux(bus, true, func() {})

@@ -11,7 +11,7 @@ type role uint8
 
 const (
 	physical   role = iota // from the peer
-	functional             // from anyone to a group
+	functional             // from any node to a group
 	overheard              // from us to the peer, heard by an endpoint that only listens
 	owing                  // from the peer of a pair that was closed and is owed a flow control
 )

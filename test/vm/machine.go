@@ -111,7 +111,7 @@ func unpackResults(file string, outputs []string) (status int, err error) {
 				return 0, err
 			}
 		case !wanted(name, outputs):
-			return 0, fmt.Errorf("the machine returned %s, which nobody asked for", name)
+			return 0, fmt.Errorf("the machine returned %s, which was not asked for", name)
 		case h.Typeflag == tar.TypeReg:
 			if err := writeFile(name, t); err != nil {
 				return 0, err

@@ -1,7 +1,7 @@
-// Package wiretest simulates a CAN bus as it is behind an adapter: a controller with a
-// queue of its own, that says no, loses what it has no room for, and stops at once when
-// it is closed. It is for tests of those who use buses, and in a testing/synctest bubble
-// it goes by the bubble's clock.
+// Package wiretest simulates a CAN bus behind an adapter: a controller with a queue of its
+// own, which refuses frames, loses frames that it has no room for, and stops at once when
+// it is closed. It is for tests of programs that use buses. In a testing/synctest bubble it
+// goes by the bubble's clock.
 //
 //	wire, err := wiretest.New(virtual.Options{Bitrate: 500_000, QueueLen: 16})
 //	a, err := wire.Adapter(wiretest.Options{Echo: wiretest.EchoAtHandover})
@@ -28,8 +28,8 @@ type Wire struct {
 	network *virtual.Network
 }
 
-// New returns a new wire. Of the options Bitrate must be above 0, and QueueLen is how
-// many frames each adapter holds that are to be sent, the one on the wire included.
+// New returns a new wire. In the options Bitrate must be above 0, and QueueLen is how many
+// frames to be sent each adapter holds, with the one on the wire.
 func New(o virtual.Options) (*Wire, error) {
 	if o.Bitrate <= 0 {
 		return nil, fmt.Errorf("wiretest: Bitrate is %d, it must be above 0", o.Bitrate)
@@ -41,10 +41,10 @@ func New(o virtual.Options) (*Wire, error) {
 	return &Wire{network}, nil
 }
 
-// Network is the virtual network that the wire is, for others to join it.
+// Network returns the virtual network that the wire is, so that others can join it.
 func (w *Wire) Network() *virtual.Network { return w.network }
 
-// Echo says when an adapter gives frames back to who has written them.
+// Echo says when an adapter gives frames back that were written to it.
 type Echo uint8
 
 const (
@@ -62,7 +62,7 @@ type Options struct {
 	Echo Echo
 	// Refuse, if not nil, is called for each frame that the adapter has taken, and
 	// decides whether it will not send it. Where there are echoes the frame comes back
-	// with Echo and Refused, in order with them. It is called by whoever writes.
+	// with Echo and Refused, in order with them. The goroutine that writes calls it.
 	Refuse func(f *canbus.Frame) bool
 	// ReceiveLen is how many frames may wait to be read; those beyond are lost and
 	// counted in Dropped. Echoes are not. 0: any number.
@@ -125,7 +125,7 @@ type pending struct {
 	refused bool
 }
 
-// listen takes what comes from the wire, whether somebody reads or not.
+// listen takes frames from the wire, whether there is a reader or not.
 func (a *Adapter) listen() {
 	frames := make([]canbus.Frame, 64)
 	for {
@@ -149,7 +149,7 @@ func (a *Adapter) listen() {
 	}
 }
 
-// left follows a frame's leaving the wire. Under mu.
+// left is called when a frame has left the wire. Under mu.
 func (a *Adapter) left(echo canbus.Frame) {
 	// A tap sends its frames in order; those before went with a controller off the bus.
 	sent := echo

@@ -1,4 +1,4 @@
-// Package lifetime is how the bus of a driver ends: it is closed, or it is lost.
+// Package lifetime keeps how the bus of a driver ends: it is closed, or it is lost.
 package lifetime
 
 import (
@@ -16,17 +16,17 @@ type Lifetime struct {
 	err     error // why it is over; not set before
 }
 
-// New begins a Lifetime. release lets go of what the bus holds, which ends the calls
-// under way; it is called once, at the end.
+// New begins a Lifetime. release is called once, at the end. It closes what the bus holds,
+// and so ends the calls under way.
 func New(release func()) *Lifetime {
 	return &Lifetime{release: release, over: make(chan struct{})}
 }
 
-// Close ends it, with net.ErrClosed for every call. When it returns, release has.
+// Close ends the Lifetime, with net.ErrClosed for every call. It returns after release has.
 func (l *Lifetime) Close() { l.end(net.ErrClosed) }
 
-// Fail ends it, with this error for every call. If it is over already nothing
-// changes: what fails after Close does so because of it.
+// Fail ends the Lifetime, with this error for every call. If it is over already nothing
+// changes: an error after Close is caused by Close.
 func (l *Lifetime) Fail(err error) { l.end(err) }
 
 func (l *Lifetime) end(err error) {
@@ -50,7 +50,7 @@ func (l *Lifetime) Err() error {
 	}
 }
 
-// Sleep waits for that long, or until it is over, and then returns why.
+// Sleep waits for that long, or until the Lifetime is over, and then returns why.
 func (l *Lifetime) Sleep(d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

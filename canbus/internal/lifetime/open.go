@@ -6,8 +6,8 @@ import (
 )
 
 // Open returns what open returns, or ctx.Err() as soon as ctx ends. It is for system
-// calls that cannot be interrupted: one that is left behind closes what it opens too
-// late.
+// calls that cannot be interrupted: Open leaves such a call behind, and closes what it
+// opens later.
 func Open[T io.Closer](ctx context.Context, open func() (T, error)) (opened T, err error) {
 	if ctx.Done() == nil {
 		return open()

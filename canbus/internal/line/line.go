@@ -9,8 +9,8 @@ import (
 	"example.com/isotp/canbus"
 )
 
-// ahead is how far the line may be behind what was sent. It is longer than the
-// system's timers are late, so that they cost no time.
+// ahead is how far frames may be sent ahead of the line. It is longer than the system's
+// timers are late, so that their lateness does not slow the line down.
 const ahead = 2 * time.Millisecond
 
 // A Line takes the time that frames would take on the wire.
@@ -41,8 +41,8 @@ func (l *Line) Admit(frames []canbus.Frame) int {
 	return len(frames)
 }
 
-// Delay follows a frame of others that took the line for that long: what was admitted
-// and is not out yet comes later.
+// Delay adds a frame of another node, which has taken the line for that long: admitted
+// frames that have not left yet leave later.
 func (l *Line) Delay(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -2,7 +2,7 @@
 //
 // In the machines of test/vm they are there. On a Linux that has CAN, [Main]
 // makes them in a user and network namespace of their own, so that a test meets
-// nobody else's frames and needs no root. Elsewhere [Need] skips and says what is
+// no other program's frames and needs no root. Elsewhere [Need] skips and says what is
 // missing.
 package cantest
 
