@@ -19,26 +19,26 @@ import (
 // (can-isotp). Where a field says no more, a negative value is an error.
 type Config struct {
 	// STmin is the least time that the peer is asked to leave between
-	// Consecutive Frames. 0: none. From 100 to 900 us in steps of 100 us, or
-	// from 1 to 127 ms in steps of 1 ms, since no others can be said.
+	// Consecutive Frames. 0: none. It is from 100 to 900 us in steps of 100 us, or from
+	// 1 to 127 ms in steps of 1 ms: a flow control can say no other times.
 	// ISO: STmin; can-isotp: stmin.
 	STmin time.Duration
 
 	// OverrideSTmin is the time that we leave between Consecutive Frames,
 	// whatever the peer asks for. 0: what the peer asks for. Negative: none,
-	// as fast as possible. One that is longer than ConsecutiveFrameTimeout is for
-	// tests of time-outs: the Logger is warned, since a peer with the same time-out
-	// gives every message up, and Write may return nil all the same. can-isotp:
-	// override_receiver_stmin (where 0 is our negative).
+	// as fast as possible. A time longer than ConsecutiveFrameTimeout is for tests of
+	// time-outs: the Logger is warned, because a peer with the same time-out aborts every
+	// reception, while Write may return nil. can-isotp: override_receiver_stmin (where 0
+	// is our negative).
 	OverrideSTmin time.Duration
 
 	// TransmitTimeout is how long each frame may take to get on the wire.
 	// 0: 1 s. ISO: N_As and N_Ar.
 	TransmitTimeout time.Duration
 
-	// FlowControlTimeout is how long to wait for the peer's flow control; with
-	// ListenOnly for the flow control that answers what is overheard: without one
-	// the reception is aborted, as its sender aborts the message.
+	// FlowControlTimeout is how long to wait for the peer's flow control. With ListenOnly
+	// it is how long to wait for the flow control of the node that receives the message:
+	// without one the reception is aborted, as its sender aborts the message.
 	// 0: 1 s. ISO: N_Bs; can-isotp: rx_flowcontrol_timeout.
 	FlowControlTimeout time.Duration
 
@@ -50,8 +50,8 @@ type Config struct {
 
 	// ConsecutiveFrameTimeout is how long to wait for the peer's next
 	// Consecutive Frame. 0: 1 s. ISO: N_Cr; can-isotp:
-	// rx_consecutive_frame_timeout. Nine tenths of it are how long we may keep
-	// the peer waiting for ours (N_Cs), see Conn.SendFrom.
+	// rx_consecutive_frame_timeout. We keep the peer waiting for our Consecutive Frames
+	// no longer than nine tenths of it (N_Cs), see Conn.SendFrom.
 	ConsecutiveFrameTimeout time.Duration
 
 	// BlockSize is after how many Consecutive Frames, 1 to 255, the peer has to
@@ -65,19 +65,19 @@ type Config struct {
 	FrameSize int
 
 	// MinFrameSize is the length that shorter frames are filled up to: 1 to 8,
-	// and with FD the lengths of FrameSize, up to FrameSize. 0: what Padding
-	// says. With NoPadding it must be 0. can-isotp: tx_data_min_length.
+	// or with FD one of the lengths of FrameSize, and not above FrameSize. 0: what
+	// Padding says. With NoPadding it must be 0. can-isotp: tx_data_min_length.
 	MinFrameSize int
 
 	// MaxWaitFramesReceived is how many WAITs in a row we accept from the peer while
-	// we send. 0: any number. Negative: none. One more ends our message with
-	// CodeWaitOverrun, or CodeWaitRefused where none is accepted. can-isotp: wftmax
+	// we send. 0: any number. Negative: none. One more aborts our message with
+	// CodeWaitOverrun, or with CodeWaitRefused if none is accepted. can-isotp: wftmax
 	// (where 0 is none).
 	MaxWaitFramesReceived int
 
 	// MaxWaitFramesSent is how many WAITs in a row we send to the peer while we
-	// receive and our reader is slow. 0: 10. Negative: none. When they are used up the
-	// reception ends with CodeWaitOverrun. ISO: N_WFTmax.
+	// receive and our reader is slow. 0: 10. Negative: none. When these are used up the
+	// reception is aborted with CodeWaitOverrun. ISO: N_WFTmax.
 	MaxWaitFramesSent int
 
 	// MaxMessageSize is the longest message, in bytes, that is received whole;
@@ -97,11 +97,10 @@ type Config struct {
 	// no peer can be held up, and such a message is lost: ErrOverrun.
 	MaxMessageSize int
 
-	// MaxSendSize is the longest message, in bytes, that Write sends. It is
-	// also how much Conn.ReadFrom puts into one. 0: what the backend can send
-	// (user: 4 GiB - 1; kernel: the parameter max_pdu_size of its module), for
-	// ReadFrom 4095. On "isotp-stream" it is the longest that a Write is cut into:
-	// 7 to 4095, 0: 4095.
+	// MaxSendSize is the longest message, in bytes, that Write sends, and that
+	// Conn.ReadFrom makes. 0: what the backend can send (user: 4 GiB - 1; kernel: the
+	// parameter max_pdu_size of its module), and for ReadFrom 4095. On "isotp-stream" it
+	// is the longest message that a Write is cut into: 7 to 4095, 0: 4095.
 	MaxSendSize int
 
 	// SplitWrites sends a Write that is longer than MaxSendSize (0: 4095 bytes) as
@@ -121,17 +120,17 @@ type Config struct {
 	SplitWrites bool
 
 	// ReadBuffer is how many bytes of messages (each counted with 64 more) may
-	// wait to be read before a CTS is held back. 0: 65536. Single Frames are
-	// lost at four times as much of them alone: see ErrOverrun.
+	// wait to be read before a CTS is held back. 0: 65536. When Single Frames alone wait
+	// with four times as many bytes, further Single Frames are lost: see ErrOverrun.
 	//
-	// The kernel's backend holds no CTS back: there it is how much we keep of messages
-	// that are not read yet, and 0 is 4 MiB. What comes beyond that stays in the
-	// socket's buffer (SO_RCVBUF, which we make as large as the sysctl
-	// net.core.rmem_max allows, or with CAP_NET_ADMIN as asked for, up to 2 MiB or
-	// ReadBuffer); if that is full, too, messages are lost. We take messages out of the
-	// socket within six milliseconds, or as soon as this process gets a processor.
-	// Until then the socket's buffer must hold them: by default it has room for some
-	// 180 messages of 1 kB or 440 Single Frames.
+	// The kernel's backend holds no CTS back. There ReadBuffer is how many bytes we keep
+	// of messages that are not read yet, and 0 is 4 MiB. Further messages stay in the
+	// socket's buffer (SO_RCVBUF), and are lost when that is full, too. We make that
+	// buffer as large as ReadBuffer or 2 MiB; without CAP_NET_ADMIN the sysctl
+	// net.core.rmem_max is its limit. We take messages out of the socket within six
+	// milliseconds, or as soon as this process gets a processor. Until then the socket's
+	// buffer must hold them: by default it has room for some 180 messages of 1 kB or 440
+	// Single Frames.
 	ReadBuffer int
 
 	// Padding says what short frames are filled up with. The zero Padding is
@@ -174,8 +173,8 @@ type Config struct {
 	// Pacing says how to wait for the moment to send a frame.
 	Pacing Pacing
 
-	// Kernel are options of Linux's ISO-TP sockets that no other backend has.
-	// Any of them rules the others out.
+	// Kernel has options of Linux's ISO-TP sockets. Other backends do not know them: a
+	// Config that sets one needs the kernel's backend.
 	Kernel KernelOptions
 
 	// Logger is told, at level Warn, of messages and receptions that were aborted and,
@@ -263,8 +262,8 @@ const (
 	// plus the longest Duration would lie in the past.
 	longest = time.Duration(1 << 61)
 
-	// hardFactor times ReadBuffer is where Single Frames are lost, but where
-	// nothing waits to be read there is room for the longest of them.
+	// hardFactor times ReadBuffer is how many bytes of Single Frames may wait before more
+	// are lost. If nothing waits there is room for the longest Single Frame.
 	hardFactor = 4
 	// leastHardLimit has room for a Single Frame however small ReadBuffer is.
 	leastHardLimit = 256
@@ -283,8 +282,8 @@ func (e *ConfigError) Error() string {
 	return fmt.Sprintf("Config.%s is %v: %s", e.Field, e.Value, e.Want)
 }
 
-// A rule says whether a field is wrong, and what would be right. There are those of
-// every Config (check), of the kernel's backend (kernelRefuses) and of OBD-II (forOBD).
+// A rule says whether a field is wrong, and what would be right. There are rules for every
+// Config (check), for the kernel's backend (kernelRefuses) and for OBD-II (forOBD).
 type rule struct {
 	field string
 	value any
@@ -305,7 +304,7 @@ func broken(rules []rule) error {
 // frameSizes are the values of TX_DL.
 var frameSizes = []int{8, 12, 16, 20, 24, 32, 48, 64}
 
-// check returns a *ConfigError if something is wrong, whatever the backend.
+// check returns a *ConfigError for a field that is wrong on every backend.
 func (c *Config) check() error {
 	time := func(field string, d time.Duration) rule {
 		return rule{field, d, d < 0, "it must be above 0, or 0 for the default"}
@@ -339,8 +338,8 @@ func (c *Config) check() error {
 	})
 }
 
-// forOBD makes c that of a tester as ISO 15765-4 asks for it: no WAIT, BS and STmin
-// 0, classic frames of 8 bytes, and short times.
+// forOBD sets the parameters that ISO 15765-4 asks of a tester: no WAIT, BS and STmin 0,
+// classic frames of 8 bytes, and short times. It returns an error if c sets others.
 func (c *Config) forOBD() error {
 	const want = "on an obd address ISO 15765-4 decides; leave it zero"
 	if err := broken([]rule{

@@ -17,10 +17,10 @@ import (
 // is held, so they may call the connection's methods. They must not block: the bus's frames
 // may have to wait until they return.
 type Trace struct {
-	// FrameSent: a frame is on the wire, where the bus tells (canbus.Properties.Echo);
-	// elsewhere the bus has taken it. FrameReceived: a frame for this connection has
-	// come, valid or not. A request stands before its answer. The frame is the
-	// function's to keep; its Timestamp, unless it is 0, is the bus's own, and may be
+	// FrameSent: a frame is on the wire, if the bus echoes (canbus.Properties.Echo); on
+	// other buses the bus has taken it. FrameReceived: a frame for this connection has
+	// come, valid or not. A request stands before its answer. The function may keep the
+	// frame; its Timestamp, unless it is 0, is the bus's own, and may be
 	// more exact than Time.
 	FrameSent, FrameReceived func(TraceEvent)
 	// FrameIgnored: a frame changed nothing. Code says why.
@@ -35,10 +35,10 @@ type Trace struct {
 	MessageReceiving, MessageSending func(TraceEvent)
 	// MessageReceived and MessageSent: a message is complete. Size, Functional.
 	MessageReceived, MessageSent func(TraceEvent)
-	// ReceptionAborted and SendAborted: a message was aborted. Code says why,
-	// Size how much of it was received or handed to the bus; of a message that
-	// was refused (CodeReceptionTooLong, CodeReceiverFull) how long it would have been.
-	// BusDropped is how many received frames the bus has dropped meanwhile.
+	// ReceptionAborted and SendAborted: a message was aborted. Code says why. Size is how
+	// much of the message was received or handed to the bus, or the message's length if it
+	// was refused (CodeReceptionTooLong, CodeReceiverFull). BusDropped is how many
+	// received frames the bus has dropped meanwhile.
 	ReceptionAborted, SendAborted func(TraceEvent)
 }
 
@@ -46,7 +46,7 @@ type Trace struct {
 type TraceEvent struct {
 	Conn       *Conn       // nil for a PacketConn and for streams
 	PacketConn *PacketConn // nil for a Conn and for streams
-	Peer       Addr        // the peer's, as one would dial it
+	Peer       Addr        // the peer's address, as Dial takes it
 	Time       time.Time
 	Frame      *canbus.Frame
 	Code       Code
@@ -81,8 +81,8 @@ func (s FlowStatus) String() string {
 	return "reserved"
 }
 
-// forConn makes a connection the subject of what the observer tells. The hooks get the
-// Conn, unless it is the one below streams, which only they may use.
+// forConn sets the connection that the observer tells of. The hooks get the Conn, unless it
+// carries streams: only these may use it.
 func (o *observer) forConn(c *Conn, time func(engine.Time) time.Time) {
 	if !isStream(c.network) {
 		o.conn = c
@@ -92,8 +92,8 @@ func (o *observer) forConn(c *Conn, time func(engine.Time) time.Time) {
 
 // An observer tells a Trace and a Logger what the engine of a connection does.
 type observer struct {
-	conn       *Conn       // one of the two, or none
-	packetConn *PacketConn //
+	conn       *Conn // conn or packetConn is set, or neither
+	packetConn *PacketConn
 	peer       Addr
 	trace      Trace
 	log        *slog.Logger
@@ -169,7 +169,7 @@ func (o *observer) Step(s engine.Observation) {
 	if hook != nil {
 		hook(ev)
 	}
-	if name != "" { // else the log has the frame
+	if name != "" { // a step without a name is in the log as its frame
 		o.logAt(level, name, ev, attrs...)
 	}
 }

@@ -11,16 +11,16 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-// An ECU says what a simulated ECU answers. The zero ECU has no VIN and no name. Its
-// methods may be called by many goroutines at a time.
+// An ECU says what a simulated ECU answers. The zero ECU has no VIN and no name. Many
+// goroutines may call its methods at a time.
 type ECU struct {
 	// VIN is the answer to OBD-II's mode 09, PID 02, and to UDS' ReadDataByIdentifier
-	// F190; "" is not answered.
+	// F190. "": the ECU does not have it.
 	VIN string
-	// Name is the answer to mode 09, PID 0A; "" is not answered. Only its first 20 bytes
-	// are sent.
+	// Name is the answer to mode 09, PID 0A; only its first 20 bytes are sent. "": the ECU
+	// does not have it.
 	Name string
-	// Responses are looked up first: they replace the ECU's own answers.
+	// Responses replace the ECU's own answers: they are looked up first.
 	Responses Responses
 }
 
@@ -38,9 +38,9 @@ const (
 	outOfRange      = 0x31
 )
 
-// Answer returns the answers to a request, in their order; none if the ECU keeps
-// silent. A functional request for what the ECU does not have gets no negative response:
-// another ECU may have it.
+// Answer returns the answers to a request, in their order; none if the ECU does not answer.
+// A functional request for something that the ECU does not have gets no negative response,
+// because another ECU may have it.
 func (e *ECU) Answer(request []byte, functional bool) [][]byte {
 	if len(request) == 0 {
 		return nil
@@ -129,7 +129,8 @@ func (e *ECU) obd(mode byte, pids []byte) []byte {
 	return nil
 }
 
-// supported returns the bits of the PIDs from 01 to 20 that there are: PID 01 is the highest.
+// supported returns the bits of supported PIDs, of those from 01 to 20: PID 01 is the
+// highest bit.
 func supported(pids ...byte) []byte {
 	var bits uint32
 	for _, pid := range pids {
@@ -138,9 +139,9 @@ func supported(pids ...byte) []byte {
 	return binary.BigEndian.AppendUint32(nil, bits)
 }
 
-// Serve answers each tester that the listener accepts, until the listener is closed; then
-// it closes the connections and returns nil. Another error of the listener ends Serve too,
-// and is returned.
+// Serve answers each tester that the listener accepts. When the listener is closed, it
+// closes the connections and returns nil. If the listener fails, it closes the connections
+// and returns the error.
 func (e *ECU) Serve(ln *isotpnet.Listener) error {
 	var conns sync.WaitGroup
 	defer conns.Wait()

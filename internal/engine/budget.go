@@ -13,14 +13,14 @@ const plainSize = 65535
 // Budget while others wait.
 const leastRate = 1000
 
-// A Budget bounds what engines hold together of messages longer than 65535 bytes. A
-// message is admitted with all that its First Frame claims, though memory grows with
-// what comes, so that those admitted can come to their ends. Others wait: their CTS is
-// held back. It belongs to the lock of its engines.
+// A Budget bounds how many bytes engines hold together of messages longer than 65535 bytes.
+// A message is admitted with the whole length that its First Frame claims, although memory
+// grows only with what comes, so that every admitted message can be completed. Other
+// messages wait: their CTS is held back. The lock of its engines guards a Budget.
 type Budget struct {
 	Limit int64 // bytes
-	// Wake is called with an engine that has events, or something to send, because of
-	// another one.
+	// Wake is called with an engine that has events, or something to send, because
+	// another engine was called.
 	Wake func(*Engine)
 
 	used    int64
@@ -28,16 +28,16 @@ type Budget struct {
 	waiting []*Engine // in the order of their First Frames
 }
 
-// A claim is what one engine has of a Budget.
+// A claim is one engine's part of a Budget.
 type claim struct {
 	size int64
-	// since is when the message being received had brought got bytes; earlier than that
-	// message: it has not been looked at yet.
+	// since is when got bytes of the message being received had come. It is earlier than
+	// the message if makeRoom has not looked at that message yet.
 	since Time
 	got   uint32
 }
 
-// SetBudget makes the engine one of those that share b.
+// SetBudget adds the engine to those that share b.
 func (e *Engine) SetBudget(b *Budget) { e.budget = b }
 
 // LeaveBudget gives back what the engine, which has ended, holds.
@@ -65,14 +65,14 @@ func (e *Engine) admit(now Time, size uint32) bool {
 	return true
 }
 
-// madeRoom looks for room for the message being received, and reports whether it goes
-// on by now.
+// madeRoom looks for room for the message being received, and reports whether that message
+// was admitted.
 func (e *Engine) madeRoom(now Time) bool {
 	e.budget.makeRoom(now)
 	return e.rx.state != receiveHold
 }
 
-// wait has the message being received admitted when there is room.
+// wait lets the message being received wait until there is room.
 func (e *Engine) wait() {
 	e.rx.unadmitted = true
 	e.budget.waiting = append(e.budget.waiting, e)
@@ -111,7 +111,7 @@ func (b *Budget) release(e *Engine, size int64) {
 	b.admitWaiting()
 }
 
-// stopWaiting takes an engine out of those that wait.
+// stopWaiting removes an engine from those that wait.
 func (b *Budget) stopWaiting(e *Engine) {
 	if i := slices.Index(b.waiting, e); i >= 0 {
 		b.waiting = slices.Delete(b.waiting, i, i+1)
@@ -126,7 +126,7 @@ func (b *Budget) leave(e *Engine) {
 	}
 }
 
-// admitWaiting lets the engines go on that there is room for, each in its turn.
+// admitWaiting admits messages of engines that wait, in turn, as long as there is room.
 func (b *Budget) admitWaiting() {
 	for len(b.waiting) > 0 {
 		e := b.waiting[0]
@@ -143,14 +143,15 @@ func (b *Budget) admitWaiting() {
 	}
 }
 
-// restart counts the rate of the message being received anew: it was held up by us.
+// restart begins to count the rate of the message being received anew, because we have held
+// it up.
 func (b *Budget) restart(e *Engine) {
 	if c := b.claims[e]; c != nil {
 		c.since = 0
 	}
 }
 
-// makeRoom gives up the messages that bring too little, for those that wait.
+// makeRoom aborts the reception of messages that come too slowly, if others wait.
 func (b *Budget) makeRoom(now Time) {
 	for e, c := range b.claims {
 		rx := &e.rx

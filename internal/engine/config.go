@@ -7,8 +7,8 @@ import (
 	"example.com/isotp/internal/wire"
 )
 
-// Config is what the engines of many endpoints share. Nothing in it has a
-// default: isotpnet.Config is where users meet defaults and checks.
+// Config has the parameters that the engines of many endpoints share. Its fields have no
+// defaults: isotpnet.Config has the defaults and the checks.
 type Config struct {
 	// Bitrate and DataBitrate are those of the wire; 0 where they are not known.
 	// Frames take their time: see Engine.answerable.
@@ -53,7 +53,7 @@ type Config struct {
 	// MaxMessageSize is the longest message received whole.
 	MaxMessageSize uint32
 	// HighMark is how many bytes of messages may wait to be read before CTS is
-	// held back; HardLimit how many before Single Frames are lost.
+	// held back. HardLimit is how many bytes of Single Frames may wait before more are lost.
 	HighMark, HardLimit int
 	// Window is how many bytes of a streamed message may wait to be read.
 	Window int
@@ -65,16 +65,15 @@ type Config struct {
 
 	// ListenOnly: nothing is ever sent.
 	ListenOnly bool
-	// DeadlineAtFirstFrame: a read whose deadline comes while a message does that
-	// began before goes on until that has ended.
+	// DeadlineAtFirstFrame: a read whose deadline comes while a message is coming that was
+	// started before goes on until the message has ended.
 	DeadlineAtFirstFrame bool
-	// ReportAborted: a waiting read learns that the message being received
-	// was given up.
+	// ReportAborted: a waiting read learns that the reception of a message was aborted.
 	ReportAborted bool
 }
 
-// wireTime is the least time that a frame takes on the wire: less than it does by
-// our clock, as no two clocks are the same.
+// wireTime returns the least time that a frame takes on the wire. It is a little less than
+// the bit rate says, because our clock and the bus's differ.
 func (c *Config) wireTime(f *canbus.Frame) time.Duration {
 	d := canbus.WireTime(f, c.Bitrate, c.DataBitrate)
 	return d - d/64

@@ -1,8 +1,8 @@
 package engine
 
-// Drain throws away what has come: messages, what Read has left of one, reports of
-// losses, and of a message that is coming also the rest, as it comes. It returns how
-// many messages these were.
+// Drain throws away all messages that have come, the rest of a message that was read in
+// part, and reports of losses. Of a message that is coming it throws away the rest as it
+// comes. It returns how many messages these were.
 func (e *Engine) Drain() (messages int) {
 	for m := e.queue.first(); m != nil; m = e.queue.first() {
 		if m.info.Size > 0 {
@@ -21,7 +21,7 @@ func (e *Engine) Drain() (messages int) {
 	return messages
 }
 
-// skipRest has the rest of the message that is coming thrown away.
+// skipRest throws the rest of the message that is coming away, as it comes.
 func (e *Engine) skipRest() {
 	rx := &e.rx
 	e.unclaim(rx.msg)
@@ -32,7 +32,8 @@ func (e *Engine) skipRest() {
 	rx.msg.drop()
 }
 
-// skip takes the first message out of the queue, and what of it is still to come.
+// skip takes the first message out of the queue. If it is still coming, its rest is thrown
+// away as it comes.
 func (e *Engine) skip(m *message) {
 	if m.complete || m.fail != OK {
 		e.pop()

@@ -1,16 +1,16 @@
 package engine
 
-// Drops count the frames that a bus has received and lost before they could be read. For
-// which engines they were is not known. All engines of a bus share one.
+// Drops count the frames that a bus has received and lost before they could be read. We do
+// not know for which engines they were. All engines of a bus share one Drops.
 type Drops struct {
 	Total uint64
-	// Before is Total without what was lost since the frames being handled began to
-	// wait: those lost may be in between.
+	// Before is what Total was when the frames that are being handled began to wait to be
+	// read: frames that were lost since then may have come between them.
 	Before uint64
 }
 
-// Since is how many were lost after a moment at which there had been that many. The
-// number is cut to 32 bits to save room.
+// Since returns how many frames were lost since Total was before. Both are cut to 32 bits
+// to save room.
 func (d *Drops) Since(before uint32) uint32 { return uint32(d.Total) - before }
 
 // SendDropped is how many frames the bus has dropped during the last transmission: the

@@ -1,10 +1,9 @@
 // Package engine is the protocol of ISO 15765-2 between one pair of addresses,
 // as a state machine: it has no goroutine, no lock, no clock and does no I/O.
-// The owner of an [Engine] brings it what happens (a frame came, a frame is on
-// the wire, it is this late) and afterwards asks what is to be done: which
-// frames to send ([Engine.PollTransmit]), when to come back
-// ([Engine.PollTimeout]) and what its users have been waiting for
-// ([Engine.TakeEvents]).
+// The owner of an [Engine] tells it what happens (a frame came, a frame is on
+// the wire, it is this late) and then asks what to do: which frames to send
+// ([Engine.PollTransmit]), when to call it again ([Engine.PollTimeout]) and what
+// its users have been waiting for ([Engine.TakeEvents]).
 //
 // Sending and receiving are independent (full duplex): see sender and receiver,
 // each of which begins with the table of its states. Only flow controls cross
@@ -44,9 +43,9 @@ type Engine struct {
 	budget *Budget // shared with other engines, or nil
 	events Events
 
-	// handed numbers the frames that PollTransmit handed over, so that
-	// HandleTransmitted can say which one it is about. flowControls says of the
-	// last 64 which ones are flow controls: the bit of a number modulo 64.
+	// handed is the number of the last frame that PollTransmit handed over; numbers tell
+	// HandleTransmitted which frame it is about. flowControls says which of the last 64
+	// frames are flow controls: the bit of a number modulo 64.
 	handed       uint32
 	flowControls uint64
 
@@ -117,7 +116,7 @@ var faultCodes = [...]Code{
 
 // HandleTransmitted is told that the frame of that number is on the wire. The
 // first frame that PollTransmit hands over has the number 1, and so on. No more
-// than 64 may be on their way at once.
+// than 64 may be in flight at once.
 func (e *Engine) HandleTransmitted(now Time, number uint32) {
 	e.stats.FramesSent++
 	switch {
@@ -128,8 +127,8 @@ func (e *Engine) HandleTransmitted(now Time, number uint32) {
 	}
 }
 
-// HandleRefused is told that the bus will never send the frame of that number. What it
-// belongs to, if that is still under way, is given up.
+// HandleRefused is told that the bus will never send the frame of that number. It aborts the
+// transmission or the reception that the frame belongs to, if that is still under way.
 func (e *Engine) HandleRefused(now Time, number uint32) {
 	switch {
 	case e.Transmits(number):

@@ -2,12 +2,12 @@ package engine
 
 import "sync"
 
-// A message is one received, or being received, and not yet read to its end.
+// A message is received, or being received, and not yet read to its end.
 type message struct {
 	info  Info
-	buf   []byte // what has arrived and is unread begins at read
-	read  int
-	small [64]byte // room for buf where little comes
+	buf   []byte   // the bytes that have arrived; those from read on are unread
+	read  int      // how many bytes of buf were read
+	small [64]byte // the array of buf for a short message
 
 	complete bool
 	queued   bool // it stands in the queue
@@ -17,7 +17,7 @@ type message struct {
 	skipped  bool // the rest is thrown away as it comes
 	single   bool // it came in a Single Frame
 	claimed  bool // it has room in the engine's Budget
-	fail     Code // it was given up after it was opened, or it stands for a loss
+	fail     Code // not OK: it was aborted after it was opened, or stands for a loss
 }
 
 // Info describes a message.
@@ -32,24 +32,23 @@ type Info struct {
 	Rest int
 	// End: the message ends with the bytes of this call.
 	End bool
-	// Why is not OK if there are no bytes: ReceiverFull says that messages were lost
-	// here, other codes that the message being read, or with ReportAborted waited for,
-	// was given up. It is said once.
+	// Why is not OK if there are no bytes. ReceiverFull says that messages were lost
+	// here. Other codes say why a reception was aborted: of the message being read, or
+	// with ReportAborted of the one that a read waits for. Each is returned once.
 	Why Code
-	// Dropped, of a message that was given up: how many frames the bus has dropped
-	// since it began.
+	// Dropped is how many frames the bus has dropped since an aborted message was started.
 	Dropped uint32
 }
 
-// overhead is what a message counts in the queue beyond its bytes, so that very
-// many short ones are not free.
+// overhead is how many bytes a message counts in the queue beyond its own, so that very
+// many short messages cannot take unlimited memory.
 const overhead = 64
 
 func (m *message) cost() int { return m.unread() + overhead }
 
 func (m *message) unread() int { return len(m.buf) - m.read }
 
-// maxPooled keeps single huge messages from being remembered for ever.
+// maxPooled is the longest buffer that is kept for another message.
 const maxPooled = 128 << 10
 
 // messages are recycled with their buffers: a buffer grows with what arrives, not

@@ -2,8 +2,8 @@ package engine
 
 import "example.com/isotp/internal/wire"
 
-// SetReading says how messages are read from now on. It decides about a message
-// that had to wait for that.
+// SetReading sets how messages are read from now on. A message that has waited for this
+// decision goes on, or is refused.
 func (e *Engine) SetReading(now Time, how Reading) {
 	rx := &e.rx
 	if rx.reading == how {
@@ -13,7 +13,7 @@ func (e *Engine) SetReading(now Time, how Reading) {
 	switch {
 	case rx.state == receiveIdle:
 	case how == ReadStreams:
-		// A message that has begun is the next one, or behind those complete.
+		// A message that was started is the next one, or stands behind completed ones.
 		if rx.undecided || rx.unadmitted {
 			if rx.unadmitted {
 				e.budget.stopWaiting(e)
@@ -39,9 +39,9 @@ func (e *Engine) SetReading(now Time, how Reading) {
 	}
 }
 
-// Read copies the next bytes of the first message to p: of one that is streamed
-// or begun with Open as they come, of others when the message is complete. What does not
-// fit stays. ok is false if there is nothing to read, or p is empty: the reader waits.
+// Read copies the next bytes of the first message to p. A message that is streamed, or was
+// opened by Open, gives its bytes as they come; others when they are completed. Bytes that
+// do not fit stay. ok is false if there is nothing to read, or p is empty: the reader waits.
 func (e *Engine) Read(p []byte) (n int, info Info, ok bool) {
 	m := e.queue.first()
 	found := e.readable(m) && (len(p) > 0 || m.unread() == 0)
@@ -66,7 +66,7 @@ func (e *Engine) Read(p []byte) (n int, info Info, ok bool) {
 	return n, info, true
 }
 
-// popFailed takes the first message out, which was given up, or stands for a loss.
+// popFailed removes the first message, which was aborted, or stands for a loss.
 func (e *Engine) popFailed() Info {
 	info := e.queue.first().failed()
 	e.pop()

@@ -233,7 +233,7 @@ func (e *Engine) mustHold() bool {
 	return e.queue.level > e.cfg.HighMark
 }
 
-// roomMade lets a sender go on whose CTS is held back, if it may now.
+// roomMade sends a CTS that is held back, if there is room for the next block now.
 func (e *Engine) roomMade() {
 	if e.rx.state == receiveHold && !e.mustHold() {
 		if e.budget != nil {
@@ -339,8 +339,8 @@ func (rx *receiver) end() *message {
 	return m
 }
 
-// abortReceive gives up the reception, if there is one. The reader is told only if it has
-// begun to read the message, or waits for one with ReportAborted.
+// abortReceive aborts the reception, if there is one. A reader is told only if it has begun
+// to read the message, or waits for a message with ReportAborted.
 func (e *Engine) abortReceive(now Time, why Code) {
 	rx := &e.rx
 	if rx.state == receiveIdle {
@@ -372,8 +372,8 @@ func (e *Engine) abortReceive(now Time, why Code) {
 	e.reportAborted(first, why, dropped)
 }
 
-// reportAborted tells a reader that waits, with ReportAborted, that a message will not
-// come. It began at that time.
+// reportAborted tells a reader that waits, with ReportAborted, that a message was refused, or
+// its reception aborted. first is when the message was started.
 func (e *Engine) reportAborted(first Time, why Code, dropped uint32) {
 	if e.cfg.ReportAborted && e.Awaited() {
 		e.reader.told()
@@ -460,7 +460,7 @@ func (e *Engine) HalfOpen() bool {
 		e.rx.got < uint32(e.rx.frameSize)
 }
 
-// GiveUp ends the reception, if there is one.
+// GiveUp aborts the reception, if there is one.
 func (e *Engine) GiveUp(now Time, why Code) { e.abortReceive(now, why) }
 
 // idle: no reception is under way, and no flow control.
@@ -468,8 +468,8 @@ func (rx *receiver) idle() bool {
 	return rx.state == receiveIdle && rx.fc == noFlowControl && rx.fcBy == never
 }
 
-// receiverTimeout is when the receiver has something to do next. What Elapse does is not among
-// that.
+// receiverTimeout returns when the receiver has something to do next, without what Elapse
+// does.
 func (e *Engine) receiverTimeout() Time {
 	if e.cfg.FrameTime != nil {
 		return e.rx.fcBy

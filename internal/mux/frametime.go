@@ -9,31 +9,31 @@ import (
 )
 
 // On a bus with canbus.Properties.OwnTime receptions go by the frames' stamps: a log says
-// by itself what was too late, however fast it is read. On one that waits for its reader
-// (see hold), and has no time of its own, they go by the clock less the time for which it
-// was held up. All else goes by the clock: deadlines, sending, and which messages have
-// begun by a deadline.
+// by itself which frame was too late, however fast it is read. On a bus that waits for its
+// reader (see hold), and has no time of its own, receptions go by the clock less the time
+// for which the bus was held up. Deadlines and sending go by the clock, and so does the
+// question which messages were started by a deadline.
 
-// frameTime is that time. Under mu.
+// frameTime is the time by which receptions go. Under mu.
 type frameTime struct {
-	used  bool        // there is one on this bus
-	now   engine.Time // the newest stamp, and never less than before
-	known bool        // there was a stamp
-	next  engine.Time // before this no reception has anything to do
+	used  bool        // this bus needs it
+	now   engine.Time // the newest stamp; it never goes back
+	known bool        // a frame with a stamp has come
+	next  engine.Time // before this time no reception has anything to do
 }
 
-// maxBack is how far stamps may go back, as those of several sources do, without time's
-// having gone back: to another recording, or by a clock that was set.
+// maxBack is how far a stamp may go back, as stamps of several sources do. A stamp that
+// goes back further is of another recording, or of a clock that was set back.
 const maxBack = time.Second
 
-// stampTime is what a frame's stamp is as an engine's time. It stays far from the ends.
+// stampTime returns a frame's stamp as an engine's time, cut so that no sum overflows.
 func (m *Mux) stampTime(stamp int64) engine.Time {
 	const far = math.MaxInt64 / 4
 	return engine.Time(min(max(stamp, -far), far) - min(max(m.epoch.UnixNano(), -far), far))
 }
 
-// awaitFrame has the time of the next frame come, when there is room for it. It returns
-// what time it is then by the clock. Under mu: see awaitRoom.
+// awaitFrame waits until there is room for the next frame, and moves frameTime on to that
+// frame. It returns what time it is then by the clock. Under mu: see awaitRoom.
 func (m *Mux) awaitFrame(now engine.Time, f *canbus.Frame) engine.Time {
 	if m.props.Waits {
 		now = m.awaitRoom(now, f)
@@ -42,14 +42,14 @@ func (m *Mux) awaitFrame(now engine.Time, f *canbus.Frame) engine.Time {
 	return now
 }
 
-// advance has the time of the next frame come: what is too late by it is given up. Under
-// mu.
+// advance moves frameTime on to the next frame, and aborts receptions for which that frame
+// is too late. Under mu.
 func (m *Mux) advance(now engine.Time, f *canbus.Frame) {
 	t := &m.frameTime
 	at := now.Add(-m.hold.total)
 	if m.props.OwnTime {
 		if f.Timestamp == 0 {
-			return // the bus does not say: at the same time as the frame before
+			return // a frame without a stamp has the time of the frame before
 		}
 		at = m.stampTime(f.Timestamp)
 	}
@@ -67,7 +67,7 @@ func (m *Mux) advance(now engine.Time, f *canbus.Frame) {
 	}
 }
 
-// elapse has all receptions do what is due. Under mu.
+// elapse calls Engine.Elapse of all engines that have something to do by now. Under mu.
 func (m *Mux) elapse(now engine.Time) {
 	t := &m.frameTime
 	t.next = math.MaxInt64
@@ -80,7 +80,7 @@ func (m *Mux) elapse(now engine.Time) {
 	}
 }
 
-// giveUpReceptions ends what is being received. Under mu.
+// giveUpReceptions aborts all receptions. Under mu.
 func (m *Mux) giveUpReceptions(now engine.Time, why engine.Code) {
 	for ep := m.endpoints; ep != nil; ep = ep.next {
 		ep.engine.GiveUp(now, why)
@@ -88,7 +88,7 @@ func (m *Mux) giveUpReceptions(now engine.Time, why engine.Code) {
 	}
 }
 
-// shown is the time of a frame for observers. Under mu.
+// shown returns the time of a frame for observers. Under mu.
 func (m *Mux) shown(now engine.Time) engine.Time {
 	if m.frameTime.used {
 		return m.frameTime.now

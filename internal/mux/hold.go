@@ -7,32 +7,32 @@ import (
 	"example.com/isotp/internal/engine"
 )
 
-// A bus with canbus.Properties.Waits, a log for one, loses nothing while it is not read.
-// There an endpoint that has not room for its next frame holds the bus up:
+// A bus with canbus.Properties.Waits, such as a log, loses nothing while it is not read. On
+// such a bus an endpoint that has no room for its next frame holds the bus up:
 //
-//	free  the next frame's endpoints have room for it: they get it
-//	held  one of them has not: the bus is not read until there is room, or the
-//	      endpoint is closed
-//	late  it was held for patience while another endpoint of the bus, which gets
-//	      nothing meanwhile, was being read: the one that holds it loses what it has no
-//	      room for, as on any other bus, until it is read again
+//	free  all endpoints of the next frame have room: they get the frame
+//	held  one of them has no room: the reader does not read the bus until that endpoint
+//	      has room or is closed
+//	late  the bus was held for patience while a caller waited for messages of another
+//	      endpoint: the endpoint that holds the bus loses frames that it has no room
+//	      for, as on any other bus, until it is read again
 //
-// Endpoints that are not accepted yet do not hold the bus, nor do those with a Handler,
-// which take what comes.
+// Endpoints that are not accepted yet do not hold the bus, nor do endpoints with a Handler,
+// which always have room.
 
-// patience is how long an endpoint may hold up others that wait.
+// patience is how long an endpoint may hold up other endpoints whose callers wait.
 const patience = 5 * time.Second
 
 // hold is what the reader waits for. Under mu.
 type hold struct {
-	by     *Endpoint     // nil: nothing
-	others engine.Time   // since when others have waited, 0: none does
-	look   chan struct{} // has the reader look again
+	by     *Endpoint     // which holds the bus; nil: none
+	others engine.Time   // since when callers of other endpoints wait; 0: none waits
+	look   chan struct{} // a token lets the reader look again
 	total  time.Duration // how long the bus has been held up in all
 }
 
-// look has the reader look again, when an endpoint was read, waits for a message or is
-// closed. Under mu.
+// look lets the reader look again. It is called when an endpoint was read, is waited on for
+// a message, or is closed. Under mu.
 func (m *Mux) look() {
 	if m.hold.by == nil {
 		return
@@ -43,7 +43,7 @@ func (m *Mux) look() {
 	}
 }
 
-// wasRead follows each read of an endpoint, also one that must wait. Under mu.
+// wasRead is called after each read of an endpoint, also after one that must wait. Under mu.
 func (m *Mux) wasRead(ep *Endpoint) {
 	ep.late = false
 	m.look()
@@ -85,8 +85,8 @@ func (m *Mux) awaitRoom(now engine.Time, f *canbus.Frame) engine.Time {
 	}
 }
 
-// full returns an endpoint that holds the bus up because of a frame, nil if there is
-// none. Under mu.
+// full returns an endpoint of a frame that has no room for it and so holds the bus up; nil
+// if there is none. Under mu.
 func (m *Mux) full(f *canbus.Frame) *Endpoint {
 	if f.Has(canbus.ErrorFrame) || f.Has(canbus.Remote) {
 		return nil
@@ -106,8 +106,8 @@ func (m *Mux) full(f *canbus.Frame) *Endpoint {
 	return nil
 }
 
-// othersWait reports whether others than this endpoint, and than its Peers, wait for
-// messages. Under mu.
+// othersWait reports whether a caller waits for messages of another endpoint, not counting
+// those of the same Peers. Under mu.
 func (m *Mux) othersWait(holder *Endpoint) bool {
 	for ep := m.endpoints; ep != nil; ep = ep.next {
 		if ep != holder && ep.member == nil && ep.engine.Awaited() {

@@ -6,9 +6,8 @@ import (
 	"example.com/isotp/internal/wire"
 )
 
-// A host is one address of ours that is open for one peer or for any: it has an
-// endpoint for each peer that has something to do with it. Its keeper decides
-// whether a peer gets one.
+// A host is one address of ours that is open for one peer or for any. It has the endpoints
+// of its peers; its keeper decides whether a peer gets an endpoint.
 type host struct {
 	spec   Spec
 	keeper keeper
@@ -17,30 +16,30 @@ type host struct {
 	peers  []*Endpoint    // by N_SA where the Spec leaves the peer open, else only one
 }
 
-// A keeper has hosts: it is a Listener, or Peers. All of it is called under mu.
+// A keeper has hosts: it is a Listener, or Peers. Its methods are called under mu.
 type keeper interface {
 	// admit is called with a frame that begins a message of a peer without an
 	// endpoint. It returns a new one (see host.add), or nil.
 	admit(now engine.Time, h *host, index uint8) *Endpoint
 	// stray is called with a frame of such a peer that begins no message.
 	stray()
-	// ended follows the end of an endpoint of a host. It reports whether routes
-	// went with it.
+	// ended is called when an endpoint of a host has ended. It reports whether it has
+	// removed routes.
 	ended(ep *Endpoint) bool
-	// fail is told why the bus is of no more use, perhaps more than once.
+	// fail is called with the error that the bus has failed with, perhaps more than once.
 	fail(err error)
 	// waits reports whether a caller waits for what comes.
 	waits() bool
 }
 
-// anyPeers is how many there are of one byte.
+// anyPeers is how many peers a host for any peer can have: a peer's address is one byte.
 const anyPeers = 256
 
-// totalSize bounds what the endpoints of one keeper hold of messages longer than 65535
-// bytes; the longest message that one receives has room in any case.
+// totalSize is how many bytes of messages longer than 65535 bytes the endpoints of one
+// keeper may hold together. It is raised to Config.MaxMessageSize if that is more.
 const totalSize = 64 << 20
 
-// addHosts adds the hosts that a list of Spec describes to the bus, all or none.
+// addHosts adds hosts for all Specs to the bus, or none if it fails.
 func (m *Mux) addHosts(ss []*Spec, k keeper) ([]*host, error) {
 	defer m.Begin()
 	m.mu.Lock()
@@ -74,7 +73,7 @@ func (m *Mux) addHosts(ss []*Spec, k keeper) ([]*host, error) {
 	return hosts, nil
 }
 
-// touchEngine is touch for the endpoint of an engine. Under mu.
+// touchEngine touches the endpoint of an engine. Under mu.
 func (m *Mux) touchEngine(hosts []*host, e *engine.Engine) {
 	for _, h := range hosts {
 		for _, ep := range h.peers {
@@ -85,7 +84,7 @@ func (m *Mux) touchEngine(hosts []*host, e *engine.Engine) {
 	}
 }
 
-// removeRoutes has the hosts' frames go nowhere. Under mu.
+// removeRoutes removes the hosts' routes: their frames are dropped from now on. Under mu.
 func (m *Mux) removeRoutes(hosts []*host) {
 	for _, h := range hosts {
 		for _, rt := range h.routes {
@@ -94,8 +93,8 @@ func (m *Mux) removeRoutes(hosts []*host) {
 	}
 }
 
-// endpoint returns the endpoint that a frame is for, and asks the keeper to make it
-// if the frame begins a message. Under mu.
+// endpoint returns the endpoint that a frame is for. If there is none and the frame begins
+// a message, it asks the keeper to make one. Under mu.
 func (h *host) endpoint(now engine.Time, f *canbus.Frame, rt *route) *Endpoint {
 	i := h.index(f)
 	if h.spec.anyPeer() && i == h.own() {
@@ -111,7 +110,7 @@ func (h *host) endpoint(now engine.Time, f *canbus.Frame, rt *route) *Endpoint {
 	return h.keeper.admit(now, h, i)
 }
 
-// index says which of the host's peers a frame is from.
+// index returns which of the host's peers has sent a frame.
 func (h *host) index(f *canbus.Frame) uint8 {
 	if h.spec.anyPeer() {
 		return wire.Source(f.ID)
@@ -128,7 +127,7 @@ func begins(f *canbus.Frame, rt *route) bool {
 	return p.Kind == wire.SingleFrame || p.Kind == wire.FirstFrame && rt.role == physical
 }
 
-// own is our own address, where the Spec leaves the peer open.
+// own returns our own address, where the Spec leaves the peer open.
 func (h *host) own() uint8 { return wire.Target(h.spec.Listen.ID) }
 
 // pair returns the addresses of that peer's endpoint.
@@ -154,8 +153,8 @@ func (h *host) add(m *Mux, index uint8, made func(*Endpoint)) *Endpoint {
 	return ep
 }
 
-// Pair returns the addresses of an endpoint that a Listener or Peers has made for a
-// peer: where it sends, and where it hears that.
+// Pair returns the two addresses of an endpoint that a Listener or Peers has made for a
+// peer: the one that it sends to, and the one on which it hears the peer.
 func (ep *Endpoint) Pair() (send, listen wire.Address, ok bool) {
 	if ep.host == nil {
 		return send, listen, false

@@ -12,32 +12,33 @@ import (
 	"example.com/isotp/internal/wire"
 )
 
-// Peers are the endpoints of all peers that send to our addresses, or are sent to, read
-// and written as one. An endpoint is made when it is needed, and reaped when it has
-// been idle for long or its place is needed.
+// Peers are the endpoints of all peers that send to our addresses, or that we send to.
+// Callers read and write them as one. An endpoint is made when it is needed, and reaped
+// when it has been idle for long or its place is needed.
 type Peers struct {
 	m     *Mux
 	made  func(*Endpoint)
 	max   int // members, without groups
 	hosts []*host
-	// byPair finds a host by its addresses, and a node by those without a peer.
+	// byPair finds the host of a pair by its addresses, and that of a node by its addresses
+	// without a peer.
 	byPair map[[2]wire.Address]*host
 	groups map[wire.Address]*Endpoint // functional addresses, which only send
 
 	members  []*Endpoint
 	readable line            // members with something to read: each gives one message in turn
-	ready    deadline.Signal // there is one, or the end
+	ready    deadline.Signal // set when readable has a member, and at the end
 
 	readDeadline, writeDeadline deadline.Deadline
-	// beyond comes when readDeadline is set anew: it wakes the readers that wait although
-	// that has come.
+	// beyond comes when readDeadline is set anew. It wakes readers that wait although
+	// readDeadline has come.
 	beyond *deadline.Deadline
 
-	waiting bool // a Receive, for a message
+	waiting bool // a call of Receive waits for a message
 	closed  bool
 	err     error
 	drops   dropsTold
-	stats   PeersStats // of those that are gone
+	stats   PeersStats // the sums of members that were reaped
 }
 
 // A member is what Peers know of one of their endpoints.
@@ -56,10 +57,10 @@ type PeersStats struct {
 	Open    int    // endpoints
 	Made    uint64 // endpoints
 	Reaped  uint64 // endpoints ended because they were idle
-	Evicted uint64 // of them, with nothing but a First Frame, to make room
+	Evicted uint64 // those of Reaped that made room although a First Frame had come
 	Refused uint64 // frames that began a message when no place could be made
-	Stray   uint64 // frames of peers without an endpoint that began none
-	Dropped uint64 // frames, by the bus, since the Peers were made
+	Stray   uint64 // frames of peers without an endpoint that began no message
+	Dropped uint64 // frames that the bus has dropped since the Peers were made
 	Engines engine.Stats
 }
 
@@ -67,8 +68,8 @@ type PeersStats struct {
 const idleTime = 10 * time.Second
 
 var (
-	// ErrTooManyPeers is the error of sending to a peer without an endpoint when
-	// all there may be are busy.
+	// ErrTooManyPeers is the error of sending to a peer without an endpoint while all
+	// places are taken by busy endpoints.
 	ErrTooManyPeers = errors.New("too many peers at once")
 	// ErrNoHost is the error of sending to a peer that none of our addresses
 	// hears.
@@ -123,7 +124,7 @@ func (p *Peers) join(now engine.Time, ep *Endpoint) {
 	p.m.schedule(ep, now.Add(idleTime))
 }
 
-// drop follows the end of a member. Under mu.
+// drop removes a member that has ended. Under mu.
 func (p *Peers) drop(ep *Endpoint) {
 	last := p.members[len(p.members)-1]
 	p.members[ep.member.at], last.member.at = last, ep.member.at
@@ -135,7 +136,7 @@ func (p *Peers) drop(ep *Endpoint) {
 	s := ep.engine.Stats()
 	p.stats.Engines.Add(&s)
 	if ep.engine.Extendable() {
-		p.ready.Set() // what has extended a deadline may have gone with it
+		p.ready.Set() // the message that has extended a deadline may have gone with it
 	}
 }
 
@@ -164,10 +165,10 @@ func (p *Peers) fail(err error) {
 	p.ready.Set()
 }
 
-// room makes a place for an endpoint, if it can: that of the one that has been idle
-// for longest, else of the one that has waited for longest for the rest of a message
-// of which only the First Frame came. So peers that begin messages and leave it at
-// that take places from each other, and from no other peer. Under mu.
+// room makes a place for an endpoint, if it can. It takes the place of the endpoint that
+// has been idle for longest, or else of the one that has waited for longest for the rest of
+// a message of which only the First Frame came. So peers that only start messages take
+// places from each other, and from no other peer. Under mu.
 func (p *Peers) room(now engine.Time) bool {
 	if len(p.members)-len(p.groups) < p.max {
 		return true
@@ -201,7 +202,7 @@ func (p *Peers) room(now engine.Time) bool {
 	return false
 }
 
-// reap ends a member that has been idle for long; or it will be asked again. The
+// reap ends a member that has been idle for long, or sets the time to call reap again. The
 // timers call it. Under mu.
 func (p *Peers) reap(now engine.Time, ep *Endpoint) {
 	at := ep.member.usedAt.Add(idleTime)
@@ -233,10 +234,10 @@ type Received struct {
 	From *Endpoint   // perhaps closed by now
 }
 
-// Receive waits for a message of any peer, each with one having its turn, and
-// copies it to buf; with grow, if that is too short, to a longer one. Errors: a
-// ResultError or a *DroppedResult (then From says whose), a *DroppedError, os.ErrDeadlineExceeded, net.ErrClosed, and
-// when all is read the bus's error.
+// Receive waits for a message of any peer, and copies it to buf; with grow it makes a
+// longer buffer if buf is too short. Peers with messages have turns. Errors: a ResultError
+// or a *DroppedResult, of the peer From; a *DroppedError, os.ErrDeadlineExceeded,
+// net.ErrClosed, and when all is read the bus's error.
 func (p *Peers) Receive(buf []byte, grow bool) (Received, error) {
 	for {
 		// The caller that is woken sets the signal again for the next one, if there is more.
@@ -244,12 +245,12 @@ func (p *Peers) Receive(buf []byte, grow bool) (Received, error) {
 		if until == nil {
 			return r, err
 		}
-		p.ready.Wait(until) // at the deadline it is looked at once more
+		p.ready.Wait(until) // after the deadline receive is called once more
 	}
 }
 
-// receive is Receive that does not wait: if there is nothing it returns until when that
-// is to be done.
+// receive does what Receive does, but does not wait: if there is nothing to read it returns
+// the deadline until which Receive waits.
 func (p *Peers) receive(buf []byte, grow bool) (r Received, until *deadline.Deadline, err error) {
 	m := p.m
 	exceeded := p.readDeadline.Exceeded()
@@ -340,8 +341,8 @@ func (p *Peers) SendGroup(to wire.Address, b []byte) error {
 	})
 }
 
-// send sends by the endpoint that pick returns, under mu. It is not reaped
-// meanwhile.
+// send sends by the endpoint that pick returns; pick is called under mu. The endpoint is
+// not reaped meanwhile.
 func (p *Peers) send(b []byte, pick func(engine.Time) (*Endpoint, error)) error {
 	m := p.m
 	now := m.now()
@@ -372,10 +373,11 @@ func (p *Peers) send(b []byte, pick func(engine.Time) (*Endpoint, error)) error 
 	return err
 }
 
-// SetReadDeadline sets the deadline of Receive; net.ErrClosed.
+// SetReadDeadline sets the deadline of Receive. It returns net.ErrClosed after Close.
 func (p *Peers) SetReadDeadline(t time.Time) error { return p.setDeadline(&p.readDeadline, t) }
 
-// SetWriteDeadline sets the deadline of Send and SendGroup; net.ErrClosed.
+// SetWriteDeadline sets the deadline of Send and SendGroup. It returns net.ErrClosed after
+// Close.
 func (p *Peers) SetWriteDeadline(t time.Time) error { return p.setDeadline(&p.writeDeadline, t) }
 
 func (p *Peers) setDeadline(d *deadline.Deadline, t time.Time) error {
@@ -393,15 +395,15 @@ func (p *Peers) setDeadline(d *deadline.Deadline, t time.Time) error {
 	return nil
 }
 
-// extended reports whether Receive goes on although its deadline has come: messages
-// have begun before, and have come or will. Under mu.
+// extended reports whether Receive goes on although its deadline has come: a message that
+// was started before is completed, or still coming. Under mu.
 func (p *Peers) extended() bool {
 	return p.m.extends(&p.readDeadline, func(at engine.Time) bool {
 		return slices.ContainsFunc(p.members, func(ep *Endpoint) bool { return ep.engine.BegunBy(at) })
 	})
 }
 
-// Drain throws away what has come of all peers: see engine.Drain.
+// Drain throws away the messages of all peers that have come: see engine.Drain.
 func (p *Peers) Drain() (messages int, err error) {
 	m := p.m
 	m.mu.Lock()
@@ -432,8 +434,8 @@ func (p *Peers) Stats() PeersStats {
 	return s
 }
 
-// Close ends all endpoints: calls that wait return net.ErrClosed. It reports false
-// if that was done before.
+// Close ends all endpoints: calls that wait return net.ErrClosed. A second call does
+// nothing and returns false.
 func (p *Peers) Close() bool {
 	m := p.m
 	now := m.now()

@@ -9,8 +9,8 @@ import (
 	"example.com/isotp/internal/engine"
 )
 
-// An Observer is told what happens at an endpoint, in the order in which it
-// happens, without a lock: but while it is busy frames may have to wait.
+// An Observer is told what happens at an endpoint, in the order in which it happens. No
+// lock is held, but frames may have to wait until its method returns.
 type Observer interface {
 	Frame(at engine.Time, f *canbus.Frame, what FrameEvent)
 	Step(o engine.Observation)
@@ -24,23 +24,23 @@ const (
 	FrameSent                // it is on the wire, where the bus echoes; else the bus has taken it
 )
 
-// reportHold is how long reports wait for a call that writes to return: its frames may
-// be on the wire, and be answered, before it does.
+// reportHold is how long reports wait for a call that writes to the bus to return: its
+// frames may be on the wire, and be answered, before it returns.
 const reportHold = 10 * time.Millisecond
 
-// reports are what observers have not been told yet.
+// reports holds what observers have not been told yet.
 type reports struct {
 	waiting []report
 	running bool
 
-	// What a call that writes has caused stands before all that was reported since it
-	// began: an answer that came meanwhile, perhaps to a frame that it has written.
+	// writing: a call that writes is under way. What it causes is reported before all that
+	// was reported since it began, because that may be an answer to a frame of the call.
 	writing bool
-	ended   bool // it has returned: what is reported now was caused by it
-	place   int  // where in waiting that goes
-	writes  int  // the number of the call
-	begun   engine.Time
-	timer   *time.Timer // ends the wait
+	ended   bool        // the call has returned: what is reported now was caused by it
+	place   int         // the index in waiting for what the call has caused
+	writes  int         // the number of the call
+	begun   engine.Time // when the call began
+	timer   *time.Timer // calls holdNoLonger
 }
 
 type report struct {
@@ -63,7 +63,8 @@ func (ep *Endpoint) reportFrame(now engine.Time, f *canbus.Frame, what FrameEven
 	ep.m.report(report{to: ep.Observer, at: at, what: what, frame: &copied})
 }
 
-// reportStep is the engine's Observe of an endpoint with an observer. Under mu.
+// reportStep tells an endpoint's observer of a step. It is Engine.Observe of endpoints that
+// have an observer. Under mu.
 func (ep *Endpoint) reportStep(o engine.Observation) {
 	ep.m.report(report{to: ep.Observer, step: o})
 }
@@ -82,7 +83,7 @@ func (m *Mux) report(one report) {
 	r.waiting = append(r.waiting, one)
 }
 
-// holdNoLonger has the observers told although the call that writes has not returned.
+// holdNoLonger tells the observers although the call that writes has not returned.
 func (m *Mux) holdNoLonger(call int) {
 	m.mu.Lock()
 	if m.reports.writes == call {
@@ -95,14 +96,14 @@ func (m *Mux) holdNoLonger(call int) {
 	}
 }
 
-// beginWrite precedes a call that writes. Under mu.
+// beginWrite is called before a call that writes. Under mu.
 func (r *reports) beginWrite(now engine.Time) {
 	r.writing, r.ended = true, false
 	r.place, r.begun = len(r.waiting), now
 	r.writes++
 }
 
-// endWrite follows what the call has caused. Under mu.
+// endWrite is called when all that the call has caused is reported. Under mu.
 func (r *reports) endWrite() {
 	r.writing = false
 	if r.timer != nil {
@@ -111,7 +112,7 @@ func (r *reports) endWrite() {
 	}
 }
 
-// ready returns how many reports need not wait. Under mu.
+// ready returns how many reports need not wait for a call that writes. Under mu.
 func (r *reports) ready() int {
 	if r.writing {
 		return r.place
@@ -122,8 +123,8 @@ func (r *reports) ready() int {
 // wanted reports whether run has something to do. Under mu.
 func (r *reports) wanted() bool { return r.ready() > 0 && !r.running }
 
-// run tells the observers. Only one goroutine does at a time, so that the order
-// is kept. It is called without mu.
+// run tells the observers. Only one goroutine runs it at a time, which keeps the order. It
+// is called without mu.
 func (r *reports) run(mu *sync.Mutex) {
 	mu.Lock()
 	defer mu.Unlock()
