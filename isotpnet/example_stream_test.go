@@ -287,5 +287,5 @@ func ExampleStreamError() {
 	}
 	// Output:
 	// true
-	// reset by the peer: nobody listens
+	// reset by the peer: it has no listener
 }

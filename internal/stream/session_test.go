@@ -39,7 +39,7 @@ func TestOpenIsRefused(t *testing.T) {
 		t.Fatal("a RESET with a wrong SEQ has ended it")
 	}
 	sc.gets("<RESET 0001 1000 01")
-	sc.gone(s, "reset by the peer: nobody listens")
+	sc.gone(s, "reset by the peer: it has no listener")
 	sc.sends()
 }
 

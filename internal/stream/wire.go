@@ -77,7 +77,7 @@ const (
 func (r Reason) String() string {
 	switch r {
 	case Refused:
-		return "nobody listens"
+		return "it has no listener"
 	case Unknown:
 		return "the session is not known there"
 	case Lost:

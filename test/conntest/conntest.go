@@ -20,9 +20,9 @@ import (
 	"golang.org/x/net/nettest"
 )
 
-// flowControlTimeout is how long a flow control may be owed. Those of messages that
-// nettest gives up may never come: a Single Frame behind one ends its reception. Then the
-// next message waits for that long, and nettest for a minute at most.
+// flowControlTimeout is how long a flow control may be owed. The flow control of a message
+// that nettest aborts may never come, because a Single Frame behind the message ends its
+// reception. Then the next message waits for that long; nettest waits for a minute at most.
 const flowControlTimeout = 10 * time.Second
 
 // Run runs nettest.TestConn on connections over the engine, on pairs of buses. On a
@@ -50,8 +50,8 @@ func Run(t *testing.T, newPair bustest.MakePair, c isotpnet.Config) {
 	})
 }
 
-// Dial makes two connections that lead to each other, on a pair of buses, and what
-// closes it all.
+// Dial makes two connections that lead to each other, on a pair of buses, and a function
+// that closes all of it.
 func Dial(newPair bustest.MakePair, c isotpnet.Config) (c1, c2 *isotpnet.Conn, stop func(), err error) {
 	a, b, stopPair, err := newPair()
 	if err != nil {

@@ -1,12 +1,13 @@
 // Mutate checks the tests: it makes one small mistake at a time in the code that they
-// are for, and runs them. A mistake that no test notices either asks for a test or
-// changes nothing that a user could see; survivors.txt says of the latter why.
+// test, and runs them. A mistake that no test notices either needs a test or changes
+// nothing that a user could see; survivors.txt explains those of the second kind.
 //
 //	go run ./test/mutate [-n 300] [-seed 1] [-match REGEXP] [-list] [PACKAGES]
 //
 // Which mistakes are made depends on the seed and on their own text only, so that a
-// change of the code changes little of the sample. The run fails if one survives that
-// survivors.txt does not explain, or if that explains one which cannot be made any more.
+// change of the code changes little of the sample. The run fails if a mistake survives that
+// survivors.txt does not explain, or if that file explains a mistake that can no longer be
+// made.
 package main
 
 import (
@@ -18,7 +19,7 @@ import (
 	"sync"
 )
 
-// tested are the packages whose code is changed where none are named.
+// tested are the packages whose code is changed if no packages are named.
 var tested = []string{"./internal/engine", "./internal/mux", "./internal/stream", "./internal/wire"}
 
 func main() {

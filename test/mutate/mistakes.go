@@ -6,7 +6,8 @@ import (
 	"strconv"
 )
 
-// operators are what each is mistaken for: first its neighbour, then its opposite.
+// operators are the operators that each is replaced by: first its neighbour, then its
+// opposite.
 var operators = map[token.Token][]string{
 	token.LSS: {"<=", ">="}, token.LEQ: {"<", ">"},
 	token.GTR: {">=", "<="}, token.GEQ: {">", "<"},
@@ -20,10 +21,10 @@ var operators = map[token.Token][]string{
 	token.INC: {"--"}, token.DEC: {"++"},
 }
 
-// opposites are the names that are mistaken for each other.
+// opposites are names, and the names that they are replaced by.
 var opposites = map[string]string{"min": "max", "max": "min", "true": "false", "false": "true"}
 
-// zeros are what a function of that type is made to return.
+// zeros are the values that functions are made to return, by their type.
 var zeros = map[string]string{
 	"int": "0", "int64": "0", "uint8": "0", "uint32": "0", "uint64": "0", "error": "nil", "Time": "0",
 }
@@ -165,8 +166,8 @@ func (f *finder) name(n *ast.Ident) {
 	}
 }
 
-// negate mistakes a condition for its opposite. Comparisons have their operators, and
-// true and false are names.
+// negate replaces a condition by its opposite. It leaves out comparisons, whose operators
+// are replaced, and true and false, which are names.
 func (f *finder) negate(e ast.Expr) {
 	switch e := e.(type) {
 	case *ast.Ident:
@@ -205,7 +206,7 @@ func (f *finder) returned(t *ast.FuncType, s *ast.ReturnStmt) {
 	}
 }
 
-// isZero: then there is no mistake to be made, or literal makes it.
+// isZero reports whether a value is zero: then there is no mistake, or literal makes it.
 func isZero(e ast.Expr) bool {
 	switch e := e.(type) {
 	case *ast.BasicLit:

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// survivors say of mistakes, by their keys, why no test can notice them.
+// survivors say, by a mistake's key, why no test can notice it.
 type survivors map[string]string
 
-// readSurvivors reads a file with a line for each mistake, and below it, indented, one
-// that explains it. Lines that begin with # say nothing.
+// readSurvivors reads a file that has a line for each mistake, and below it, indented, a
+// line that explains it. Lines that begin with # are comments.
 func readSurvivors(name string) (survivors, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -33,7 +33,7 @@ func readSurvivors(name string) (survivors, error) {
 	return s, nil
 }
 
-// check returns an error if something is explained that cannot be in these packages.
+// check returns an error if it explains a mistake that these packages do not have.
 func (s survivors) check(packages []*pkg) error {
 	known := make(map[string]bool)
 	for _, p := range packages {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// measure runs the tests of all packages without a mistake: they must pass. How long
-// that takes decides when a run with one has hung.
+// measure runs the tests of all packages without a mistake: they must pass. The time that
+// they take decides when a run with a mistake counts as hung.
 func measure(picked []*mutant, dir string) error {
 	for _, m := range picked {
 		p := m.file.pkg
@@ -33,7 +33,7 @@ func measure(picked []*mutant, dir string) error {
 	return nil
 }
 
-// test returns what has noticed the mistake, "" if nothing has.
+// test returns the test, or the limit, that has noticed the mistake; "" if none has.
 func (m *mutant) test(dir string) (noticed string, err error) {
 	dir, err = os.MkdirTemp(dir, "")
 	if err != nil {
@@ -59,7 +59,8 @@ func (m *mutant) test(dir string) (noticed string, err error) {
 	return killer(out), nil
 }
 
-// overlay writes the changed file, and for the compiler where it belongs.
+// overlay writes the changed file, and a file that tells the compiler which file it
+// replaces.
 func (m *mutant) overlay(dir string) (string, error) {
 	changed := filepath.Join(dir, "changed.go")
 	if err := os.WriteFile(changed, m.source(), 0o600); err != nil {
@@ -78,8 +79,8 @@ func (p *pkg) build(binary string, flags ...string) ([]byte, error) {
 	return exec.Command("go", append(append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", binary}, flags...), p.path)...).CombinedOutput()
 }
 
-// runTests runs them until the first fails, where they expect to be run. A mistake may
-// make a program want all memory there is, so it gets 4 GB.
+// runTests runs the tests in the package's directory until the first one fails. They get
+// 4 GB of memory, because a mistake may make a program ask for any amount.
 func (p *pkg) runTests(binary string) ([]byte, error) {
 	cmd := exec.Command("sh", "-c", `ulimit -v 4000000 2>&-; exec "$@"`, "sh",
 		binary, "-test.failfast", "-test.timeout="+p.timeout.String())
@@ -93,7 +94,7 @@ var (
 	fatal      = regexp.MustCompile(`(?m)^(panic|fatal error|runtime): .*`)
 )
 
-// killer says by what of a test's output the mistake was noticed.
+// killer returns, from the output of the tests, what has noticed the mistake.
 func killer(out []byte) string {
 	if hung.Match(out) {
 		return "killed: the tests hang"

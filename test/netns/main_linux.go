@@ -19,8 +19,8 @@ import (
 // inside is set for the test binary that runs in the namespace.
 const inside = "ISOTPNET_NETNS_INSIDE"
 
-// Main runs the tests in a namespace; it is for TestMain and does not return. Where
-// there is none it runs them all the same, and those that [Need] it are skipped.
+// Main runs the tests in a namespace; it is for TestMain and does not return. If it cannot
+// make a namespace it runs them without one, and tests that [Need] it are skipped.
 func Main(m *testing.M) {
 	Enter()
 	os.Exit(m.Run())
@@ -28,8 +28,9 @@ func Main(m *testing.M) {
 
 // Enter goes on in a namespace; it is for TestMain, before m.Run. It starts the test
 // binary a second time, in a new user and network namespace, so that it needs no
-// root, and ends with that one's exit status. In the namespace it returns nil, where
-// there is none why that is. Not to fuzz: go test speaks to the processes that do.
+// root, and ends with the exit status of that. In the namespace it returns nil; if it cannot
+// make one it returns why. It does nothing for fuzzing, because go test speaks to the
+// processes that fuzz.
 func Enter() error {
 	err := enter()
 	if missing = ""; err != nil {
@@ -76,7 +77,7 @@ func run() (int, error) {
 	return 0, err
 }
 
-// setUp makes the loopback interface the one for everything, multicast too.
+// setUp routes everything to the loopback interface, multicast too.
 func setUp() error {
 	others, err := net.Interfaces()
 	if err != nil {
@@ -114,7 +115,7 @@ func SetLoopback(up bool) error {
 	return nil
 }
 
-// AddRoutes makes the loopback interface that of all multicast groups. Setting it
+// AddRoutes routes all multicast groups to the loopback interface. Setting the interface
 // down removes the routes.
 func AddRoutes() error {
 	if err := addRoute4(); err != nil {
@@ -152,7 +153,7 @@ func addRoute4() error {
 }
 
 // addRoute6 passes the kernel a struct in6_rtmsg. The route must be a local one:
-// others to the loopback interface Linux takes for unreachable.
+// Linux takes other routes to the loopback interface for unreachable.
 func addRoute6() error {
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package netns runs tests in a network namespace of their own, which has the
-// loopback interface alone: what they send, multicast too, stays there.
+// Package netns runs tests in a network namespace of their own, which has only the
+// loopback interface: all that they send, multicast too, stays there.
 package netns
 
 import (
@@ -10,8 +10,8 @@ import (
 // missing is why there is no namespace; empty if there is one.
 var missing = "TestMain has called neither netns.Main nor netns.Enter"
 
-// Need skips the test where there is no namespace. test/run sets
-// ISOTPNET_NO_SKIP, with which it fails.
+// Need skips the test if there is no namespace. If ISOTPNET_NO_SKIP is set, as test/run
+// does, it fails the test instead.
 func Need(t testing.TB) {
 	t.Helper()
 	switch {

@@ -75,7 +75,7 @@ func (p *profile) totals() map[string]total {
 	return totals
 }
 
-// print prints a line for each package, beside what it was on this computer alone.
+// print prints a line for each package: its coverage, and that on this computer alone.
 func (p *profile) print(w io.Writer, host *profile) {
 	here, all := host.totals(), p.totals()
 	fmt.Fprintln(w, "   here  merged")

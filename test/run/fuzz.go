@@ -54,9 +54,9 @@ func testFiles() ([]string, error) {
 
 // fuzz fuzzes for the time of the settings.
 //
-// Before Go 1.27 the end of that time is now and then taken for a failure
-// (https://go.dev/issue/75804): "context deadline exceeded", and no input that failed.
-// Then nothing was found, and it fuzzes anew.
+// Before Go 1.27, go test now and then takes the end of that time for a failure
+// (https://go.dev/issue/75804): it prints "context deadline exceeded", and no input that
+// failed. Then fuzzing has found nothing, and fuzz starts it again.
 func (s *session) fuzz(c *clock, dir, target string) error {
 	for try := 1; ; try++ {
 		var log bytes.Buffer

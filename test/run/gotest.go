@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// An event is one of those that go test -json prints.
+// An event is an event that go test -json prints.
 type event struct {
 	Action      string
 	Package     string
@@ -34,13 +34,13 @@ func goTest(c *clock, see func(event), args ...string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	// Reading comes first: Wait closes the pipe.
+	// Read to the end before Wait, which closes the pipe.
 	readErr := readEvents(out, see, os.Stdout)
 	return cmp.Or(c.wait(cmd), readErr)
 }
 
-// readEvents reads the events of go test, tells see of them, and prints to w a line for
-// each package and what the tests wrote that did not pass.
+// readEvents reads the events of go test, and calls see with each. It prints to w a line
+// for each package, and the output of tests that did not pass.
 func readEvents(r io.Reader, see func(event), w io.Writer) error {
 	p := printer{w: w, wrote: map[string]*output{}}
 	lines := bufio.NewScanner(r)
@@ -63,7 +63,7 @@ type printer struct {
 	wrote map[string]*output // by package
 }
 
-// output is what a package's tests have written; a test that has passed is taken out.
+// output is what a package's tests have written, without the tests that have passed.
 type output struct {
 	tests []string // in the order in which they began
 	text  map[string]*strings.Builder

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// patience is what a package's tests may take, for machines that have much to do: it is
-// there for those that hang.
+// patience is how long a package's tests may take. It ends tests that hang, and is long
+// enough for a machine that has much to do.
 const patience = "30m"
 
 func ignore(event) {}
 
-// testsHere runs all tests on this computer, and sees what they cover and what they skip.
+// testsHere runs all tests on this computer, and notes what they cover and what they skip.
 func (s *session) testsHere(c *clock) error {
 	packages, err := packages(c)
 	if err != nil {
@@ -44,8 +44,8 @@ func benchmarks(c *clock) error {
 	return goTest(c, ignore, "-run", "^$", "-bench", ".", "-benchtime", "1x", "-timeout", patience, "./...")
 }
 
-// packages are those whose tests run on this computer. The tests of test/vm boot machines:
-// they come with the kernels.
+// packages are the packages whose tests run on this computer. The tests of test/vm boot
+// machines: they run with the kernels.
 func packages(c *clock) ([]string, error) {
 	list, err := c.output("go", "list", "./...")
 	return slices.DeleteFunc(strings.Fields(list), func(pkg string) bool { return strings.HasSuffix(pkg, "/test/vm") }), err
@@ -87,7 +87,7 @@ func (s *session) checkCoverage(c *clock) error {
 	return err
 }
 
-// listUncovered is checkCoverage, and writes down what no test has run.
+// listUncovered calls checkCoverage, and lists the blocks that no test has run.
 func (s *session) listUncovered(c *clock) error {
 	const name = "uncovered.txt"
 	f, err := os.Create(name)

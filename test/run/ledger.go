@@ -17,9 +17,9 @@ func (t test) top() string {
 	return name
 }
 
-// A ledger knows of each test and subtest whether it ran anywhere, on this computer or
-// in a machine. A test that needs a kernel is skipped where it is missing, so one that
-// is skipped everywhere would otherwise go unnoticed.
+// A ledger notes of each test and subtest whether it ran anywhere, on this computer or in a
+// machine. A test that needs a kernel is skipped where that is missing; without the ledger
+// a test that is skipped everywhere would go unnoticed.
 type ledger struct {
 	ran     map[test]bool
 	skipped map[test]string // the reason
@@ -33,8 +33,8 @@ func newLedger() *ledger {
 // framing is what package testing writes around a test's output.
 var framing = regexp.MustCompile(`^\s*(===|---) `)
 
-// needless matches the reasons for skipping a test that does not have to run anywhere: one
-// of a driver's conformance for what the driver does not do.
+// needless matches the reasons for skipping a test that does not have to run anywhere: a
+// test of bustest for something that the driver does not do.
 var needless = regexp.MustCompile(`: this driver has no `)
 
 // see takes an event of go test.
@@ -54,7 +54,7 @@ func (l *ledger) see(e event) {
 	}
 }
 
-// missing returns the tests that were skipped wherever they were seen, in order.
+// missing returns the tests that were skipped each time, in order.
 func (l *ledger) missing() []test {
 	var list []test
 	for t, reason := range l.skipped {

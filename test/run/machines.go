@@ -15,9 +15,9 @@ const native = "native"
 
 var stockKernels = []string{"6.1", "6.12", "7.2"}
 
-// perKernel are the tests, by package, that run in every stock kernel, as they may end
-// differently there: those of what a connection must do, the comparison of the backends,
-// and what the kernel says of itself.
+// perKernel are the tests, by package, that run in every stock kernel, because their result
+// may depend on the kernel: the tests of connections, the comparison of the backends, and
+// the tests of what the kernel says of itself.
 var perKernel = []selection{
 	{"canbus/socketcan", []string{"TestBusConforms", "TestFramesOfEveryKindArrive", "TestISOTPIsAConn"}},
 	{"isotpnet", []string{
@@ -31,8 +31,9 @@ var connections = []selection{
 	{"isotpnet", []string{"TestBackendsAreAConn", "TestKernelStreamIsANetConn"}},
 }
 
-// machineSteps test in kernels: in the native one, which is quick, all that this computer
-// has skipped, and in the stock kernels what may depend on them.
+// machineSteps are the steps that test in kernels. The native kernel, which is quick, runs
+// all tests that this computer has skipped; the stock kernels run those that may depend on
+// the kernel.
 func (s *session) machineSteps() []step {
 	switch {
 	case hostOS != "linux":
@@ -73,8 +74,9 @@ func (s *session) machines(c *clock) error {
 // cannotRun is test/vm's exit status for a native kernel that this computer cannot run.
 const cannotRun = 3
 
-// kernel runs in a machine what this computer has skipped. If the native kernel does
-// that, the others run what may depend on them, and what the native one has skipped.
+// kernel runs in a machine the tests that this computer has skipped. If the native kernel
+// runs them, the other kernels run only those that may depend on the kernel, and those that
+// the native one has skipped.
 func (s *session) kernel(c *clock, k string) error {
 	switch {
 	case k == native && !s.native:
@@ -117,8 +119,8 @@ func within(module string, list []selection) []selection {
 	return whole
 }
 
-// inKernel runs the selected tests in machines, one package after the other: two machines
-// on the same processors are both late.
+// inKernel runs the selected tests in machines, one package after the other, because two
+// machines on the same processors make each other late.
 func (s *session) inKernel(c *clock, k string, list []selection, flags ...string) error {
 	exec, err := filepath.Abs("test/vm/exec")
 	if err != nil {

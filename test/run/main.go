@@ -26,7 +26,7 @@ import (
 	"time"
 )
 
-// settings are what the environment says.
+// settings are the values of the environment.
 type settings struct {
 	fuzzTime time.Duration
 	count    int
@@ -78,7 +78,7 @@ func readSettings() (settings, error) {
 	return s, nil
 }
 
-// A session is one run: its settings, and what it has seen.
+// A session is one run: its settings, and the results of its tests.
 type session struct {
 	settings
 	ledger       *ledger
@@ -148,8 +148,8 @@ func (s *session) kernelsAgain() ([]step, error) {
 	return steps, nil
 }
 
-// noSkips has the tests fail where what they need beside Go and a kernel is missing,
-// which test/setup installs on Linux.
+// noSkips lets tests fail, and not be skipped, if something that they need beside Go and a
+// kernel is missing. On Linux test/setup installs that.
 func noSkips() {
 	if hostOS == "linux" {
 		os.Setenv("ISOTPNET_NO_SKIP", "1")

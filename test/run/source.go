@@ -46,8 +46,7 @@ func gofmt(c *clock) error {
 	return err
 }
 
-// vet compiles the packages and their tests for the target, which go vet does before it
-// looks at them.
+// vet runs go vet for the target, which compiles the packages and their tests first.
 func (t target) vet(c *clock) error {
 	return c.run("env", "GOOS="+t.os, "GOARCH="+t.arch, "CGO_ENABLED=0", "go", "vet", "./...")
 }

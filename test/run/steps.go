@@ -15,8 +15,8 @@ type step struct {
 	do   func(*clock) error
 }
 
-// A clock starts the commands of a step and adds up the processor time that they and
-// those that they started have used.
+// A clock starts the commands of a step. It adds up the processor time of these and of the
+// commands that they start.
 type clock struct{ processor time.Duration }
 
 // run runs a command and prints what it prints.
@@ -65,8 +65,8 @@ func (t timing) String() string {
 	return fmt.Sprintf("%7.1f s, %7.1f s of processor time", t.wall.Seconds(), t.processor.Seconds())
 }
 
-// runSteps runs the steps up to the first that fails, and prints to w which step of
-// how many it is at, and at the end how long each took.
+// runSteps runs the steps up to the first that fails. It prints to w the number of each
+// step, and at the end how long each took.
 func runSteps(w io.Writer, steps []step) error {
 	var done []timing
 	defer func() { printTimings(w, done) }()

@@ -32,8 +32,8 @@ func install(ctx context.Context, programs map[string]string) error {
 	}
 	fmt.Fprintln(os.Stderr, "kernel: installing", need)
 	return persist(ctx, "installing", func() error {
-		// It fails too when a source of packages that we do not need cannot be
-		// reached.
+		// apt-get fails also if it cannot reach a source of packages that we do not
+		// need.
 		updateErr := command(ctx, "apt-get", slices.Concat(patience, []string{"update", "-qq"})...)
 		install := slices.Concat(patience, []string{"install", "-y", "-qq", "--no-install-recommends"}, missing)
 		if err := command(ctx, "apt-get", install...); err != nil {
@@ -43,8 +43,8 @@ func install(ctx context.Context, programs map[string]string) error {
 	})
 }
 
-// patience are options of apt-get: others may run it at the same time, and the
-// network may not be the best.
+// patience are options of apt-get, for when other programs run it at the same time, and for
+// a bad network.
 var patience = []string{
 	"-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=5", "-o", "Acquire::http::Timeout=60",
 }
@@ -156,7 +156,7 @@ func command(ctx context.Context, name string, args ...string) error {
 	return quiet(exec.CommandContext(ctx, name, args...))
 }
 
-// quiet runs a command, whose output matters only if it fails.
+// quiet runs a command, and returns its output with the error if it fails.
 func quiet(cmd *exec.Cmd) error {
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // An archive is a cpio archive in the "newc" format, which the kernel unpacks as
-// its first file system. The first error stays, and close returns it.
+// its first file system. It keeps the first error, and close returns that.
 type archive struct {
 	w    *bufio.Writer
 	n    int64 // bytes written
@@ -26,8 +26,7 @@ func newArchive(w io.Writer) *archive {
 	return &archive{w: bufio.NewWriter(w), made: map[string]bool{"/": true}}
 }
 
-// dir makes a directory and those above it. Names are absolute; what is there
-// already stays.
+// dir makes a directory and those above it, if they are not there. Names are absolute.
 func (a *archive) dir(name string) {
 	if name = path.Clean(name); a.made[name] {
 		return

@@ -27,7 +27,8 @@ var modules = []string{
 	"can", "can-raw", "can-bcm", "can-gw", "can-isotp", "can-dev", "vcan", "slcan", "sch_netem", "sch_tbf", "tun",
 }
 
-// modules are those that the kernel's machine loads: a native kernel has them in it.
+// modules returns the modules that the kernel's machine loads. A native kernel has them
+// built in.
 func (k *kernel) modules() []string {
 	if k.native {
 		return nil
@@ -35,8 +36,8 @@ func (k *kernel) modules() []string {
 	return modules
 }
 
-// suites are where Debian has the kernels, by the kernel's name. The second is for
-// days on which the first cannot be had.
+// suites are the suites of Debian that have a kernel, by its name. The second is for days
+// on which the first cannot be downloaded.
 var suites = map[string][]string{
 	"6.1":  {"bookworm"},
 	"6.12": {"trixie", "bookworm-backports"},
@@ -124,10 +125,10 @@ func (c *cache) kernel(ctx context.Context, name string) (*kernel, error) {
 	return nil, errors.Join(errs...)
 }
 
-// pauses are those before a download is tried again.
+// pauses are how long to wait before a download is tried again.
 var pauses = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute}
 
-// persist tries a download until it succeeds or there is no more hope.
+// persist tries a download until it succeeds, or has failed after the last pause.
 func persist(ctx context.Context, what string, download func() error) error {
 	for _, pause := range pauses {
 		err := download()
