@@ -6,31 +6,31 @@ import (
 	"example.com/isotp/internal/wire"
 )
 
-// A Debt is a flow control that the peer still owes: a segmented transmission was
-// given up while it was awaited, and it may come later. A flow control does not
-// say which message it answers, so the next message would take it for its own.
-// Hence no First Frame goes out before the debt is over:
+// A Debt is a flow control that the peer still owes: a message of more than one frame
+// was aborted while it waited for this flow control, which may still come. A flow
+// control does not say which message it answers, so the next message would take it for
+// its own. Therefore the engine sends no First Frame before the debt is over:
 //
-//	begins  the transmission ends in the wait for the flow control, by Abort or
+//	begins  the transmission ends while it waits for the flow control, by Abort or
 //	        by WAITs in excess, and the frame that this would answer has reached
-//	        the bus, or may yet
+//	        the bus, or may still reach it
 //	goes on WAIT: N_Bs from then
 //	ends    CTS, OVFLW, reserved FS; N_Bs after the frame was on the wire (N_As
-//	        and N_Bs after it was handed over where that is never told); the frame
-//	        is withdrawn
+//	        and N_Bs after it was handed over, if the bus never tells that); the
+//	        frame is withdrawn
 //
-// A flow control that is later than that still mixes two messages: ISO 15765-2 has
-// nothing against it. N_TIMEOUT_Bs leaves no debt, as its time is over by then.
+// A flow control that comes even later mixes two messages: ISO 15765-2 has no means
+// against that. N_TIMEOUT_Bs leaves no debt, because the time of a debt is over by then.
 // Single Frames neither wait for the end of a debt nor change it.
 //
-// It belongs to the pair of addresses, and so outlives an Engine: see Engine.Debt.
+// A debt belongs to a pair of addresses, and so outlives an Engine: see Engine.Debt.
 type Debt struct {
 	from  Time // before this no flow control can be the one that is owed
 	until Time
 	nbs   time.Duration
 
-	// The frame that would be answered: the engine that has given it out, its number
-	// there, and that of the frame before it.
+	// The frame that the flow control would answer: the engine that has handed it over,
+	// its number there, and the number of the frame before it.
 	by            *Engine
 	number, after uint32
 }
@@ -38,13 +38,13 @@ type Debt struct {
 // NewDebt returns a debt that lasts until a moment, or N_Bs from a WAIT.
 func NewDebt(until Time, nbs time.Duration) *Debt { return &Debt{until: until, nbs: nbs} }
 
-// Until is when the debt is over at the latest.
+// Until returns when the debt is over at the latest.
 func (d *Debt) Until() Time { return d.until }
 
 // Over reports whether the debt is over.
 func (d *Debt) Over(now Time) bool { return now >= d.until }
 
-// HandleFlowControl takes a flow control of the peer that answers nothing else.
+// HandleFlowControl takes a flow control of the peer that answers no message under way.
 func (d *Debt) HandleFlowControl(now Time, status wire.FlowStatus) {
 	switch {
 	case now < d.from || d.Over(now):
@@ -55,7 +55,7 @@ func (d *Debt) HandleFlowControl(now Time, status wire.FlowStatus) {
 	}
 }
 
-// Debt returns what the peer owes, nil if that is nothing.
+// Debt returns the flow control that the peer owes; nil if it owes none.
 func (e *Engine) Debt(now Time) *Debt {
 	if e.debt != nil && e.debt.Over(now) {
 		e.debt = nil
@@ -63,7 +63,7 @@ func (e *Engine) Debt(now Time) *Debt {
 	return e.debt
 }
 
-// SetDebt gives a new engine the debt that another one of the same pair of
+// SetDebt gives a new engine the debt that an earlier engine of the same pair of
 // addresses has left.
 func (e *Engine) SetDebt(d *Debt) { e.debt = d }
 
@@ -82,14 +82,14 @@ func (e *Engine) owe(now Time) {
 	}
 }
 
-// settle takes a flow control that is not waited for.
+// settle takes a flow control that the transmission does not wait for.
 func (e *Engine) settle(now Time, status wire.FlowStatus) {
 	if d := e.Debt(now); d != nil {
 		d.HandleFlowControl(now, status)
 	}
 }
 
-// owedTransmitted: a frame of an earlier transmission is on the wire.
+// owedTransmitted is called when a frame of an earlier transmission is on the wire.
 func (e *Engine) owedTransmitted(now Time, number uint32) {
 	d := e.Debt(now)
 	switch {

@@ -5,16 +5,16 @@ package engine
 // Extendable reports whether messages can extend deadlines.
 func (e *Engine) Extendable() bool { return e.cfg.DeadlineAtFirstFrame }
 
-// ExtendsDeadline reports whether a read that begins after its deadline, which came
-// at that time, goes on all the same: a message that had begun by then and was not
-// complete is still coming, or to be read.
+// ExtendsDeadline reports whether a read that begins after its deadline goes on: a message
+// that was started by the deadline, and not completed by then, is still coming or to be
+// read.
 func (e *Engine) ExtendsDeadline(at Time) bool {
 	return e.begunBy(at, func(m *message) bool { return m.info.Size > 0 && (!m.complete || m.info.Last > at) })
 }
 
 // BegunBy reports whether a read that was waiting when its deadline came goes on: a
-// message that had begun by then is coming, or to be read, or the report that it was
-// lost.
+// message that was started by then is coming or to be read, or the report that it was lost
+// is.
 func (e *Engine) BegunBy(deadline Time) bool {
 	return e.begunBy(deadline, func(*message) bool { return true })
 }

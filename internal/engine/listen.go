@@ -32,9 +32,10 @@ func (e *Engine) HandleOverheard(now Time, f *canbus.Frame) {
 	}
 }
 
-// beginOverheardBlock follows a First Frame and the last frame of a block: the
-// real receiver's flow control is to come. Without one within N_Bs the sender gives
-// up, and so do we. Where it cannot be overheard the next frame is waited for.
+// beginOverheardBlock is called after a First Frame and after the last frame of a block:
+// next comes the real receiver's flow control. Without one within N_Bs the sender aborts
+// the message, and we abort the reception. If we cannot overhear flow control, we wait for
+// the next frame.
 func (e *Engine) beginOverheardBlock(now Time) {
 	rx := &e.rx
 	rx.left = -1

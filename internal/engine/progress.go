@@ -5,7 +5,7 @@ type Progress struct {
 	Done, Size uint32 // bytes
 }
 
-// Receiving is how much of the message being received has come.
+// Receiving returns how much of the message being received has come.
 func (e *Engine) Receiving() Progress {
 	if e.rx.state == receiveIdle {
 		return Progress{}
@@ -13,7 +13,7 @@ func (e *Engine) Receiving() Progress {
 	return Progress{e.rx.got, e.rx.msg.info.Size}
 }
 
-// SendingProgress is how much of the message being sent was handed over.
+// SendingProgress returns how much of the message being sent was handed over.
 func (e *Engine) SendingProgress() Progress {
 	if !e.Sending() {
 		return Progress{}
@@ -21,5 +21,5 @@ func (e *Engine) SendingProgress() Progress {
 	return Progress{e.tx.handed, e.tx.size}
 }
 
-// Coming reports whether a message is being received that is not to be thrown away.
+// Coming reports whether a message is being received that is not thrown away.
 func (e *Engine) Coming() bool { return e.rx.state != receiveIdle && !e.rx.msg.skipped }

@@ -2,9 +2,9 @@ package engine
 
 import "time"
 
-// maxSpent is how many moments a rateLimit remembers. Where more frames pass within
-// a window, the newest share one: they count for longer than they need, and the
-// limit is never exceeded.
+// maxSpent is how many moments a rateLimit remembers. If more frames pass within a
+// window, the newest share one moment: then they count for longer than they must, and
+// the limit is never exceeded.
 const maxSpent = 1024
 
 // A rateLimit lets so many bits of frame data pass within any window of time, as
@@ -37,7 +37,7 @@ func (r *rateLimit) allows(now Time, bits int, at *Time) bool {
 	return true
 }
 
-// next is when a frame of that many bits may pass: now or later.
+// next returns when a frame of that many bits may pass: now or later.
 func (r *rateLimit) next(now Time, bits int) Time {
 	for r.first < len(r.spent) && r.spent[r.first].at.Add(r.window) <= now {
 		r.used -= r.spent[r.first].bits

@@ -11,7 +11,7 @@ const (
 	waitsAlways   // see Engine.WaitAlways
 )
 
-// reads follows a read: it has found something, or waits for that.
+// reads is called after a read, which has found something or waits.
 func (r *reader) reads(found bool, waits reader) {
 	switch {
 	case *r == waitsAlways:
@@ -22,7 +22,7 @@ func (r *reader) reads(found bool, waits reader) {
 	}
 }
 
-// told follows a report that what the reader waits for will not come.
+// told is called when the reader gets a report that a message will not come.
 func (r *reader) told() {
 	if *r != waitsAlways {
 		*r = doesNotWait
@@ -32,8 +32,8 @@ func (r *reader) told() {
 // StopWaiting ends the wait of a read that has found nothing.
 func (e *Engine) StopWaiting() { e.reader.told() }
 
-// WaitAlways makes the engine one of those that are read whenever they are Readable: with
-// ReportAborted each message that is given up is reported.
+// WaitAlways says that the engine is read whenever it is Readable: with ReportAborted each
+// reception that is aborted is reported.
 func (e *Engine) WaitAlways() { e.reader = waitsAlways }
 
 // Awaited reports whether a read is waiting for a message.

@@ -14,10 +14,10 @@ import (
 //	data   the block's last Consecutive Frame: grant or hold; the message's
 //	       last: idle, complete; wrong SN, N_Cr: idle, aborted
 //
-// In each of them but idle a new First Frame or physical Single Frame aborts the
-// reception and begins its own; a flow control that does not get on the wire
-// within N_Ar, or that the bus refuses, aborts it too. A Consecutive Frame that comes in hold or grant is
-// as good as one in data: the sender has a CTS that crossed with an abort.
+// In every state but idle a new First Frame or physical Single Frame aborts the
+// reception and starts its own message. A flow control that does not get on the wire
+// within N_Ar, or that the bus refuses, aborts the reception too. A Consecutive Frame is
+// taken in hold and grant as in data: the sender has a CTS that crossed with an abort.
 //
 // An engine that only listens is in grant while the real receiver's flow control is to come,
 // for N_Bs at most (see HandleOverheard).
@@ -33,8 +33,8 @@ const (
 // noFlowControl: there is none to be sent.
 const noFlowControl = wire.FlowStatus(0xFF)
 
-// Reading says how messages are read, which decides what becomes of those longer
-// than MaxMessageSize.
+// Reading says how messages are read. That decides what happens to messages longer than
+// MaxMessageSize.
 type Reading uint8
 
 const (
@@ -70,8 +70,8 @@ func (rx *receiver) init() {
 	rx.fcBy, rx.deadline = never, never
 }
 
-// handleSingle takes a whole message. A functional one stands beside a reception
-// under way; a physical one ends it.
+// handleSingle takes a Single Frame. A functional one leaves a reception under way alone; a
+// physical one aborts it.
 func (e *Engine) handleSingle(now Time, p *wire.PDU, functional bool) {
 	if !functional {
 		e.abortReceive(now, InterruptedBySingleFrame)
@@ -88,7 +88,7 @@ func (e *Engine) handleSingle(now Time, p *wire.PDU, functional bool) {
 	e.completed(now, m)
 }
 
-// lost reports a message that there is no room for and no way to refuse.
+// lost reports a message that the engine has no room for and cannot refuse.
 func (e *Engine) lost(now Time, size uint32, functional bool) {
 	e.stats.Errors[ReceiverFull]++
 	e.queue.pushLoss(now, ReceiverFull, 0)
@@ -96,7 +96,7 @@ func (e *Engine) lost(now Time, size uint32, functional bool) {
 	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: ReceiverFull, Size: size, Functional: functional})
 }
 
-// handleFirst begins the reception of a message.
+// handleFirst takes a First Frame, and starts the reception of its message.
 func (e *Engine) handleFirst(now Time, p *wire.PDU, frameSize uint8) {
 	e.abortReceive(now, InterruptedByFirstFrame)
 	rx, cfg := &e.rx, e.cfg
@@ -164,8 +164,8 @@ func (e *Engine) tooLong(size uint32) bool {
 	return size > e.cfg.MaxMessageSize || e.Plain && size > plainSize
 }
 
-// windowBlock is how many Consecutive Frames the window has room for. A message
-// keeps to one block size, because some senders heed only its first.
+// windowBlock returns how many Consecutive Frames the window has room for. A message
+// keeps one block size, because some senders heed only the first.
 func (e *Engine) windowBlock() uint8 {
 	n := e.cfg.Window / e.consecutiveData()
 	if e.cfg.BlockSize > 0 {
@@ -174,8 +174,8 @@ func (e *Engine) windowBlock() uint8 {
 	return uint8(max(1, min(n, 255)))
 }
 
-// consecutiveData is how many bytes each of the message's Consecutive Frames
-// brings, but for the last.
+// consecutiveData returns how many bytes each Consecutive Frame of the message brings,
+// except the last.
 func (e *Engine) consecutiveData() int { return int(e.rx.frameSize) - 1 - e.listen }
 
 // refuse answers a First Frame with OVFLW.
@@ -319,7 +319,7 @@ func (e *Engine) completed(now Time, m *message) {
 	e.enqueue(m)
 }
 
-// enqueue puts a message where reads look for it.
+// enqueue puts a message in the queue that reads take it from.
 func (e *Engine) enqueue(m *message) {
 	if !m.queued {
 		m.queued = true
@@ -328,7 +328,7 @@ func (e *Engine) enqueue(m *message) {
 	e.events |= Readable
 }
 
-// end leaves nothing of a reception behind but its message, which it returns.
+// end resets the reception, and returns its message.
 func (rx *receiver) end() *message {
 	m := rx.msg
 	rx.msg = nil
@@ -387,7 +387,7 @@ func (e *Engine) pollFlowControl(now Time, f *canbus.Frame) {
 	rx := &e.rx
 	o := Observation{Kind: FlowControlSent, At: now, Status: uint8(rx.fc)}
 	if rx.fc != wire.Overflow {
-		// In WAIT they have no meaning, yet there are senders that take them.
+		// In WAIT these have no meaning, but some senders use them.
 		o.BlockSize, o.STmin = rx.blockSize, e.cfg.STmin
 	}
 	if rx.fc == wire.Wait {
@@ -400,7 +400,7 @@ func (e *Engine) pollFlowControl(now Time, f *canbus.Frame) {
 	e.observe(o)
 }
 
-// flowControlTransmitted: the flow control handed over last is on the wire.
+// flowControlTransmitted is called when the flow control handed over last is on the wire.
 func (e *Engine) flowControlTransmitted(now Time) {
 	rx := &e.rx
 	rx.fcBy = never
@@ -463,7 +463,7 @@ func (e *Engine) HalfOpen() bool {
 // GiveUp aborts the reception, if there is one.
 func (e *Engine) GiveUp(now Time, why Code) { e.abortReceive(now, why) }
 
-// idle: no reception is under way, and no flow control.
+// idle reports whether no reception is under way, and no flow control.
 func (rx *receiver) idle() bool {
 	return rx.state == receiveIdle && rx.fc == noFlowControl && rx.fcBy == never
 }

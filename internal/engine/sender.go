@@ -18,11 +18,10 @@ import (
 //	        the message's last: last; no data in time (N_Cs): idle, aborted
 //	last    the last frame is on the wire: idle, done
 //
-// Everywhere a frame that does not get on the wire within N_As, or that the bus
-// refuses, ends the transmission; in wait the flow control is owed then, too, unless it
-// is the frame refused that it would answer. A flow control
-// counts in wait only, and not before the frames that it would answer can have
-// reached the wire.
+// In every state a frame that does not get on the wire within N_As, or that the bus
+// refuses, aborts the transmission. In wait the flow control is then owed, unless the bus
+// has refused the frame that it would answer. A flow control counts in wait only, and not
+// before the frames that it would answer can have reached the wire.
 type sendState uint8
 
 const (
@@ -40,9 +39,9 @@ type sender struct {
 	handed uint32 // how much of it is in frames that were handed over
 	drops  uint32 // of the bus before this transmission; during the last one
 
-	// chunk is what of the message is at hand, nextChunk what comes after it. Both
-	// belong to the caller, except that they are copied to joined (chunk lies
-	// there if isJoined) when both together are too short for a frame.
+	// chunk has the next bytes of the message, and nextChunk those after it. Both belong
+	// to the caller. If both together are too short for a frame they are copied to joined;
+	// then isJoined is set, and chunk lies in joined.
 	chunk, nextChunk []byte
 	joined           *[canbus.MaxLen]byte // made when it is needed
 	isJoined         bool
@@ -56,9 +55,9 @@ type sender struct {
 	stmin      time.Duration
 	waits      int // in a row
 
-	// base is the number of the last frame before this transmission's, last
-	// that of the newest one, previous that of the one before it, done that of
-	// the newest one on the wire.
+	// These are numbers of frames: base of the last frame before this transmission, last
+	// of its newest frame, previous of the frame before that, and done of the newest frame
+	// on the wire.
 	base, last, previous, done uint32
 	leaves                     Time // before this the newest cannot be on the wire
 
@@ -82,7 +81,7 @@ func (tx *sender) init(cfg *Config) {
 	tx.reset()
 }
 
-// ShareRate makes the rate limit of another engine the limit for both together.
+// ShareRate makes the engine share the rate limit of another engine.
 func (e *Engine) ShareRate(other *Engine) { e.tx.rate = other.tx.rate }
 
 // reset leaves nothing of a transmission behind but its result.
@@ -93,9 +92,9 @@ func (tx *sender) reset() {
 	tx.gapOpen, tx.cfOut, tx.held = false, false, false
 }
 
-// Send begins the transmission of a message of that size, at least 1 byte, whose
-// bytes, or the first of them, are in p. The others are brought by Supply. p is used
-// until SendDone (or the SendSpace after the next Supply) is among the events.
+// Send starts a message of size bytes, at least 1. p has its bytes, or the first of them;
+// Supply brings the others. The engine uses p until SendDone (or the SendSpace after the
+// next Supply) is among the events.
 //
 // A transmission must have ended, or been aborted, before the next one begins.
 // With ListenOnly it is aborted at once.
@@ -119,8 +118,8 @@ func (e *Engine) Send(now Time, size uint32, p []byte) {
 	}
 }
 
-// Supply appends to what is at hand of a message being sent. It reports false,
-// and takes nothing, if there is no room: SendSpace tells when there is.
+// Supply adds the next bytes of a message being sent. It reports false, and takes nothing,
+// if there is no room: SendSpace tells when there is.
 func (e *Engine) Supply(p []byte) bool {
 	tx := &e.tx
 	switch {
@@ -137,7 +136,7 @@ func (e *Engine) Supply(p []byte) bool {
 	return true
 }
 
-// Supplied is how many of the slices given to Send and Supply are still in use:
+// Supplied returns how many of the slices given to Send and Supply are still in use:
 // 0 to 2. With 2 there is no room for another.
 func (e *Engine) Supplied() int {
 	switch {
@@ -152,7 +151,7 @@ func (e *Engine) Supplied() int {
 // Sending reports whether a transmission is under way.
 func (e *Engine) Sending() bool { return e.tx.state != sendIdle }
 
-// SendResult is how the last transmission ended.
+// SendResult returns how the last transmission ended.
 func (e *Engine) SendResult() Code { return e.tx.result }
 
 // Started reports whether PollTransmit has handed over a frame of the transmission
@@ -176,8 +175,8 @@ func (e *Engine) HeldBy(now Time) *Debt {
 // transmission, however that ended: then the peer may have the whole message.
 func (e *Engine) HandedOver() bool { return e.tx.handed == e.tx.size }
 
-// Abort ends the transmission, if there is one. Frames that PollTransmit handed over
-// before may still reach the bus; see Withdrawn.
+// Abort aborts the transmission, if there is one. Frames that PollTransmit handed over
+// before may still reach the bus; see HandleWithdrawn.
 func (e *Engine) Abort(now Time, why Code) {
 	if e.tx.state != sendIdle {
 		e.endSend(now, why)
@@ -273,8 +272,8 @@ func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
 	return n
 }
 
-// mayHand reports whether a frame with n bytes of the message can be made now: they
-// are here, and the rate limit allows it.
+// mayHand reports whether a frame with n bytes of the message can be made now: the bytes
+// are here, and the rate limit lets the frame pass.
 func (e *Engine) mayHand(now Time, n int) bool {
 	tx := &e.tx
 	switch {
@@ -287,15 +286,15 @@ func (e *Engine) mayHand(now Time, n int) bool {
 		tx.join()
 		e.events |= SendSpace
 	}
-	// The peer's N_Cr is running, so we have no longer than N_Cs. Before the First
-	// Frame it is not waiting.
+	// The peer's N_Cr is running, so we have no longer than N_Cs. Before the First Frame
+	// the peer does not wait.
 	if tx.state == sendBlock && tx.suppliedBy == never {
 		tx.suppliedBy = max(now, tx.waitsSince.Add(e.cfg.NCs))
 	}
 	return false
 }
 
-// need is how much of the message the next Consecutive Frame carries.
+// need returns how many bytes of the message the next Consecutive Frame carries.
 func (e *Engine) need() int {
 	tx := &e.tx
 	return int(min(uint32(e.format.ConsecutiveData()), tx.size-tx.handed))
@@ -311,7 +310,7 @@ func (tx *sender) join() {
 	tx.chunk, tx.nextChunk, tx.isJoined = tx.joined[:n], nil, true
 }
 
-// fill moves the next bytes of the message to dst; mayHand said they are there.
+// fill moves the next bytes of the message to dst. mayHand has said that they are there.
 func (tx *sender) fill(dst []byte) {
 	tx.handed += uint32(len(dst))
 	k := copy(dst, tx.chunk)
@@ -322,7 +321,7 @@ func (tx *sender) fill(dst []byte) {
 	}
 }
 
-// consecutiveHanded follows every Consecutive Frame.
+// consecutiveHanded is called after each Consecutive Frame was handed over.
 func (e *Engine) consecutiveHanded(now Time) {
 	tx := &e.tx
 	if tx.gapOpen && !tx.blockBegin {
@@ -343,8 +342,8 @@ func (e *Engine) consecutiveHanded(now Time) {
 	}
 }
 
-// earliest is when STmin allows the next Consecutive Frame: it separates these
-// from each other, in different blocks too, but not a CTS from the next one.
+// earliest returns when STmin allows the next Consecutive Frame. STmin separates
+// Consecutive Frames, in different blocks too, but not a CTS from the next of them.
 func (tx *sender) earliest() Time {
 	if !tx.gapOpen {
 		return 0
@@ -352,7 +351,7 @@ func (tx *sender) earliest() Time {
 	return tx.gapStart.Add(tx.stmin)
 }
 
-// dataTransmitted: a frame of this transmission is on the wire.
+// dataTransmitted is called when a frame of this transmission is on the wire.
 func (e *Engine) dataTransmitted(now Time, number uint32) {
 	tx := &e.tx
 	if tx.state == sendIdle || !after(number, tx.done) {
@@ -385,7 +384,7 @@ func (e *Engine) dataTransmitted(now Time, number uint32) {
 	}
 }
 
-// answerable is from when on a flow control can be the answer to the newest
+// answerable returns from when on a flow control can be the answer to the newest
 // frame. It may be heard before that frame's own echo, but not before the frame
 // has left.
 func (e *Engine) answerable() Time {
@@ -394,13 +393,14 @@ func (e *Engine) answerable() Time {
 	case e.cfg.Bitrate > 0:
 		return tx.leaves
 	case e.cfg.Echoes && tx.done != tx.last && after(tx.previous, tx.done):
-		return never // more than one frame is on its way
+		return never // more than one frame is in flight
 	}
 	return 0
 }
 
-// handleFlowControl takes the peer's flow control. One that is not waited for,
-// idle, in mid-block or before its time, is ignored; it may end a debt.
+// handleFlowControl takes the peer's flow control. It ignores a flow control that the
+// transmission does not wait for, in idle, in mid-block or before its time; such a flow
+// control may end a debt.
 func (e *Engine) handleFlowControl(now Time, p *wire.PDU) {
 	tx := &e.tx
 	e.observe(Observation{
@@ -461,7 +461,7 @@ func (e *Engine) sendTimeout(now Time) {
 	}
 }
 
-// nextSend is when the sender has something to do next.
+// nextSend returns when the sender has something to do next.
 func (e *Engine) nextSend() Time {
 	tx := &e.tx
 	switch {

@@ -2,7 +2,7 @@ package engine
 
 import "time"
 
-// Stats count what an engine did since it was made.
+// Stats count what an engine has done since it was made.
 type Stats struct {
 	FramesSent, FramesReceived     uint64
 	MessagesSent, MessagesReceived uint64
@@ -13,9 +13,9 @@ type Stats struct {
 	// Errors count each Code, those of ignored frames too.
 	Errors [NumCodes]uint32
 
-	// Gaps are the times from the end of each Consecutive Frame to the begin of
-	// the next, where a separation time above 0 was to be kept: how many, their
-	// sum, the shortest and the longest.
+	// Gaps are the times from the end of each Consecutive Frame to the start of the
+	// next, if the separation time is above 0: how many, their sum, the shortest and the
+	// longest.
 	Gaps           uint64
 	GapSum         time.Duration
 	GapMin, GapMax time.Duration
@@ -83,7 +83,7 @@ type Observation struct {
 	Status     uint8
 	BlockSize  uint8
 	STmin      uint8 // coded
-	// Dropped, where a message was given up: how many frames the bus has dropped
-	// since it began.
+	// Dropped, if a message was aborted: how many frames the bus has dropped since the
+	// message was started.
 	Dropped uint32
 }
