@@ -142,7 +142,8 @@ type Properties struct {
 	// Meanwhile no time passes for receptions that have started.
 	Waits bool
 	// OwnTime: the frames' timestamps are the time, as in a log, and not the clock:
-	// they tell whether a frame was too late.
+	// they tell whether a frame was too late. Frames have the flag Timed; one without
+	// is taken to come at the same time as the frame before it.
 	OwnTime bool
 }
 

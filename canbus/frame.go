@@ -21,7 +21,14 @@ const (
 	// never be on the wire: the bus had taken it, and could not send it. Such frames
 	// come in order with the echoes.
 	Refused
+
+	// Timed: the frame's time is known, and is its Timestamp. ReadFrames sets it, where
+	// the bus has a time; writing ignores it.
+	Timed
 )
+
+// told are the flags that only ReadFrames sets.
+const told = Echo | Refused | Timed
 
 const (
 	// MaxLen is the number of data bytes of the longest CAN FD frame.
@@ -45,9 +52,15 @@ type Frame struct {
 	// Len is the number of data bytes, 0 to 8, and for FD also 12, 16, 20, 24,
 	// 32, 48 and 64. In a remote frame it is the length asked for.
 	Len uint8
-	// Timestamp is when the frame was received, in nanoseconds since the Unix
-	// epoch; 0 where the bus does not say (a log's time 0 is given as 1). Writing
-	// ignores it.
+	// Channel is which of several buses the frame is of, from 1, where what is read
+	// has several, as logs in the formats ASC, BLF and pcapng, and numbers them; 0
+	// where it does not say. The drivers of this module never say: the interfaces in
+	// a log of candump's have names, not numbers. Buses that wrap another leave it as
+	// it is. Writing ignores it.
+	Channel uint8
+	// Timestamp is when the frame was received, in nanoseconds since the Unix epoch.
+	// 0 is a time, with which many logs begin; without the flag Timed the time is not
+	// known, and Timestamp has no meaning. See Stamp and Time. Writing ignores it.
 	Timestamp int64
 	// Data holds the data in its first Len bytes. What follows has no meaning.
 	Data [MaxLen]byte
@@ -60,19 +73,33 @@ func (f *Frame) Payload() []byte { return f.Data[:min(int(f.Len), MaxLen)] }
 // Has reports whether all the given flags are set.
 func (f *Frame) Has(flags Flags) bool { return f.Flags&flags == flags }
 
-// Time returns Timestamp as a time.Time; the zero Time where there is none.
+// Time returns Timestamp as a time.Time; the zero Time without the flag Timed.
 func (f *Frame) Time() time.Time {
-	if f.Timestamp == 0 {
+	if !f.Has(Timed) {
 		return time.Time{}
 	}
 	return time.Unix(0, f.Timestamp)
 }
 
+// Stamp sets Timestamp, and with it the flag Timed.
+func (f *Frame) Stamp(timestamp int64) {
+	f.Timestamp = timestamp
+	f.Flags |= Timed
+}
+
+// Strip takes off what ReadFrames tells of a frame's way here, and writing ignores: the
+// flags Echo, Refused and Timed, Timestamp and Channel. Drivers that keep frames they were
+// given to write, as to return them with their echoes, strip these first.
+func (f *Frame) Strip() {
+	f.Flags &^= told
+	f.Timestamp, f.Channel = 0, 0
+}
+
 // Validate returns what is wrong with a frame that is to be sent, nil if nothing
-// is. It looks at ID, Flags and Len; Echo, Refused, Timestamp and the data do not matter.
+// is. It looks at ID, Flags and Len; what Strip takes off and the data do not matter.
 func (f *Frame) Validate() error {
 	// Nearly all frames leave here.
-	if f.Flags == 0 && f.ID <= MaxStandardID && f.Len <= MaxClassicLen {
+	if f.Flags&^told == 0 && f.ID <= MaxStandardID && f.Len <= MaxClassicLen {
 		return nil
 	}
 	return f.validate()

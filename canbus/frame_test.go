@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 func TestPadLenAndValidLen(t *testing.T) {
@@ -59,9 +60,36 @@ func TestFrameTime(t *testing.T) {
 	if f := (Frame{}); !f.Time().IsZero() {
 		t.Errorf("time of a frame without timestamp: %v", f.Time())
 	}
-	want := time.Date(2024, 2, 29, 12, 0, 0, 123456789, time.UTC)
-	if f := (Frame{Timestamp: want.UnixNano()}); !f.Time().Equal(want) {
-		t.Errorf("Time() = %v, want %v", f.Time(), want)
+	if f := (Frame{Timestamp: 5}); !f.Time().IsZero() {
+		t.Errorf("time of a frame without the flag Timed: %v", f.Time())
+	}
+	for _, want := range []time.Time{time.Date(2024, 2, 29, 12, 0, 0, 123456789, time.UTC), time.Unix(0, 0)} {
+		var f Frame
+		f.Stamp(want.UnixNano())
+		if !f.Time().Equal(want) || f.Time().IsZero() {
+			t.Errorf("Time() = %v, want %v", f.Time(), want)
+		}
+	}
+}
+
+// Buses copy many of them: what a frame tells of its way here must not make it larger.
+func TestFrameIsOf80Bytes(t *testing.T) {
+	if size := unsafe.Sizeof(Frame{}); size != 80 {
+		t.Errorf("a Frame has %d bytes", size)
+	}
+}
+
+func TestStripLeavesWhatGoesOnTheWire(t *testing.T) {
+	want := Frame{ID: 0x7E0, Flags: Extended | FD | BRS | ESI, Len: 2, Data: [64]byte{1, 2}}
+	f := want
+	f.Flags |= Echo | Refused
+	f.Channel = 3
+	f.Stamp(0)
+	if err := f.Validate(); err != nil {
+		t.Errorf("what ReadFrames tells makes a frame invalid: %v", err)
+	}
+	if f.Strip(); f != want {
+		t.Errorf("it leaves %+v, want %+v", f, want)
 	}
 }
 

@@ -15,7 +15,9 @@ import (
 //
 //	(1436509052.249713) vcan0 044#2A366C2BBA
 //
-// The time is the frame's Timestamp, cut to microseconds. bus is the bus's name, in
+// The time is the frame's Timestamp, cut to microseconds. The format has no form for a
+// time that is not known, and 0 stands for it: give such a frame a time first (see
+// [Frame.Stamp]), or it is read with the time 0. bus is the bus's name, in
 // which spaces become _ as it must be one word; - stands for none. Behind frames with
 // the flag Echo there is " T": sent here.
 func AppendLogLine(b []byte, f *Frame, bus string) []byte {
@@ -25,7 +27,10 @@ func AppendLogLine(b []byte, f *Frame, bus string) []byte {
 	if bus == "" {
 		bus = "-"
 	}
-	us := max(f.Timestamp, 0) / 1000
+	us := int64(0)
+	if f.Has(Timed) {
+		us = max(f.Timestamp, 0) / 1000
+	}
 	b = fmt.Appendf(b, "(%010d.%06d) %s ", us/1e6, us%1e6, bus)
 	b = f.appendText(b)
 	if f.Has(Echo) {
@@ -41,8 +46,7 @@ func AppendLogLine(b []byte, f *Frame, bus string) []byte {
 // letter nor a digit, as in "# the reset". The data of a CAN FD frame whose length no
 // DLC can say are filled with zeros up to the next that one can, as cansend does.
 //
-// A frame at the time 0 gets the Timestamp 1, as 0 would mean that its time is not
-// known.
+// The frame has the flag Timed. Its Channel is 0: a log's interfaces have names.
 func ParseLogLine(line string) (f Frame, bus string, err error) {
 	f, bus, err = parseLogLine(line)
 	if err != nil {
@@ -63,7 +67,7 @@ func parseLogLine(line string) (f Frame, bus string, err error) {
 	if err := f.parseLogged(fields[2]); err != nil {
 		return f, "", err
 	}
-	f.Timestamp = max(timestamp, 1)
+	f.Stamp(timestamp)
 	rest := fields[3:]
 	if len(rest) > 0 {
 		switch rest[0] {

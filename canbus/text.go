@@ -17,7 +17,7 @@ const (
 // textError marks error frames, in their identifier.
 const textError = 0x20000000
 
-// String returns the frame as can-utils write it, without Timestamp and Echo:
+// String returns the frame as can-utils write it, without Timestamp, Channel and Echo:
 //
 //	7E0#021003                  11-bit identifier, 3 digits
 //	18DA10F1#021003             29-bit identifier, 8 digits

@@ -149,7 +149,7 @@ func TestInvalidFrames(t *testing.T) {
 
 func TestLogLine(t *testing.T) {
 	stamped := func(f Frame, ns int64) Frame {
-		f.Timestamp = ns
+		f.Stamp(ns)
 		return f
 	}
 	for _, c := range []struct {
@@ -158,7 +158,7 @@ func TestLogLine(t *testing.T) {
 		frame Frame
 	}{
 		{"(1436509052.249713) vcan0 044#2A366C2BBA", "vcan0", stamped(newFrame(0x44, 0, 0x2A, 0x36, 0x6C, 0x2B, 0xBA), 1436509052249713000)},
-		{"(0000000000.000000) can1 7E0#R", "can1", stamped(newFrame(0x7E0, Remote), 1)},
+		{"(0000000000.000000) can1 7E0#R", "can1", stamped(newFrame(0x7E0, Remote), 0)},
 		{"(0000000001.000002) virtual:demo 7E0##1AA T", "virtual:demo", stamped(newFrame(0x7E0, FD|BRS|Echo, 0xAA), 1000002000)},
 		{"(9223372035.999999) c 123#", "c", stamped(newFrame(0x123, 0), 9223372035999999000)},
 	} {
@@ -177,8 +177,8 @@ func TestLogLineVariants(t *testing.T) {
 		"(1436509052.249713123) vcan0 044#":       1436509052249713123,
 		"(1436509052.2)      vcan0   044# R\r\n":  1436509052200000000,
 		"  (0.000000001)\tvcan0 18DA10F1##1AA R ": 1,
-		"(0.0) vcan0 044#":                        1, // 0 would be unknown
-		"(0) vcan0 044#":                          1,
+		"(0.0) vcan0 044#":                        0,
+		"(0) vcan0 044#":                          0,
 		"(17) vcan0 044#":                         17e9,
 		"(1.1234567899999) vcan0 044#":            1123456789,
 		"(1.5) vcan0 044# r":                      15e8,
@@ -187,11 +187,15 @@ func TestLogLineVariants(t *testing.T) {
 		"(1.5) vcan0 044# <-":                     15e8,
 	} {
 		f, bus, err := ParseLogLine(line)
-		if err != nil || f.Timestamp != want || bus != "vcan0" || f.Has(Echo) {
+		if err != nil || !f.Has(Timed) || f.Timestamp != want || bus != "vcan0" || f.Has(Echo) {
 			t.Errorf("ParseLogLine(%q) = %v at %d, %q, %v; want it at %d", line, f, f.Timestamp, bus, err, want)
 		}
 	}
-	f := Frame{ID: 1, Timestamp: -5}
+	f := Frame{ID: 1, Timestamp: 5e9} // its time is not known
+	if got, want := string(AppendLogLine(nil, &f, "")), "(0000000000.000000) - 001#"; got != want {
+		t.Errorf("AppendLogLine = %s, want %s", got, want)
+	}
+	f.Stamp(-5)
 	if got, want := string(AppendLogLine([]byte("> "), &f, "")), "> (0000000000.000000) - 001#"; got != want {
 		t.Errorf("AppendLogLine = %s, want %s", got, want)
 	}
@@ -208,7 +212,8 @@ func TestLogLineOfALengthThatNoDLCHas(t *testing.T) {
 	for n, want := range map[int]int{0: 0, 8: 8, 9: 12, 10: 12, 12: 12, 21: 24, 33: 48, 63: 64, 64: 64} {
 		f, _, err := ParseLogLine("(1.0) vcan0 044##1" + strings.Repeat("5A", n))
 		wanted := newFrame(0x44, FD|BRS)
-		wanted.Len, wanted.Timestamp = uint8(want), 1e9
+		wanted.Len = uint8(want)
+		wanted.Stamp(1e9)
 		copy(wanted.Data[:], strings.Repeat("\x5A", n))
 		if err != nil || f != wanted {
 			t.Errorf("%d bytes: %+v, %v", n, f, err)
@@ -288,7 +293,7 @@ func FuzzParseLogLine(f *testing.F) {
 			return
 		}
 		line := string(AppendLogLine(nil, &frame, bus))
-		frame.Timestamp = max(frame.Timestamp-frame.Timestamp%1000, 1)
+		frame.Timestamp -= frame.Timestamp % 1000
 		if again, bus2, err := ParseLogLine(line); err != nil || again != frame || bus2 != bus {
 			t.Errorf("ParseLogLine(%q) = %+v, %q, but of its line %s: %+v, %q, %v", s, frame, bus, line, again, bus2, err)
 		}

@@ -135,7 +135,7 @@ func checkTrace(t *testing.T, file string, frames []recorded) {
 	for _, r := range frames {
 		f := r.frame
 		f.Flags &^= canbus.Echo
-		f.Timestamp = int64(r.at)
+		f.Stamp(int64(r.at))
 		got = append(canbus.AppendLogLine(got, &f, "can0"), '\n')
 	}
 	if *update {

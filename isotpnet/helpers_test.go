@@ -197,7 +197,7 @@ func (r *recorder) add(frames []canbus.Frame) {
 	defer r.mu.Unlock()
 	for _, f := range frames {
 		at := time.Since(r.start)
-		if f.Timestamp != 0 {
+		if f.Has(canbus.Timed) {
 			at = f.Time().Sub(r.start)
 		}
 		r.frames = append(r.frames, recorded{at, f})

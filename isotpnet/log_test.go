@@ -28,7 +28,8 @@ func (l *fakeLog) ReadFrames(b []canbus.Frame) (n int, err error) {
 			return n, io.EOF
 		}
 		l.frame++
-		f := canbus.Frame{ID: 0x7E8, Len: 8, Timestamp: logBegin.Add(time.Duration(number) * time.Second).UnixNano()}
+		f := canbus.Frame{ID: 0x7E8, Len: 8}
+		f.Stamp(logBegin.Add(time.Duration(number) * time.Second).UnixNano())
 		f.Data[0] = 0x20 + byte(part)
 		if part == 0 {
 			f.Data[0], f.Data[1] = 0x10, 20

@@ -20,7 +20,7 @@ type Trace struct {
 	// FrameSent: a frame is on the wire, if the bus echoes (canbus.Properties.Echo); on
 	// other buses the bus has taken it. FrameReceived: a frame for this connection has
 	// come, valid or not. A request stands before its answer. The function may keep the
-	// frame; its Timestamp, unless it is 0, is the bus's own, and may be
+	// frame; its Timestamp, if it has the flag canbus.Timed, is the bus's own, and may be
 	// more exact than Time.
 	FrameSent, FrameReceived func(TraceEvent)
 	// FrameIgnored: a frame changed nothing. Code says why.

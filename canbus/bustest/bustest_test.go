@@ -129,6 +129,23 @@ var bends = map[string]struct {
 		},
 		finds: []string{"FramesOfEveryKindArrive"},
 	},
+	"LeavesChannelAsItWas": {
+		bend: func(_, b *bent) {
+			b.read = func(frames []canbus.Frame) (int, error) {
+				before := frames[0].Channel
+				n, err := b.Tap.ReadFrames(frames)
+				frames[0].Channel = before
+				return n, err
+			}
+		},
+		finds: []string{"FramesOfEveryKindArrive"},
+	},
+	"HasItsOwnTimeAndDoesNotTellIt": {
+		bend: func(a, _ *bent) {
+			a.properties = new(canbus.Properties{FD: true, OwnTime: true})
+		},
+		finds: []string{"FramesAreTimedIfTheBusHasItsOwnTime"},
+	},
 	"SendsWhatIsNotValid": {
 		bend: func(a, _ *bent) {
 			a.write = func(frames []canbus.Frame) (int, error) {

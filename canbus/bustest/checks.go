@@ -22,6 +22,7 @@ var checks = []check{
 	{name: "WriteKeepsNoReference", do: noReference},
 	{name: "OwnFramesComeBackAsEchoesOrNotAtAll", do: echoes},
 	{name: "FrameThatWasReadCanBeWritten", do: forwarded},
+	{name: "FramesAreTimedIfTheBusHasItsOwnTime", do: ownTime},
 	{name: "SlowReader", do: slowReader},
 	{name: "TryWriteTakesWhatItSays", do: tryWrite, needs: needTryWriter},
 	{name: "Filters", do: filters, needs: needFilters},
@@ -244,16 +245,41 @@ func forwarded(p *pair) error {
 	p.read(p.a, 64)
 	got := p.read(p.b, 64)
 	f := frame(0x7E0, 1, 2)
-	f.Timestamp = 1_700_000_000_000_000_000
+	f.Stamp(1_700_000_000_000_000_000)
+	f.Channel = 2
 	f.Flags |= canbus.Echo | canbus.Refused
 	if err := write(p.a, f); err != nil {
 		return err
 	}
-	f.Flags &^= canbus.Echo | canbus.Refused
+	f.Strip()
 	if err := got.want(f); err != nil {
 		return err
 	}
 	return got.wantEchoes(p)
+}
+
+// ownTime looks for the flag Timed where the frames' time is what counts.
+func ownTime(p *pair) error {
+	fromA, fromB := p.read(p.b, 64), p.read(p.a, 64)
+	for _, way := range []struct {
+		to, at canbus.Bus
+		from   *reader
+	}{{p.a, p.b, fromA}, {p.b, p.a, fromB}} {
+		if !canbus.PropertiesOf(way.at).OwnTime {
+			continue
+		}
+		f := frame(0x123, 1)
+		if err := write(way.to, f); err != nil {
+			return err
+		}
+		if err := way.from.want(f); err != nil {
+			return err
+		}
+		if f = way.from.raw[0]; !f.Has(canbus.Timed) {
+			return fmt.Errorf("the bus says OwnTime, and its frame %v has not the flag Timed", f)
+		}
+	}
+	return nil
 }
 
 func slowReader(p *pair) error {

@@ -38,9 +38,14 @@ type reader struct {
 	mu     sync.Mutex
 	news   sync.Cond
 	frames []canbus.Frame // as they were before they were sent; without echoes
+	raw    []canbus.Frame // the same, as they were read
 	echoes []canbus.Frame
 	err    error
 }
+
+// stale is what a caller's buffer may hold: a driver that leaves a part of it would return
+// that of another frame.
+var stale = canbus.Frame{ID: 0x666, Flags: 0xFFFF, Len: 0xFF, Channel: 0xFE, Timestamp: -1}
 
 // read starts to read a bus, at most so many frames at a time.
 func (p *pair) read(bus canbus.Bus, size int) *reader {
@@ -49,6 +54,9 @@ func (p *pair) read(bus canbus.Bus, size int) *reader {
 	p.goroutines.Go(func() {
 		buf := make([]canbus.Frame, size)
 		for {
+			for i := range buf {
+				buf[i] = stale
+			}
 			n, err := bus.ReadFrames(buf)
 			if !r.add(buf, n, err) {
 				return
@@ -72,10 +80,15 @@ func (r *reader) add(buf []canbus.Frame, n int, err error) bool {
 		return false
 	}
 	for _, f := range buf[:n] {
+		if f.Channel == stale.Channel {
+			r.err = fmt.Errorf("ReadFrames does not set Channel of %v, and leaves that of the caller's buffer", f)
+			return false
+		}
 		if f.Has(canbus.Echo) {
 			r.echoes = append(r.echoes, plain(f))
 		} else {
 			r.frames = append(r.frames, plain(f))
+			r.raw = append(r.raw, f)
 		}
 	}
 	if err != nil && !errors.Is(err, canbus.ErrTemporary) {
@@ -176,8 +189,9 @@ func equal(what string, got, want []canbus.Frame) error {
 // plain returns a frame without the flags and the time that the bus adds, and without bytes
 // that have no meaning.
 func plain(f canbus.Frame) canbus.Frame {
-	f.Timestamp = 0
-	f.Flags &^= canbus.Echo
+	refused := f.Flags & canbus.Refused
+	f.Strip()
+	f.Flags |= refused
 	if f.Has(canbus.Remote) {
 		clear(f.Data[:])
 	}

@@ -273,11 +273,7 @@ func (b *Bus) read() error {
 	if b.o.Interface != "" && ifi != b.o.Interface {
 		return nil
 	}
-	at := f.Timestamp
-	if at == 1 {
-		at = 0 // see canbus.ParseLogLine
-	}
-	b.pace.pass(at)
+	b.pace.pass(f.Timestamp)
 	f.Flags &^= canbus.Echo
 	b.next, b.waiting = f, true
 	return nil
@@ -367,7 +363,7 @@ func (p *pace) pass(timestamp int64) {
 		p.begun, p.last = true, timestamp
 		return
 	}
-	if pause := timestamp - p.last; pause > 0 { // both are positive: no overflow
+	if pause := timestamp - p.last; pause > 0 { // neither is negative: no overflow
 		if p.maxPause > 0 {
 			pause = min(pause, int64(p.maxPause))
 		}

@@ -28,7 +28,8 @@
 // others as long after it as the log says: a frame that the reader takes late does
 // not delay the frames after it. Where the time runs backwards, because a clock was set
 // or logs were joined, it stands still for one frame and goes on from there. A
-// frame's Timestamp is the log's. The Bus clears the flag Echo: the program that sent the
+// frame's Timestamp is the log's, 0 included; its Channel is 0, as a log's interfaces have
+// names (see Options.Interface). The Bus clears the flag Echo: the program that sent the
 // frame was another one.
 //
 // A log loses nothing: it waits for its reader, and its time is that of its frames (Waits

@@ -65,7 +65,7 @@ func FuzzLog(f *testing.F) {
 			t.Errorf("%d lines are %d frames, %d errors and %d that are skipped", number, len(frames), len(bad), skipped)
 		}
 		for i := range frames {
-			frames[i].Timestamp = max(frames[i].Timestamp-frames[i].Timestamp%1000, 1)
+			frames[i].Timestamp -= frames[i].Timestamp % 1000
 		}
 		var text bytes.Buffer
 		r, err := NewRecorder(&text, RecorderOptions{OnError: func(err error) { t.Error(err) }})

@@ -63,7 +63,7 @@ func closeRecorder(t testing.TB, r *Recorder) {
 func at(t testing.TB, ns int64, text string) canbus.Frame {
 	t.Helper()
 	f := parse(t, text)
-	f.Timestamp = ns
+	f.Stamp(ns)
 	return f
 }
 
@@ -97,6 +97,14 @@ func TestRecordsFramesOfEveryKind(t *testing.T) {
 	if got, want := r.Stats(), (Stats{Recorded: 5}); got != want {
 		t.Errorf("Stats are %+v, want %+v", got, want)
 	}
+}
+
+func TestTimeZeroIsRecorded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.log")
+	r := create(t, path, RecorderOptions{})
+	r.Record([]canbus.Frame{at(t, 0, "001#")}, "can0")
+	closeRecorder(t, r)
+	wantFile(t, path, "(0000000000.000000) can0 001#\n")
 }
 
 func TestFramesWithoutATimeGetThatOfNow(t *testing.T) {
@@ -214,7 +222,7 @@ func TestRecorderOptionsAreChecked(t *testing.T) {
 func numbered(n int) []canbus.Frame {
 	list := make([]canbus.Frame, n)
 	for i := range list {
-		list[i] = canbus.Frame{ID: 0x123, Timestamp: int64(i+1) * 1000, Len: 4}
+		list[i] = canbus.Frame{ID: 0x123, Flags: canbus.Timed, Timestamp: int64(i+1) * 1000, Len: 4}
 		copy(list[i].Data[:], []byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
 	}
 	return list

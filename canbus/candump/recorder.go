@@ -181,10 +181,10 @@ func newRecorder(log *logFile, o RecorderOptions, news error) *Recorder {
 }
 
 // Record records frames of a bus of that name, in which spaces become _. A frame
-// without a Timestamp gets the time of now. A frame that is not valid (see
-// [canbus.Frame.Validate]; error frames are valid here) is lost, and counted. Record leaves
-// out a frame of our own that the bus has refused ([canbus.Refused]): it was never sent.
-// Record never waits for the disk.
+// whose time is not known (see [canbus.Timed]) gets the time of now. A frame that is not
+// valid (see [canbus.Frame.Validate]; error frames are valid here) is lost, and counted.
+// Record leaves out a frame of our own that the bus has refused ([canbus.Refused]): it was
+// never sent. Record never waits for the disk.
 func (r *Recorder) Record(frames []canbus.Frame, bus string) {
 	if len(frames) == 0 {
 		return
@@ -198,8 +198,8 @@ func (r *Recorder) Record(frames []canbus.Frame, bus string) {
 		added := r.insert(r.seq, good)
 		for i := range added {
 			added[i].frame, added[i].bus = frames[i], bus
-			if frames[i].Timestamp == 0 {
-				added[i].frame.Timestamp = now
+			if !frames[i].Has(canbus.Timed) {
+				added[i].frame.Stamp(now)
 			}
 		}
 		if bad != nil {
@@ -257,7 +257,7 @@ func (r *Recorder) end(seq uint64, frames []canbus.Frame, bus string) {
 	added := r.insert(seq, len(frames))
 	for i := range added {
 		added[i].frame, added[i].bus = frames[i], bus
-		added[i].frame.Timestamp = at.UnixNano()
+		added[i].frame.Stamp(at.UnixNano())
 		added[i].frame.Flags |= canbus.Echo
 	}
 	r.wake() // frames may have waited for this write

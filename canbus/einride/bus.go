@@ -140,7 +140,7 @@ func (b *Bus) take(frames []canbus.Frame) (n int) {
 			b.own.returned(f)
 			f.Flags |= canbus.Echo
 		}
-		f.Timestamp = now
+		f.Stamp(now)
 		frames[n] = f
 		n++
 	}

@@ -90,8 +90,7 @@ func (o *own) forgetLost(now time.Time) {
 
 // bare is a frame as it comes back.
 func bare(f canbus.Frame) canbus.Frame {
-	f.Timestamp = 0
-	f.Flags &^= canbus.Echo
+	f.Strip()
 	if f.Has(canbus.Remote) {
 		clear(f.Data[:])
 	}

@@ -60,7 +60,9 @@ func (l *flight) waiting() int { return int(l.given - l.answered) }
 // write adds frames that are about to be written, no more than there is room for.
 func (l *flight) write(frames []canbus.Frame) {
 	for i := range frames {
-		l.ring[l.given%maxInFlight] = flown{frame: frames[i]}
+		x := &l.ring[l.given%maxInFlight]
+		*x = flown{frame: frames[i]}
+		x.frame.Strip()
 		l.given++
 	}
 }

@@ -183,7 +183,7 @@ func (b *Bus) push(now time.Time, f *canbus.Frame) {
 		return
 	}
 	b.in = append(b.in, *f)
-	b.in[len(b.in)-1].Timestamp = now.UnixNano()
+	b.in[len(b.in)-1].Stamp(now.UnixNano())
 }
 
 // echo gives a frame that was written back to ReadFrames. Under mu.

@@ -93,8 +93,7 @@ func read(t testing.TB, b canbus.Bus, n int, echoes bool) []canbus.Frame {
 
 // plain is a frame as it was before it was sent.
 func plain(f canbus.Frame) canbus.Frame {
-	f.Timestamp = 0
-	f.Flags &^= canbus.Echo
+	f.Strip()
 	clear(f.Data[f.Len:])
 	return f
 }

@@ -50,10 +50,10 @@ func encode(b *[mtuFD]byte, f *canbus.Frame) int {
 }
 
 // decode reads a frame of n bytes as the kernel gave it. It reports whether it is
-// one at all. Timestamp and the flag Echo are not in it.
+// one at all. The time and the flag Echo are not in it.
 func decode(f *canbus.Frame, b *[mtuFD]byte, n int) bool {
 	id := binary.NativeEndian.Uint32(b[:])
-	f.Flags = 0
+	f.Flags, f.Timestamp, f.Channel = 0, 0, 0
 	f.Len = b[offsetLen]
 	switch n {
 	case mtu:

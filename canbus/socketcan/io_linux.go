@@ -136,26 +136,28 @@ func (b *Bus) take(frames []canbus.Frame) (n int) {
 		case wanted != nil && !f.Has(canbus.ErrorFrame) && !wanted.match(f):
 			continue
 		}
-		f.Timestamp = timestamp(b.rx.control[i][:min(int(m.header.Controllen), controlLen)])
+		if ns, ok := timestamp(b.rx.control[i][:min(int(m.header.Controllen), controlLen)]); ok {
+			f.Stamp(ns)
+		}
 		n++
 	}
 	return n
 }
 
 // timestamp returns the time in a message's ancillary data, where SO_TIMESTAMPNS
-// is the only option that puts something; 0 if it is not there.
-func timestamp(control []byte) int64 {
+// is the only option that puts something.
+func timestamp(control []byte) (ns int64, ok bool) {
 	const size = int(unsafe.Sizeof(unix.Timespec{}))
 	start := unix.CmsgLen(0)
 	if len(control) < start+size {
-		return 0
+		return 0, false
 	}
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
 	if h.Level != unix.SOL_SOCKET || h.Type != unix.SCM_TIMESTAMPNS {
-		return 0
+		return 0, false
 	}
 	ts := (*unix.Timespec)(unsafe.Pointer(&control[start]))
-	return ts.Nano()
+	return ts.Nano(), true
 }
 
 // WriteFrames implements [canbus.Bus]. When the interface's queue is full, and

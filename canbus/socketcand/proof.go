@@ -156,8 +156,8 @@ func (b *Bus) expect(frames []canbus.Frame) (trial bool, err error) {
 		f := &frames[i]
 		b.out = appendSend(b.out, f)
 		copied := *f
-		copied.Flags = copied.Flags&^canbus.Refused | canbus.Echo
-		copied.Timestamp = 0
+		copied.Strip()
+		copied.Flags |= canbus.Echo
 		s.frames.push(copied)
 		if unfenced++; !s.careful && unfenced < fenceLen && i < len(frames)-1 {
 			continue

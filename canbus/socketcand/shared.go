@@ -238,10 +238,10 @@ func (b *shared) pass(f *canbus.Frame, from *client) {
 		return // raw mode has no element for remote frames
 	}
 	stamped := *f
-	if stamped.Timestamp == 0 {
+	if !stamped.Has(canbus.Timed) {
 		// No two frames are on a wire at once, and there are clients (scapy) that sort
 		// by the time.
-		stamped.Timestamp = max(time.Now().UnixNano(), b.last+int64(time.Microsecond))
+		stamped.Stamp(max(time.Now().UnixNano(), b.last+int64(time.Microsecond)))
 	}
 	b.last = stamped.Timestamp
 	// python-can up to 4.1 loses a character between two elements.

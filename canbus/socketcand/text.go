@@ -104,8 +104,8 @@ func appendSend(b []byte, f *canbus.Frame) []byte {
 	return append(b, '>')
 }
 
-// appendFrame appends the element by which a server tells of a frame that it has received.
-// In raw mode servers have none for remote frames.
+// appendFrame appends the element by which a server tells of a frame that it has received,
+// and knows the time of. In raw mode servers have none for remote frames.
 func appendFrame(b []byte, f *canbus.Frame) []byte {
 	us := max(f.Timestamp, 0) / 1000
 	if f.Has(canbus.ErrorFrame) {
@@ -163,7 +163,7 @@ func parseFrame(words []string) (f canbus.Frame, err error) {
 			return f, fmt.Errorf("error class %q: %w", words[1], err)
 		}
 		f = canbus.Frame{ID: uint32(class), Flags: canbus.ErrorFrame, Len: canbus.MaxClassicLen}
-		f.Timestamp, err = parseTime(words[2])
+		err = stamp(&f, words[2])
 		return f, err
 	}
 	if err := parseID(&f, words[1]); err != nil {
@@ -178,7 +178,7 @@ func parseFrame(words []string) (f canbus.Frame, err error) {
 	if len(rest) == 0 {
 		return f, errors.New("no time")
 	}
-	if f.Timestamp, err = parseTime(rest[0]); err != nil {
+	if err := stamp(&f, rest[0]); err != nil {
 		return f, err
 	}
 	// Servers write the bytes in one word, the protocol's description as words.
@@ -241,6 +241,16 @@ func parseFlags(f *canbus.Frame, words []string) (rest []string, err error) {
 		f.Flags |= canbus.ESI
 	}
 	return words[1:], nil
+}
+
+// stamp gives a frame the time in a word.
+func stamp(f *canbus.Frame, word string) error {
+	ns, err := parseTime(word)
+	if err != nil {
+		return err
+	}
+	f.Stamp(ns)
+	return nil
 }
 
 // parseTime returns nanoseconds.

@@ -39,7 +39,7 @@ func TestFramesAreText(t *testing.T) {
 			t.Errorf("%q is %v, %v; want %v", c.send, got, err, c.frame)
 		}
 		stamped := c.frame
-		stamped.Timestamp = 23_424_242_000
+		stamped.Stamp(23_424_242_000)
 		if got := string(appendFrame(nil, &stamped)); got != c.received {
 			t.Errorf("received as %q, want %q", got, c.received)
 		}

@@ -211,7 +211,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 				b.malformed.Add(1)
 				continue
 			}
-			f.Timestamp = now
+			f.Stamp(now)
 			frames[n] = f
 			n++
 		}

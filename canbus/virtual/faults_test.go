@@ -58,7 +58,7 @@ func TestLostFrameHasItsEcho(t *testing.T) {
 		now := time.Now()
 		frames := numbered(4)
 		for i := range frames {
-			frames[i].Timestamp = now.UnixNano()
+			frames[i].Stamp(now.UnixNano())
 		}
 		write(t, taps[0], frames...)
 		wantFrames(t, read(t, taps[1], 3), frames[0], frames[1], frames[3])

@@ -62,15 +62,20 @@ func (r *ring) room() int {
 }
 
 // put appends frames, for which there must be room, without waking the reader.
-// It leaves the flags Echo and Refused out.
+// It leaves the flags Echo and Refused out, and Timed, unless there are timestamps:
+// then all frames have one.
 func (r *ring) put(b []canbus.Frame, add canbus.Flags) {
+	const told = canbus.Echo | canbus.Refused | canbus.Timed
+	if r.stamps != nil {
+		add |= canbus.Timed
+	}
 	in := r.in.Load()
 	mask := uint64(len(r.slots) - 1)
 	slots := r.slots
 	for i := range b {
 		f := &b[i]
 		s := &slots[in&mask]
-		s.id, s.flags, s.len = f.ID, f.Flags&^(canbus.Echo|canbus.Refused)|add, f.Len
+		s.id, s.flags, s.len = f.ID, f.Flags&^told|add, f.Len
 		s.data = binary.NativeEndian.Uint64(f.Data[:8])
 		if f.Len > canbus.MaxClassicLen {
 			r.putMore(in&mask, f)
@@ -107,7 +112,7 @@ func (r *ring) take(b []canbus.Frame) int {
 		if s.len > canbus.MaxClassicLen {
 			*(*moreData)(f.Data[canbus.MaxClassicLen:]) = r.more[out&mask]
 		}
-		f.Timestamp = 0
+		f.Timestamp, f.Channel = 0, 0
 		if r.stamps != nil {
 			f.Timestamp = r.stamps[out&mask]
 		}

@@ -106,8 +106,8 @@ func (s *simulation) enqueue(t *Tap, b []canbus.Frame) int {
 			break
 		}
 		for _, f := range b[taken:min(taken+room, len(b))] {
-			f.Flags &^= canbus.Echo | canbus.Refused
 			t.tx.queue = append(t.tx.queue, queued{f, now})
+			t.tx.queue[len(t.tx.queue)-1].frame.Strip()
 			taken++
 		}
 		s.advance(now) // may empty the queue at once: on a bus without a bit rate
@@ -291,8 +291,8 @@ func (s *simulation) finish(at int64) {
 	sender := s.sender
 	s.sender = nil
 	s.free = at
-	s.frame.Timestamp = s.timestamp(at)
-	s.echo.Timestamp = s.frame.Timestamp
+	s.frame.Stamp(s.timestamp(at))
+	s.echo.Stamp(s.frame.Timestamp)
 	if s.fate.errorFrame {
 		report := s.errorFrame(errProtocol|errBusError, at)
 		for _, t := range s.network.taps {
@@ -357,7 +357,9 @@ const (
 )
 
 func (s *simulation) errorFrame(class uint32, at int64) canbus.Frame {
-	return canbus.Frame{ID: class, Flags: canbus.ErrorFrame, Len: 8, Timestamp: s.timestamp(at)}
+	f := canbus.Frame{ID: class, Flags: canbus.ErrorFrame, Len: 8}
+	f.Stamp(s.timestamp(at))
+	return f
 }
 
 // busOff takes the tap's controller off the bus and drops what it has to send.

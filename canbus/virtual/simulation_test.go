@@ -16,7 +16,7 @@ func echoOf(f canbus.Frame) canbus.Frame {
 }
 
 func at(f canbus.Frame, t time.Time) canbus.Frame {
-	f.Timestamp = t.UnixNano()
+	f.Stamp(t.UnixNano())
 	return f
 }
 
@@ -68,7 +68,7 @@ func TestQueuedFramesFollowWithoutAGap(t *testing.T) {
 		end := time.Now()
 		for i := range frames {
 			end = end.Add(canbus.WireTime(&frames[i], rate, 0))
-			frames[i].Timestamp = end.UnixNano()
+			frames[i].Stamp(end.UnixNano())
 		}
 		var wg sync.WaitGroup
 		wg.Go(func() { write(t, taps[0], frames...) })

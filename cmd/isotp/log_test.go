@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -197,6 +198,55 @@ func TestTraceOfALogIsALog(t *testing.T) {
 	}
 }
 
+// Of a log that begins at 0, as those do that were recorded by a clock of their own.
+func TestTimeZeroIsKept(t *testing.T) {
+	const log = "(0000000000.000000) can0 7E8#0101\n(0000000000.000001) can0 7E8#0102\n"
+	name := "candump:" + filepath.ToSlash(writeLog(t, log)) + ",fast"
+	t.Run("record", func(t *testing.T) {
+		r := isotp(t.Context(), nil, "record", name, "-")
+		if r.want(t, exitOK, ""); r.stdout != log {
+			t.Errorf("it wrote\n%swant\n%s", r.stdout, log)
+		}
+	})
+	t.Run("recv --trace", func(t *testing.T) {
+		r := isotp(t.Context(), nil, "recv", "--hex", "--trace", "--listen-only", name+"/7E0:7E8")
+		r.want(t, exitOK, "")
+		want := regexp.MustCompile(`^\(0000000000\.000000\) \S+ 7E8#0101\n\(0000000000\.000001\) \S+ 7E8#0102\n$`)
+		if !want.MatchString(r.stderr) {
+			t.Errorf("it traced\n%s", r.stderr)
+		}
+	})
+}
+
+// The first pause is not from the epoch on, nor left out.
+func TestReplayOfALogThatBeginsAtZero(t *testing.T) {
+	path := writeLog(t, "(0.0) can0 001#\n(1.5) can0 002#\n")
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		begun := time.Now()
+		var after []time.Duration
+		bus.write = func(canbus.Frame) error {
+			after = append(after, time.Since(begun))
+			return nil
+		}
+		isotp(t.Context(), nil, "replay", path, bus.named(t)).want(t, exitOK, "")
+		if want := []time.Duration{0, 1500 * time.Millisecond}; !slices.Equal(after, want) {
+			t.Errorf("sent after %v, want %v", after, want)
+		}
+	})
+}
+
+func TestTraceOfFramesWithoutATimeHasTheClocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // begins at midnight of 2000-01-01
+		bus := newFakeBus()
+		bus.frames <- canbus.Frame{ID: 0x7E8, Len: 2, Data: [64]byte{1, 0xAA}, Timestamp: 1e9}
+		r := isotp(t.Context(), nil, "recv", "--count", "1", "--hex", "--trace", bus.named(t)+"/7E0:7E8")
+		if r.want(t, exitOK, ""); !strings.HasPrefix(r.stderr, "(0946684800.000000) ") {
+			t.Errorf("it traced %q", r.stderr)
+		}
+	})
+}
+
 // A fakeBus is a bus that a test has made.
 type fakeBus struct {
 	frames  chan canbus.Frame // to be read
@@ -271,7 +321,7 @@ func (b *fakeBus) named(t *testing.T) string { return name(t, b) }
 
 func TestRecordFailsIfFramesWereDropped(t *testing.T) {
 	bus := newFakeBus()
-	bus.frames <- canbus.Frame{ID: 1, Timestamp: 1e9}
+	bus.frames <- canbus.Frame{ID: 1, Flags: canbus.Timed, Timestamp: 1e9}
 	bus.dropped.Store(9)
 	path := filepath.Join(t.TempDir(), "test.log")
 	ctx, interrupt := context.WithCancel(t.Context())
@@ -331,7 +381,7 @@ func TestReplayLeavesOutWhatTheBusCannotCarry(t *testing.T) {
 	bus := newFakeBus()
 	var sent []string
 	bus.write = func(f canbus.Frame) error {
-		if f.Flags != 0 {
+		if f.Strip(); f.Flags != 0 {
 			return fmt.Errorf("no frames as %v", f)
 		}
 		sent = append(sent, f.String())

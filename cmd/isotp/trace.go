@@ -102,8 +102,8 @@ func (t *tracer) frame(sent canbus.Flags) func(isotpnet.TraceEvent) {
 	return func(ev isotpnet.TraceEvent) {
 		f := *ev.Frame
 		f.Flags |= sent
-		if f.Timestamp == 0 {
-			f.Timestamp = ev.Time.UnixNano()
+		if !f.Has(canbus.Timed) {
+			f.Stamp(ev.Time.UnixNano())
 		}
 		t.frames.Write(append(canbus.AppendLogLine(nil, &f, t.bus), '\n'))
 	}

@@ -31,6 +31,8 @@ func TestWhatAnEchoIsOf(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			frame, echo := parse(t, c.frame), parse(t, c.echo)
 			echo.Flags |= canbus.Echo
+			echo.Stamp(5)
+			echo.Channel = 3
 			if got := Of(&echo, &frame); got != c.of {
 				t.Errorf("Of is %v, want %v", got, c.of)
 			}

@@ -138,7 +138,8 @@ func TestEchoMayDifferInWhatTheControllerSets(t *testing.T) {
 		result := startSend(ep, []byte{1})
 		f := parse(t, bus.written()[0])
 		f.Flags |= canbus.Echo | canbus.ESI | canbus.BRS
-		f.Timestamp = 12345
+		f.Stamp(12345)
+		f.Channel = 3
 		bus.in <- input{frames: []canbus.Frame{f}}
 		wantResult(t, result, nil)
 	})

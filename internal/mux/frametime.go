@@ -48,7 +48,7 @@ func (m *Mux) advance(now engine.Time, f *canbus.Frame) {
 	t := &m.frameTime
 	at := now.Add(-m.hold.total)
 	if m.props.OwnTime {
-		if f.Timestamp == 0 {
+		if !f.Has(canbus.Timed) {
 			return // a frame without a stamp has the time of the frame before
 		}
 		at = m.stampTime(f.Timestamp)

@@ -23,7 +23,7 @@ func newStampedLog() describedBus {
 func (b *fakeBus) at(t testing.TB, after time.Duration, frame string) {
 	t.Helper()
 	f := parse(t, frame)
-	f.Timestamp = recorded.Add(after).UnixNano()
+	f.Stamp(recorded.Add(after).UnixNano())
 	b.in <- input{frames: frames(f)}
 	synctest.Wait()
 }
@@ -71,6 +71,41 @@ func TestReceptionsGoByTheStampsOfALog(t *testing.T) {
 			})
 		})
 	}
+}
+
+// 0 is a time, and not one that is unknown: else no time would have passed.
+func TestLogThatBeginsAtZero(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newStampedLog()
+		ep := attach(t, own(t, bus), reporting())
+		result := startReceive(ep, nil)
+		for _, x := range []struct {
+			at    time.Duration
+			frame string
+		}{{0, first}, {0, second}, {time.Second, third}} {
+			f := parse(t, x.frame)
+			f.Stamp(int64(x.at))
+			bus.in <- input{frames: frames(f)}
+			synctest.Wait()
+		}
+		wantResult(t, result, ResultError(engine.TimeoutCr))
+	})
+}
+
+func TestFrameWithoutATimeComesWithTheOneBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newStampedLog()
+		ep := attach(t, own(t, bus), reporting())
+		result := startReceive(ep, firstToThird)
+		bus.at(t, 0, first)
+		for _, s := range []string{second, third} {
+			f := parse(t, s)
+			f.Timestamp = recorded.Add(time.Hour).UnixNano() // means nothing without the flag
+			bus.in <- input{frames: frames(f)}
+			synctest.Wait()
+		}
+		wantResult(t, result, nil)
+	})
 }
 
 func TestOtherFramesShowThatAMessageIsTooLate(t *testing.T) {
@@ -205,7 +240,7 @@ func TestStampsOfAnySizeDoNoHarm(t *testing.T) {
 		for _, stamp := range []int64{math.MaxInt64, math.MinInt64, 0, 1, -1, math.MaxInt64, 0} {
 			for _, s := range []string{first, "7E8#0101"} {
 				f := parse(t, s)
-				f.Timestamp = stamp
+				f.Stamp(stamp)
 				bus.in <- input{frames: frames(f)}
 			}
 			synctest.Wait()

@@ -240,19 +240,21 @@ func TestFrameIsToldWithItsEcho(t *testing.T) {
 		var told []string
 		ep := attachObserved(t, own(t, bus), pair(0x7E0, 0x7E8), &observer{
 			frame: func(f *canbus.Frame, what FrameEvent) {
-				told = append(told, fmt.Sprint(what, " ", f, " ", f.Timestamp))
+				told = append(told, fmt.Sprint(what, " ", f, " ", f.Time().UnixNano(), " ", f.Channel))
 			},
 			step: func(engine.Observation) {},
 		})
 		result := startSend(ep, []byte{1})
 		synctest.Wait()
 		other, echo := parse(t, "7E8#0141"), parse(t, "7E0#0101")
-		other.Timestamp = 5
-		echo.Flags, echo.Timestamp = canbus.Echo, 7
+		other.Stamp(5)
+		echo.Stamp(7)
+		other.Channel, echo.Channel = 1, 2
+		echo.Flags |= canbus.Echo
 		bus.in <- input{frames: []canbus.Frame{other, echo}}
 		wantResult(t, result, nil)
 		synctest.Wait()
-		if want := []string{"0 7E8#0141 5", "1 7E0#0101 7"}; !slices.Equal(told, want) {
+		if want := []string{"0 7E8#0141 5 1", "1 7E0#0101 7 2"}; !slices.Equal(told, want) {
 			t.Errorf("told %q, want %q", told, want)
 		}
 	})

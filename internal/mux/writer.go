@@ -57,6 +57,12 @@ type pendingEcho struct {
 
 func (p *pendingEcho) sent() *canbus.Frame { return &p.frame }
 
+// tell has the frame tell what its echo does: when it was on the wire, and of which channel.
+func (p *pendingEcho) tell(echo *canbus.Frame) {
+	p.frame.Flags |= echo.Flags & canbus.Timed
+	p.frame.Timestamp, p.frame.Channel = echo.Timestamp, echo.Channel
+}
+
 const (
 	// lastWrite is how long a write may take once reading has failed, or the bus is to
 	// be closed.
@@ -416,7 +422,7 @@ func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
 			continue
 		}
 		if i == found {
-			x.frame.Timestamp = f.Timestamp
+			x.tell(f)
 		}
 		if x.endpoint.Observer != nil {
 			x.endpoint.reportFrame(now, &x.frame, FrameSent)

@@ -102,7 +102,7 @@ func (t *Format) begin(f *canbus.Frame) int {
 			f.Flags |= canbus.BRS
 		}
 	}
-	f.Timestamp = 0
+	f.Timestamp, f.Channel = 0, 0
 	if t.Address.HasByte {
 		f.Data[0] = t.Address.Byte
 		return 1

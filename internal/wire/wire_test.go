@@ -243,13 +243,13 @@ func TestFormatSingleFrame(t *testing.T) {
 		{"FD, MinFrameSize 64", fd64full, 1, "7E0##0000101" + strings.Repeat("00", 61)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			f := canbus.Frame{Timestamp: 1, Flags: canbus.Echo | canbus.ESI}
+			f := canbus.Frame{Timestamp: 1, Channel: 1, Flags: canbus.Echo | canbus.ESI | canbus.Timed}
 			p := row.format.SingleFrame(&f, row.n)
 			if len(p) != row.n {
 				t.Fatalf("room for %d bytes, want %d", len(p), row.n)
 			}
 			fill(p)
-			if f.String() != row.want || f.Timestamp != 0 {
+			if f.String() != row.want || f.Timestamp != 0 || f.Channel != 0 || f.Has(canbus.Timed) {
 				t.Fatalf("got  %v\nwant %s", f, row.want)
 			}
 			if err := f.Validate(); err != nil {
@@ -330,9 +330,9 @@ func TestFormatFlowControl(t *testing.T) {
 		{"FD, MinFrameSize 12", fd16full, ContinueToSend, "7E0##0F13008F1CCCCCCCCCCCCCCCC"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			f := canbus.Frame{Timestamp: 5}
+			f := canbus.Frame{Timestamp: 5, Channel: 1, Flags: canbus.Timed}
 			row.format.FlowControl(&f, row.status, 8, 0xF1)
-			if f.String() != row.want || f.Timestamp != 0 {
+			if f.String() != row.want || f.Timestamp != 0 || f.Channel != 0 || f.Has(canbus.Timed) {
 				t.Fatalf("got  %v\nwant %s", f, row.want)
 			}
 		})

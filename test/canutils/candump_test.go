@@ -101,7 +101,7 @@ func ourLog(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for i, f := range parseFrames(t) {
-		f.Timestamp = 1_700_000_000_000_000_000 + int64(i)*1_000_000
+		f.Stamp(1_700_000_000_000_000_000 + int64(i)*1_000_000)
 		if i%2 == 1 {
 			f.Flags |= canbus.Echo
 		}

@@ -57,7 +57,8 @@ func messages(channel string) []logMessage {
 // frame is a message as a frame of ours.
 func (m logMessage) frame(t *testing.T) canbus.Frame {
 	t.Helper()
-	f := canbus.Frame{ID: m.ID, Len: uint8(m.Len), Timestamp: m.Time * 1000}
+	f := canbus.Frame{ID: m.ID, Len: uint8(m.Len)}
+	f.Stamp(m.Time * 1000)
 	for flag, set := range map[canbus.Flags]bool{
 		canbus.Extended: m.Extended && !m.Error, canbus.Remote: m.Remote, canbus.ErrorFrame: m.Error,
 		canbus.FD: m.FD, canbus.BRS: m.BRS, canbus.ESI: m.ESI, canbus.Echo: m.Sent,

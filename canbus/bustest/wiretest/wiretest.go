@@ -153,8 +153,7 @@ func (a *Adapter) listen() {
 func (a *Adapter) left(echo canbus.Frame) {
 	// A tap sends its frames in order; those before went with a controller off the bus.
 	sent := echo
-	sent.Flags &^= canbus.Echo
-	sent.Timestamp = 0
+	sent.Strip()
 	for found := false; !found && len(a.pending) > 0; {
 		found = !a.pending[0].refused && a.pending[0].frame == sent
 		a.pending = a.pending[1:]
@@ -230,8 +229,7 @@ func (a *Adapter) WriteFrames(b []canbus.Frame) (n int, err error) {
 }
 
 func (a *Adapter) write(f canbus.Frame) error {
-	f.Flags &^= canbus.Echo | canbus.Refused
-	f.Timestamp = 0
+	f.Strip()
 	clear(f.Data[min(int(f.Len), canbus.MaxLen):])
 	if err := f.Validate(); err != nil {
 		return err
