@@ -96,6 +96,9 @@ func TestSampleIsReproducible(t *testing.T) {
 }
 
 func TestMistakeIsNoticedOrNot(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds and runs tests of its own")
+	}
 	p := newPkg(t, code)
 	test := `package code
 

@@ -28,6 +28,9 @@ func kernels(t *testing.T) []string {
 		}
 		dir = filepath.Join(user, "isotpnet-kernels")
 	}
+	if testing.Short() {
+		t.Skip("short tests boot no machine")
+	}
 	var there []string
 	for _, k := range []string{"6.12", native} {
 		if _, err := os.Stat(filepath.Join(dir, k)); err == nil && (k != native || nativeRefusal() == nil) {
