@@ -89,10 +89,11 @@ type MessageInfo struct {
 // Config.ReportAborted a *ProtocolError. [Final] tells those after which reading can go on
 // from the others.
 //
-// When the bus has failed, Read first returns the messages that came before, and then the
-// driver's error: syscall.ENODEV if an interface was deleted or its adapter was pulled out,
-// a *canbus.GoneError if another driver has lost its adapter or server, and
-// io.ErrUnexpectedEOF at the end of a log. It is final: later Reads return it again, and it
+// When the bus has failed, Read first returns the messages that came before (one that had
+// come by half is lost, and counted as CodeBusEnded), and then the driver's error:
+// syscall.ENODEV if an interface was deleted or its adapter was pulled out, a
+// *canbus.GoneError, which is net.ErrClosed too, if another driver has lost its adapter or
+// server, and io.ErrUnexpectedEOF at the end of a log. It is final: later Reads return it again, and it
 // is then net.ErrClosed, too. The next Dial opens the bus anew. syscall.ENETDOWN is not
 // final: the connection goes on when the interface is up again. Only the Conns of [Pipe]
 // return io.EOF.
@@ -205,8 +206,9 @@ func (c *Conn) Progress() (received, sent Progress) { return c.backend.progress(
 // os.ErrDeadlineExceeded (the message was aborted; the kernel's backend cannot
 // recall one, so it may still arrive), net.ErrClosed, ErrListenOnly, a
 // *ProtocolError, a *canbus.RefusedError (an adapter has taken a frame and not sent it;
-// frames before it may have been), or what the bus failed with. An empty p sends nothing,
-// and is no error even after Close.
+// frames before it may have been), or what the bus failed with: the same, and as final, as
+// of Read; whether the message arrived is then not known. An empty p sends nothing, and is
+// no error even after Close.
 //
 // With Config.SplitWrites a longer p is several messages, and with an error n counts
 // the bytes of those that were sent whole.

@@ -4,17 +4,17 @@
 //
 // # Goroutines
 //
-// However many endpoints there are, a bus has three goroutines at most. Others are the
+// However many endpoints there are, a bus has three goroutines that stay. Others are the
 // callers': of Send, Receive, Close and so on.
 //
 //	the reader  Mux.read: reads frames, has the engines handle them, and wakes the
 //	            callers that wait for the outcome. It never waits for the bus to take a
-//	            frame. It waits for room in an endpoint only where the bus loses nothing
-//	            meanwhile (see hold), and not under Mux.mu.
+//	            frame. Only on a log or a replay (see hold) does it wait until an
+//	            endpoint has room, and then it releases Mux.mu.
 //	the timers  Mux.tick, called by the pacer: what is due in the engines
-//	the writer  writer.loop: only where the bus takes no frame without waiting. Of
-//	            other buses any goroutine writes that has given an engine something to
-//	            send, one at a time.
+//	the writer  writer.loop: where a write may block. On a canbus.TryWriter the
+//	            goroutine that has made a frame writes it, while the bus takes it at
+//	            once. One goroutine writes at a time.
 //
 // Each of them, and each caller, does the same: lock Mux.mu, change an engine, touch its
 // endpoint, and call Mux.unlock. That wakes the callers of the endpoints touched, puts
