@@ -181,6 +181,7 @@ func TestErrorFramesPassAllFilters(t *testing.T) {
 	_, err = unix.Write(fd, []byte{0x40, 0, 0, 0x20, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	must(t, err)
 	f := read(t, b, 1, true)[0]
+	f.Strip()
 	if f.ID != unix.CAN_ERR_BUSOFF || f.Flags != canbus.ErrorFrame || f.Len != 8 {
 		t.Errorf("got %+v, want bus-off", f)
 	}
