@@ -64,6 +64,20 @@ func TestAPeerThatACallSendsToKeepsItsPlace(t *testing.T) {
 	})
 }
 
+func TestCloseOfPeersEndsEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := own(t, newFakeBus())
+		var made []*Endpoint
+		p, first, _ := twoPeers(t, m, func(ep *Endpoint) { made = append(made, ep) })
+		wantResult(t, start(func() error { return p.SendGroup(*addr(0x7DF), []byte{1}) }), nil)
+		wantResult(t, start(first), nil)
+		p.Close()
+		if len(made) != 2 || !made[0].isClosed() || !made[1].isClosed() {
+			t.Errorf("%d endpoints were made, and not all of them are closed", len(made))
+		}
+	})
+}
+
 func TestAGroupTakesNoPlaceOfAPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, first, _ := twoPeers(t, own(t, newFakeBus()), func(*Endpoint) {})
