@@ -3,6 +3,7 @@ package mux
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -642,5 +643,17 @@ func TestAReadBeyondItsDeadlineEndsWithTheMessage(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestEndOfABusIsNoEOF(t *testing.T) {
+	ended := endError{fmt.Errorf("the log: %w", errors.Join(io.EOF, net.ErrClosed))}
+	for _, e := range []struct {
+		target error
+		want   bool
+	}{{io.ErrUnexpectedEOF, true}, {io.EOF, false}, {net.ErrClosed, true}, {io.ErrClosedPipe, false}} {
+		if got := errors.Is(ended, e.target); got != e.want {
+			t.Errorf("errors.Is(%v) is %t, want %t", e.target, got, e.want)
+		}
 	}
 }

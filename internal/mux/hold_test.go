@@ -63,6 +63,35 @@ func TestLogWaitsForItsReader(t *testing.T) {
 	})
 }
 
+// Frames that bring no message need no room.
+func TestLogDoesNotWaitForWhatBringsNoMessage(t *testing.T) {
+	for name, frame := range map[string]string{"overheard": "7E0#300000", "remote": "7E8#R"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bus := newLog()
+				ep := attach(t, own(t, bus), listener(0x7E0, 0x7E8))
+				for i := 0; !full(ep); i++ {
+					bus.logged(t, 0x7E8, i, 1)
+					synctest.Wait()
+				}
+				bus.put(t, frame)
+				bus.put(t, frame)
+				synctest.Wait()
+				if left := len(bus.in); left > 0 {
+					t.Errorf("%d frames are left in the log", left)
+				}
+			})
+		})
+	}
+}
+
+// full reports whether an endpoint has no room for a message.
+func full(ep *Endpoint) bool {
+	ep.m.mu.Lock()
+	defer ep.m.mu.Unlock()
+	return ep.engine.Full()
+}
+
 func TestAnotherBusDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newFakeBus()

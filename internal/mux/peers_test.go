@@ -64,6 +64,20 @@ func TestAPeerThatACallSendsToKeepsItsPlace(t *testing.T) {
 	})
 }
 
+// A peer that has begun a message, and sent no more of it, is the next to give its place.
+func TestAPeerThatHasOnlyBegunGivesItsPlaceToASend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		p, _, second := twoPeers(t, own(t, bus), func(*Endpoint) {})
+		bus.put(t, "7E8#1014010203040506")
+		synctest.Wait()
+		wantResult(t, start(second), nil)
+		if s := p.Stats(); s.Open != 1 || s.Evicted != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestCloseOfPeersEndsEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := own(t, newFakeBus())
