@@ -198,6 +198,27 @@ func TestReportedAbortSaysHowMuchWasDropped(t *testing.T) {
 	})
 }
 
+// A read that has been told of drops waits no more, so it is not told of what is aborted
+// later.
+func TestAReadToldOfDropsIsNotToldOfAborts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newDropBus()
+		s := pair(0x7E0, 0x7E8)
+		s.Config.ReportAborted = true
+		ep := attach(t, own(t, bus), s)
+		result := startReceive(ep, nil)
+		bus.drop(t, 3, foreign)
+		wantDropped(t, result, 3)
+		bus.put(t, "7E8#1014010203040506")
+		bus.put(t, "7E8#2501020304050607")
+		synctest.Wait()
+		wantWaiting(t, startReceive(ep, nil))
+		if n := ep.Stats().Errors[engine.WrongSN]; n != 1 {
+			t.Errorf("%d receptions aborted, want 1", n)
+		}
+	})
+}
+
 func TestSendThatEndsAfterADropSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newDropBus()

@@ -316,3 +316,14 @@ func TestListenOnADeadBus(t *testing.T) {
 		}
 	})
 }
+
+func TestAClosedListenerLeavesNoRoutes(t *testing.T) {
+	m := own(t, newFakeBus())
+	l := listen(t, m, pair(0x7E8, 0x7E0))
+	l.Close()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.routes.hosts != 0 {
+		t.Errorf("%d routes of hosts are left", m.routes.hosts)
+	}
+}
