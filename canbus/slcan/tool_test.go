@@ -34,7 +34,10 @@ func TestTheToolSendsOverASerialLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := make([]byte, 4096)
-		for _, i := range []int{0, 3, 6, 9} {
+		for i := range 10 {
+			if testing.Short() && i%3 > 0 {
+				continue
+			}
 			message := bytes.Repeat([]byte{byte(i), 0xA5, 1}, 1+12*i*i)
 			send := exec.Command(tool, "send", "--single", "slcan:"+name+"@500000,flush=250ms/7E0:7E8")
 			send.Stdin = bytes.NewReader(message)

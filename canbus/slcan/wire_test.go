@@ -350,8 +350,8 @@ func TestMessagesOnBusesClosedAtOnce(t *testing.T) {
 		bitrate int
 		count   int
 	}{
-		{"Lawicel", 500_000, 200}, {"Lawicel", 125_000, 100},
-		{"CANable2", 500_000, 100}, {"CANable2", 125_000, 200},
+		{"Lawicel", 500_000, 1000}, {"Lawicel", 125_000, 100},
+		{"CANable2", 500_000, 100}, {"CANable2", 125_000, 1000},
 		{"CANable25", 500_000, 100}, {"CANableThatAnswers", 500_000, 100}, {"CANable", 500_000, 100},
 		{"Arduino", 500_000, 20}, {"Mute", 500_000, 20},
 	} {
@@ -514,7 +514,7 @@ func TestStreamClosedAtOnce(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				sent := make([]byte, 1<<18)
+				sent := make([]byte, 1<<20)
 				for i := range sent {
 					sent[i] = byte(i * 7 >> 3)
 				}
