@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -310,14 +311,26 @@ var plug struct {
 	sync.Mutex
 	network *virtual.Network // nil: it is out
 	taps    []*virtual.Tap
+	stuck   chan struct{} // opening waits until it is closed; nil: it does not
 }
 
 var errUnplugged = errors.New("no such device")
 
 func init() {
-	canbus.Register("plug", func(context.Context, string) (canbus.Bus, error) {
+	canbus.Register("plug", func(ctx context.Context, _ string) (canbus.Bus, error) {
 		plug.Lock()
 		defer plug.Unlock()
+		if stuck := plug.stuck; stuck != nil {
+			plug.Unlock()
+			select {
+			case <-stuck:
+			case <-ctx.Done():
+			}
+			plug.Lock()
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+		}
 		if plug.network == nil {
 			return nil, errUnplugged
 		}
@@ -383,6 +396,82 @@ func TestServerOutlivesItsBus(t *testing.T) {
 					time.Sleep(2 * time.Second) // http.Server looks every second
 					wantEcho(t, newClient(t, tester, false), "after")
 				}
+			})
+		})
+	}
+}
+
+// listenUnplugged returns a listener whose Accept has told that its bus has failed, and
+// lets the bus be opened again once stuck is closed.
+func listenUnplugged(t *testing.T, n *virtual.Network, address string) (ln *isotpnet.StreamListener, stuck chan struct{}) {
+	t.Helper()
+	putIn(n)
+	l, err := isotpnet.Listen("isotp-stream", "plug:"+address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pullOut()
+	ln = l.(*isotpnet.StreamListener)
+	_, err = ln.Accept()
+	wantStreamErr(t, err, "accept", errUnplugged)
+	putIn(n)
+	stuck = make(chan struct{})
+	setStuck(stuck)
+	t.Cleanup(func() { setStuck(nil); pullOut() })
+	return ln, stuck
+}
+
+func setStuck(stuck chan struct{}) {
+	plug.Lock()
+	defer plug.Unlock()
+	plug.stuck = stuck
+}
+
+func TestCloseEndsAnAcceptThatOpensTheBusAgain(t *testing.T) {
+	for _, tt := range streamListens {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ln, _ := listenUnplugged(t, newNetwork(t, virtual.Options{}), tt.listen)
+				results := make(chan error, 2)
+				for range 2 {
+					go func() {
+						_, err := ln.Accept()
+						results <- err
+					}()
+				}
+				synctest.Wait()
+				start := time.Now()
+				ln.Close()
+				for range 2 {
+					wantStreamErr(t, <-results, "accept", net.ErrClosed)
+				}
+				wantSince(t, start, 0)
+			})
+		})
+	}
+}
+
+// The opening goes on, for the next Accept.
+func TestDeadlineEndsAnAcceptThatOpensTheBusAgain(t *testing.T) {
+	for _, tt := range streamListens {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t, virtual.Options{})
+				ln, stuck := listenUnplugged(t, n, tt.listen)
+				defer ln.Close()
+				for range 2 {
+					start := time.Now()
+					ln.SetDeadline(start.Add(time.Second))
+					_, err := ln.Accept()
+					wantStreamErr(t, err, "accept", os.ErrDeadlineExceeded)
+					wantSince(t, start, time.Second)
+				}
+				ln.SetDeadline(time.Now().Add(-time.Second))
+				_, err := ln.Accept()
+				wantStreamErr(t, err, "accept", os.ErrDeadlineExceeded)
+				close(stuck)
+				ln.SetDeadline(time.Time{})
+				wantWorking(t, tapEnd(newTap(t, n), tt.dial, isotpnet.Config{}), ln)
 			})
 		})
 	}

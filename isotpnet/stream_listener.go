@@ -48,14 +48,24 @@ type StreamListener struct {
 	accepted  deadline.Signal // a connection waits for Accept, or the source has failed
 	windows   streamWindows   // of all sources
 
-	// opening is held by the Accept that opens the source again. It comes before mu.
-	opening sync.Mutex
-
 	// mu guards what follows, and the sources' fields that say so. It comes before
 	// streamPair.mu.
 	mu     sync.Mutex
 	source *streamSource
 	closed bool
+	// reopening is under way since an Accept that came after source had failed; nil if it
+	// is not.
+	reopening *reopening
+}
+
+// A reopening opens a source in place of one that has failed. Every Accept that waits has
+// its outcome, and it goes on if they end at their deadline.
+type reopening struct {
+	cancel context.CancelFunc // Close calls it
+
+	done   chan struct{} // closed when the rest is set
+	source *streamSource
+	err    error
 }
 
 var _ net.Listener = (*StreamListener)(nil)
@@ -173,44 +183,71 @@ func (l *StreamListener) accept() (*StreamConn, error) {
 	}
 }
 
-// listening returns the source, which it opens again when Accept has told why the last
-// one has failed.
+// listening returns the source. When Accept has told why the last one has failed, it waits
+// for another one.
 func (l *StreamListener) listening() (*streamSource, error) {
-	l.opening.Lock()
-	defer l.opening.Unlock()
-	l.mu.Lock()
-	s, closed, again := l.source, l.closed, l.source.told && l.config.Bus == nil
-	l.mu.Unlock()
-	switch {
-	case closed:
-		return nil, net.ErrClosed
-	case again:
-		s.ending.Wait() // until then the addresses are in use
-		return l.reopen()
+	s, r, err := l.current()
+	if r == nil {
+		return s, err
 	}
-	return s, nil
+	select {
+	case <-r.done:
+		return r.source, r.err
+	case <-l.deadline.Wait():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, net.ErrClosed
+	}
+	return nil, os.ErrDeadlineExceeded
 }
 
-// reopen replaces the source, which has failed. Under opening.
-func (l *StreamListener) reopen() (s *streamSource, err error) {
-	err = l.namespace.Do(func() (err error) {
-		s, err = l.open(context.Background())
+// current returns the source, or the reopening that is to be waited for.
+func (l *StreamListener) current() (*streamSource, *reopening, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return nil, nil, net.ErrClosed
+	case !l.source.told || l.config.Bus != nil:
+		return l.source, nil, nil
+	case l.deadline.Exceeded():
+		return nil, nil, os.ErrDeadlineExceeded
+	}
+	if l.reopening == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		l.reopening = &reopening{cancel: cancel, done: make(chan struct{})}
+		go l.reopen(ctx, l.reopening, l.source)
+	}
+	return nil, l.reopening, nil
+}
+
+// reopen opens a source in place of the one that has failed.
+func (l *StreamListener) reopen(ctx context.Context, r *reopening, failed *streamSource) {
+	defer close(r.done)
+	defer r.cancel()
+	failed.ending.Wait() // until then the addresses are in use
+	r.err = l.namespace.Do(func() (err error) {
+		r.source, err = l.open(ctx)
 		return err
 	})
-	if err != nil {
-		return nil, passing(err)
-	}
 	l.mu.Lock()
+	l.reopening = nil
 	closed := l.closed
-	if !closed {
-		l.source = s
+	if r.err == nil && !closed {
+		l.source = r.source
 	}
 	l.mu.Unlock()
-	if closed {
-		s.close()
-		return nil, net.ErrClosed
+	switch {
+	case closed && r.err == nil:
+		r.source.close()
+		r.err = net.ErrClosed
+	case closed:
+		r.err = net.ErrClosed
+	case r.err != nil:
+		r.err = passing(r.err)
 	}
-	return s, nil
 }
 
 // SetDeadline sets the deadline of Accept. On a closed listener it returns net.ErrClosed.
@@ -246,13 +283,16 @@ func (l *StreamListener) Addr() net.Addr { return l.addr }
 // live on. A second Close does nothing.
 func (l *StreamListener) Close() error {
 	l.mu.Lock()
-	closed, s := l.closed, l.source
+	closed, s, r := l.closed, l.source, l.reopening
 	l.closed = true
 	l.mu.Unlock()
 	if closed {
 		return nil
 	}
 	l.deadline.Set(past)
+	if r != nil {
+		r.cancel()
+	}
 	s.close()
 	l.namespace.Close()
 	return nil
