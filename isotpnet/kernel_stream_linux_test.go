@@ -1,7 +1,7 @@
 package isotpnet_test
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -220,17 +220,13 @@ func TestStreamHelper(t *testing.T) {
 
 // A program is another process, which opens a stream to an address, or listens on
 // it, and waits to be killed.
-type program struct {
-	t   *testing.T
-	cmd *exec.Cmd
-	out *bytes.Buffer
-}
+type program struct{ cmd *exec.Cmd }
 
 func startProgram(t *testing.T, what byte, end streamEnd) *program {
 	t.Helper()
-	p := &program{t, exec.Command(os.Args[0], "-test.run=^TestStreamHelper$", "-test.v"), new(bytes.Buffer)}
+	p := &program{exec.Command(os.Args[0], "-test.run=^TestStreamHelper$", "-test.v")}
 	p.cmd.Env = append(os.Environ(), helperAddress+"="+string(what)+end.address)
-	p.cmd.Stderr = p.out
+	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
 		err = p.cmd.Start()
@@ -239,13 +235,11 @@ func startProgram(t *testing.T, what byte, end streamEnd) *program {
 		t.Fatal(err)
 	}
 	if what == 'l' {
-		text := make([]byte, 1000)
-		for !bytes.Contains(p.out.Bytes(), []byte("listening")) {
-			n, err := out.Read(text)
-			if err != nil {
-				t.Fatalf("%v: %s", err, p.out)
+		told := bufio.NewReader(out)
+		for line := ""; line != "listening\n"; {
+			if line, err = told.ReadString('\n'); err != nil {
+				t.Fatalf("the program ends: %q, %v", line, err)
 			}
-			p.out.Write(text[:n])
 		}
 	}
 	return p

@@ -150,6 +150,7 @@ func (p *program) next() string {
 	select {
 	case line, ok := <-p.lines:
 		if !ok {
+			p.cmd.Wait() // until then it may write to told
 			p.t.Fatalf("%v has ended: %s", p.cmd.Args, p.told.String())
 		}
 		return line
