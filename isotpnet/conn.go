@@ -92,8 +92,8 @@ type MessageInfo struct {
 // When the bus has failed, Read first returns the messages that came before (one that had
 // come by half is lost, and counted as CodeBusEnded), and then the driver's error:
 // syscall.ENODEV if an interface was deleted or its adapter was pulled out, a
-// *canbus.GoneError, which is net.ErrClosed too, if another driver has lost its adapter or
-// server, and io.ErrUnexpectedEOF at the end of a log. It is final: later Reads return it again, and it
+// *canbus.GoneError if another driver has lost its adapter or server, and
+// io.ErrUnexpectedEOF at the end of a log. It is final: later Reads return it again, and it
 // is then net.ErrClosed, too. The next Dial opens the bus anew. syscall.ENETDOWN is not
 // final: the connection goes on when the interface is up again. Only the Conns of [Pipe]
 // return io.EOF.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"example.com/isotp/canbus"
 	"example.com/isotp/internal/engine"
 	"example.com/isotp/internal/mux"
 )
@@ -479,9 +480,19 @@ type busError struct {
 	told bool
 }
 
-func (e *busError) Error() string        { return e.err.Error() }
-func (e *busError) Unwrap() error        { return e.err }
-func (e *busError) Is(target error) bool { return e.told && target == net.ErrClosed }
+func (e *busError) Error() string { return e.err.Error() }
+
+// Is makes the error net.ErrClosed if an earlier call has told it, or if the bus was closed
+// by its user. A GoneError is net.ErrClosed to those who use a bus; a loop that ends at
+// net.ErrClosed must see once that the adapter is gone.
+func (e *busError) Is(target error) bool {
+	if _, gone := errors.AsType[*canbus.GoneError](e.err); gone && target == net.ErrClosed {
+		return e.told
+	}
+	return e.told && target == net.ErrClosed || errors.Is(e.err, target)
+}
+
+func (e *busError) As(target any) bool { return errors.As(e.err, target) }
 
 // ends remembers which calls have returned that the bus has failed.
 type ends struct{ read, write atomic.Bool }

@@ -21,7 +21,9 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-var errAdapter = errors.New("the adapter was taken out")
+// errAdapter is net.ErrClosed to those who use the bus, and must not be to those who use
+// connections before they have seen it once.
+var errAdapter error = &canbus.GoneError{Bus: "the adapter", Err: errors.New("it was taken out")}
 
 // wantEnd wants the first call to fail with what the bus has failed with, and later
 // ones with net.ErrClosed too.

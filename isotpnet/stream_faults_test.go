@@ -314,7 +314,7 @@ var plug struct {
 	stuck   chan struct{} // opening waits until it is closed; nil: it does not
 }
 
-var errUnplugged = errors.New("no such device")
+var errUnplugged error = &canbus.GoneError{Bus: "plug: the adapter", Err: errors.New("no such device")}
 
 func init() {
 	canbus.Register("plug", func(ctx context.Context, _ string) (canbus.Bus, error) {

@@ -242,8 +242,8 @@ func TestAdapterThatVanishes(t *testing.T) {
 	other.Close()
 	for range 2 {
 		err := <-errs
-		if lost, ok := errors.AsType[*canbus.GoneError](err); !ok || !errors.Is(err, net.ErrClosed) || lost.Err == nil {
-			t.Errorf("error %v, want a GoneError that is net.ErrClosed", err)
+		if lost, ok := errors.AsType[*canbus.GoneError](err); !ok || errors.Is(err, net.ErrClosed) || lost.Err == nil {
+			t.Errorf("error %v, want a GoneError, which is not net.ErrClosed yet", err)
 		}
 	}
 	if _, err := b.ReadFrames(make([]canbus.Frame, 1)); !errors.Is(err, net.ErrClosed) {

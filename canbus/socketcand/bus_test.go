@@ -193,8 +193,8 @@ func TestServerThatVanishes(t *testing.T) {
 	})
 	for range 2 {
 		err := <-errs
-		if lost, ok := errors.AsType[*canbus.GoneError](err); !ok || !errors.Is(err, net.ErrClosed) || lost.Err == nil {
-			t.Errorf("error %v, want a GoneError that is net.ErrClosed", err)
+		if lost, ok := errors.AsType[*canbus.GoneError](err); !ok || errors.Is(err, net.ErrClosed) || lost.Err == nil {
+			t.Errorf("error %v, want a GoneError, which is not net.ErrClosed yet", err)
 		}
 	}
 }
