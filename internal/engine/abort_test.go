@@ -152,16 +152,14 @@ func TestStalledBus(t *testing.T) {
 			s.done(TimeoutA).idle()
 		}},
 		{"a reception whose flow control waits ends too", nil, func(s *script) {
-			f := frame("10 14 01 02 03 04 05 06")
-			s.e.HandleFrame(s.time(), &f, false)
+			s.gets("10 14 01 02 03 04 05 06")
 			s.e.HandleStalled(s.time())
 			s.poll()
 			s.idle().counts(TimeoutA, 1)
 		}},
 		{"an OVFLW that waits is forgotten", func(c *Config) { c.MaxMessageSize = 10 }, func(s *script) {
 			s.reading(ReadMessages)
-			f := frame("10 14 01 02 03 04 05 06")
-			s.e.HandleFrame(s.time(), &f, false)
+			s.gets("10 14 01 02 03 04 05 06")
 			s.e.HandleStalled(s.time())
 			if s.e.FlowControlPending() {
 				s.t.Fatal("it is still to be sent")

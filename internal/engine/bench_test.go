@@ -48,11 +48,9 @@ func benchmarkTransfer(b *testing.B, cfg *Config, size int) {
 				return
 			}
 			count += n
-			first := from.Handed() - uint32(n)
-			for i := range n {
-				from.HandleTransmitted(now, first+uint32(i)+1)
-				to.HandleFrame(now, &frames[i], false)
-			}
+			last := from.Handed()
+			from.HandleTransmitted(now, last-uint32(n)+1, last)
+			to.HandleFrames(now, frames[:n], false)
 		}
 	}
 

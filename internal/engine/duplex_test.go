@@ -17,13 +17,11 @@ func TestFullDuplex(t *testing.T) {
 			first := s.sent
 			s.sent = nil
 			s.named++
-			s.e.HandleTransmitted(s.time(), s.named)
+			s.e.HandleTransmitted(s.time(), s.named, s.named)
 			if len(first) != 1 {
 				s.t.Fatal("no First Frame")
 			}
-			fr, cts := frame("10 14 01 02 03 04 05 06"), frame("30 00 00")
-			s.e.HandleFrame(s.time(), &cts, false)
-			s.e.HandleFrame(s.time(), &fr, false)
+			s.gets("30 00 00", "10 14 01 02 03 04 05 06")
 			if !s.e.FlowControlPending() {
 				s.t.Fatal("FlowControlPending says there is none")
 			}
@@ -50,9 +48,9 @@ func TestFullDuplex(t *testing.T) {
 			s.send(1).hands("01 01 CC CC CC CC CC CC")
 			s.hears("10 14 01 02 03 04 05 06").hands("30 00 00 CC CC CC CC CC")
 			s.hears("10 14 01 02 03 04 05 06").hands("30 00 00 CC CC CC CC CC")
-			s.e.HandleTransmitted(s.time(), 2)
+			s.e.HandleTransmitted(s.time(), 2, 2)
 			s.sending()
-			s.e.HandleTransmitted(s.time(), 1)
+			s.e.HandleTransmitted(s.time(), 1, 1)
 			s.poll()
 			s.done(OK)
 		}},

@@ -83,18 +83,27 @@ func (e *Engine) TakeEvents() Events {
 	return ev
 }
 
-// HandleFrame takes a frame received on the address that the engine listens on,
-// or, if functional is true, on a functional address that it heeds.
-func (e *Engine) HandleFrame(now Time, f *canbus.Frame, functional bool) {
-	e.stats.FramesReceived++
+// HandleFrames takes frames received on the address that the engine listens on, or, if
+// functional is true, on a functional address that it heeds.
+func (e *Engine) HandleFrames(now Time, frames []canbus.Frame, functional bool) {
+	e.stats.FramesReceived += uint64(len(frames))
+	for len(frames) > 0 {
+		frames = frames[e.handle(now, frames, functional):]
+	}
+}
+
+// handle takes the first of the frames, and if that is a Consecutive Frame perhaps those
+// after it. It returns how many it has taken.
+func (e *Engine) handle(now Time, frames []canbus.Frame, functional bool) int {
+	f := &frames[0]
 	var p wire.PDU
 	if fault := p.Parse(f, e.listen); fault != wire.OK {
 		e.ignore(now, faultCodes[fault])
-		return
+		return 1
 	}
 	switch {
 	case p.Kind == wire.ConsecutiveFrame && !functional:
-		e.handleConsecutive(now, &p, f.Len)
+		return e.handleConsecutive(now, &p, frames)
 	case p.Kind == wire.SingleFrame:
 		e.handleSingle(now, &p, functional)
 	case p.Kind == wire.FirstFrame && !functional:
@@ -106,6 +115,7 @@ func (e *Engine) HandleFrame(now Time, f *canbus.Frame, functional bool) {
 	default:
 		e.ignore(now, InvalidFrame)
 	}
+	return 1
 }
 
 var faultCodes = [...]Code{
@@ -114,16 +124,18 @@ var faultCodes = [...]Code{
 	wire.BadFirstFrameDL: InvalidFirstFrameLength,
 }
 
-// HandleTransmitted is told that the frame of that number is on the wire. The
-// first frame that PollTransmit hands over has the number 1, and so on. No more
+// HandleTransmitted is told that the frames of the numbers from first to last are on the
+// wire. The first frame that PollTransmit hands over has the number 1, and so on. No more
 // than 64 may be in flight at once.
-func (e *Engine) HandleTransmitted(now Time, number uint32) {
-	e.stats.FramesSent++
-	switch {
-	case !e.isFlowControl(number):
-		e.dataTransmitted(now, number)
-	case number == e.rx.fcNumber:
-		e.flowControlTransmitted(now)
+func (e *Engine) HandleTransmitted(now Time, first, last uint32) {
+	e.stats.FramesSent += uint64(last-first) + 1
+	for number := first; number != last+1; number++ {
+		switch {
+		case !e.isFlowControl(number):
+			e.dataTransmitted(now, number)
+		case number == e.rx.fcNumber:
+			e.flowControlTransmitted(now)
+		}
 	}
 }
 

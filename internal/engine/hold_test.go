@@ -66,7 +66,7 @@ func TestReceiveHold(t *testing.T) {
 		{"Ar/receive/nor is it where that CTS still waits to be handed over", full, func(s *script) {
 			fill(s).hears("10 14 01 02 03 04 05 06").due(800 * ms).hands(wft).at(900 * ms)
 			s.e.Read(make([]byte, 10))
-			s.e.HandleTransmitted(s.time(), s.named)
+			s.e.HandleTransmitted(s.time(), s.named, s.named)
 			s.poll()
 			s.hands(cts).echo() // of the WAIT again: nothing
 			s.at(1000*ms).echo().due(2000*ms).idle().counts(TimeoutCr, 1)
@@ -82,9 +82,7 @@ func TestReceiveHold(t *testing.T) {
 			fill(s).hears("10 14 01 02 03 04 05 06", "21 07 08 09 0A 0B 0C 0D").reads("AA").hears("22 0E 0F 10 11 12 13 14").readsMessage(20)
 		}},
 		{"FC/receive/nor is a CTS that was still to be handed over", nil, func(s *script) {
-			first, next := frame("10 14 01 02 03 04 05 06"), frame("21 07 08 09 0A 0B 0C 0D")
-			s.e.HandleFrame(s.time(), &first, false)
-			s.e.HandleFrame(s.time(), &next, false)
+			s.gets("10 14 01 02 03 04 05 06", "21 07 08 09 0A 0B 0C 0D")
 			s.poll()
 			s.hears("22 0E 0F 10 11 12 13 14").readsMessage(20)
 		}},

@@ -215,7 +215,7 @@ func (m *model) echo() {
 	n := m.inFlight[0]
 	m.inFlight = m.inFlight[1:]
 	m.seen = nil
-	m.e.HandleTransmitted(m.now, n)
+	m.e.HandleTransmitted(m.now, n, n)
 	m.learn()
 	if n == m.lastData {
 		m.replyFrom = m.now
@@ -308,7 +308,7 @@ func (m *model) frame(f *canbus.Frame, functional bool) {
 	fault := p.Parse(f, m.e.listen)
 	sending, awaited := m.e.Sending(), m.awaitFC && m.e.Sending()
 	m.seen = nil
-	m.e.HandleFrame(m.now, f, functional)
+	m.e.HandleFrames(m.now, []canbus.Frame{*f}, functional)
 	seen := m.seen
 	m.seen = nil
 	has := func(kind ObservationKind) bool {

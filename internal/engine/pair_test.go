@@ -135,13 +135,13 @@ func (n *node) transmit(f canbus.Frame) {
 	w.idleAt = end
 	w.at(end, func() {
 		n.inFlight--
-		n.e.HandleTransmitted(w.now, number)
+		n.e.HandleTransmitted(w.now, number, number)
 		n.serve()
 	})
 	heard := max(end.Add(w.upTo(300*us)-150*us), n.peer.hearsFrom, end)
 	n.peer.hearsFrom = heard
 	w.at(heard, func() {
-		n.peer.e.HandleFrame(w.now, &f, false)
+		n.peer.e.HandleFrames(w.now, []canbus.Frame{f}, false)
 		n.peer.serve()
 	})
 }

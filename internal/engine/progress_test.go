@@ -159,8 +159,7 @@ func TestIdle(t *testing.T) {
 		}},
 		{"an OVFLW is to be sent", false, func(s *script) {
 			s.reading(ReadMessages)
-			f := frame("10 00 FF FF FF FF 01 02")
-			s.e.HandleFrame(s.time(), &f, false)
+			s.gets("10 00 FF FF FF FF 01 02")
 		}},
 		{"an OVFLW is on its way", false, func(s *script) { s.reading(ReadMessages).hears("10 00 FF FF FF FF 01 02").hands(ovflw) }},
 		{"an OVFLW is on the wire", true, func(s *script) { s.reading(ReadMessages).hears("10 00 FF FF FF FF 01 02").sends(ovflw) }},

@@ -243,12 +243,13 @@ func (e *Engine) roomMade() {
 	}
 }
 
-// handleConsecutive takes the next part of a message.
-func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frameSize uint8) {
-	rx := &e.rx
+// handleConsecutive takes the next part of a message: the first of the frames, which p is
+// of, and those after it that go on with the message. It returns how many it has taken.
+func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frames []canbus.Frame) int {
+	rx, frameSize := &e.rx, frames[0].Len
 	if rx.state == receiveIdle || rx.undecided || rx.unadmitted {
 		e.ignore(now, UnexpectedConsecutive)
-		return
+		return 1
 	}
 	rest := rx.msg.info.Size - rx.got
 	data := p.Data
@@ -256,15 +257,15 @@ func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frameSize uint8) {
 		data = data[:rest]
 	} else if frameSize < rx.frameSize {
 		e.ignore(now, ChangedFrameLength)
-		return
+		return 1
 	}
 	switch {
 	case frameSize > rx.frameSize:
 		e.ignore(now, ChangedFrameLength)
-		return
+		return 1
 	case p.SN != rx.sn:
 		e.abortReceive(now, WrongSN)
-		return
+		return 1
 	case rx.msg.streamed && rx.msg.unread()+len(data) > 2*e.cfg.Window,
 		rx.state == receiveHold && e.queue.level > e.cfg.HardLimit:
 		// Only a sender that does not wait for flow control gets here, or one
@@ -275,7 +276,7 @@ func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frameSize uint8) {
 			e.queue.pushLoss(first, ReceiverFull, 0)
 			e.events |= Readable
 		}
-		return
+		return 1
 	}
 
 	if rx.state != receiveData {
@@ -283,24 +284,58 @@ func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frameSize uint8) {
 		rx.waits = 0
 		rx.fc = noFlowControl
 	}
-	rx.msg.add(data)
-	rx.got += uint32(len(data))
-	rx.sn = (rx.sn + 1) & 0xF
+	rx.add(data)
+	n := 1
+	if e.Observe == nil { // else each is an observation
+		n += e.addMore(frames[1:])
+	}
 	if rx.msg.queued {
 		e.events |= Readable
 	}
 	if rx.got == rx.msg.info.Size {
 		e.completed(now, rx.end())
-		return
+		return n
 	}
 	if e.Observe != nil {
 		e.observe(Observation{Kind: MessageReceiving, At: now, Size: rx.msg.info.Size, Done: rx.got})
 	}
 	rx.deadline = e.frameTime(now).Add(e.cfg.NCr)
-	if rx.left > 0 {
-		if rx.left--; rx.left == 0 {
-			e.beginBlock(now)
+	if rx.left == 0 {
+		e.beginBlock(now)
+	}
+	return n
+}
+
+// addMore adds those of the frames that are the message's next ones, in order, in full
+// length and in the same block. It returns how many they are.
+func (e *Engine) addMore(frames []canbus.Frame) int {
+	rx := &e.rx
+	data := uint32(e.consecutiveData())
+	n := min(len(frames), int((rx.msg.info.Size-rx.got)/data))
+	if rx.left >= 0 {
+		n = min(n, rx.left)
+	}
+	if rx.msg.streamed {
+		n = min(n, (2*e.cfg.Window-rx.msg.unread())/int(data))
+	}
+	for i := range frames[:n] {
+		f := &frames[i]
+		if f.Len != rx.frameSize || f.Data[e.listen] != byte(wire.ConsecutiveFrame)<<4|rx.sn ||
+			f.Flags&(canbus.Remote|canbus.ErrorFrame) != 0 {
+			return i
 		}
+		rx.add(f.Data[e.listen+1 : f.Len])
+	}
+	return n
+}
+
+// add adds what a frame brought.
+func (rx *receiver) add(data []byte) {
+	rx.msg.add(data)
+	rx.got += uint32(len(data))
+	rx.sn = (rx.sn + 1) & 0xF
+	if rx.left > 0 {
+		rx.left--
 	}
 }
 

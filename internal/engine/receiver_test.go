@@ -293,9 +293,7 @@ func TestReceiveInterrupted(t *testing.T) {
 		}},
 		{"UNEXP_PDU/receive/an OVFLW not yet sent does not hit the message after", func(c *Config) { c.MaxMessageSize, c.HighMark = 10, 0 }, func(s *script) {
 			s.reading(ReadMessages).hears("01 AA") // so that CTS is held back
-			long, short := frame("10 14 01 02 03 04 05 06"), frame("10 08 01 02 03 04 05 06")
-			s.e.HandleFrame(s.time(), &long, false)
-			s.e.HandleFrame(s.time(), &short, false)
+			s.gets("10 14 01 02 03 04 05 06", "10 08 01 02 03 04 05 06")
 			s.poll()
 			s.reads("AA").sends(cts).hears("21 07 08").readsMessage(8)
 		}},

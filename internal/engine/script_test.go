@@ -171,8 +171,19 @@ func (s *script) hearsFunctional(f string) *script {
 func (s *script) hearsFrame(f canbus.Frame, functional bool) *script {
 	s.t.Helper()
 	s.nothingMore()
-	s.e.HandleFrame(s.time(), &f, functional)
+	s.e.HandleFrames(s.time(), []canbus.Frame{f}, functional)
 	s.poll()
+	return s
+}
+
+// gets gives the engine frames from its peer in one call, and does not poll it.
+func (s *script) gets(frames ...string) *script {
+	s.t.Helper()
+	run := make([]canbus.Frame, len(frames))
+	for i, f := range frames {
+		run[i] = frame(f)
+	}
+	s.e.HandleFrames(s.time(), run, false)
 	return s
 }
 
@@ -216,7 +227,7 @@ func (s *script) echo() *script {
 	}
 	number := s.inFlight[0]
 	s.inFlight = s.inFlight[1:]
-	s.e.HandleTransmitted(s.time(), number)
+	s.e.HandleTransmitted(s.time(), number, number)
 	s.poll()
 	return s
 }

@@ -225,6 +225,7 @@ func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
 	n := 0
 	for n < len(frames) {
 		f := &frames[n]
+		count := 1
 		switch tx.state {
 		case sendSingle:
 			k := int(tx.size)
@@ -245,20 +246,27 @@ func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
 			if tx.cfOut || tx.stmin > 0 && now < tx.earliest() || !e.mayHand(now, k) {
 				return n
 			}
-			tx.fill(e.format.ConsecutiveFrame(f, tx.sn, k))
-			tx.sn++
-			e.consecutiveHanded(now)
+			if run := e.run(frames[n:]); len(run) > 0 {
+				count = len(run)
+				e.format.ConsecutiveFrames(run, tx.sn, tx.chunk)
+				tx.take(count * k)
+			} else {
+				tx.fill(e.format.ConsecutiveFrame(f, tx.sn, k))
+			}
+			e.consecutiveHanded(now, count)
 		default:
 			return n
 		}
 		if e.Observe != nil && tx.size > tx.handed {
 			e.observe(Observation{Kind: MessageSending, At: now, Size: tx.size, Done: tx.handed})
 		}
-		n++
+		n += count
 		if len(tx.nextChunk) == 0 && uint32(len(tx.chunk)) < tx.size-tx.handed {
 			e.events |= SendSpace
 		}
-		tx.previous, tx.last = tx.last, e.hand(false)
+		for range count {
+			tx.previous, tx.last = tx.last, e.hand(false)
+		}
 		if e.cfg.Bitrate > 0 {
 			tx.leaves = max(tx.leaves, now).Add(e.cfg.wireTime(f))
 		}
@@ -270,6 +278,21 @@ func (e *Engine) pollSender(now Time, frames []canbus.Frame) int {
 		}
 	}
 	return n
+}
+
+// run returns those of the frames that can be full Consecutive Frames of this block, made
+// of chunk alone. There are none where each frame is looked at by itself: for its time, the
+// rate limit or an observer.
+func (e *Engine) run(frames []canbus.Frame) []canbus.Frame {
+	tx := &e.tx
+	if tx.stmin > 0 || e.cfg.Bitrate > 0 || tx.rate != nil || e.Observe != nil {
+		return nil
+	}
+	n := min(len(frames), len(tx.chunk)/e.format.ConsecutiveData())
+	if tx.left > 0 {
+		n = min(n, int(tx.left))
+	}
+	return frames[:n]
 }
 
 // mayHand reports whether a frame with n bytes of the message can be made now: the bytes
@@ -312,27 +335,35 @@ func (tx *sender) join() {
 
 // fill moves the next bytes of the message to dst. mayHand has said that they are there.
 func (tx *sender) fill(dst []byte) {
-	tx.handed += uint32(len(dst))
 	k := copy(dst, tx.chunk)
-	tx.chunk = tx.chunk[k:]
-	if len(tx.chunk) == 0 {
-		tx.chunk, tx.nextChunk, tx.isJoined = tx.nextChunk, nil, false
-		tx.chunk = tx.chunk[copy(dst[k:], tx.chunk):]
+	tx.take(k)
+	if k < len(dst) {
+		tx.take(copy(dst[k:], tx.chunk))
 	}
 }
 
-// consecutiveHanded is called after each Consecutive Frame was handed over.
-func (e *Engine) consecutiveHanded(now Time) {
+// take notes that the first n bytes of chunk are in a frame.
+func (tx *sender) take(n int) {
+	tx.handed += uint32(n)
+	tx.chunk = tx.chunk[n:]
+	if len(tx.chunk) == 0 {
+		tx.chunk, tx.nextChunk, tx.isJoined = tx.nextChunk, nil, false
+	}
+}
+
+// consecutiveHanded is called after n Consecutive Frames of a block were handed over.
+func (e *Engine) consecutiveHanded(now Time, n int) {
 	tx := &e.tx
 	if tx.gapOpen && !tx.blockBegin {
 		e.stats.gap(now.Sub(tx.gapStart))
 	}
+	tx.sn += uint8(n)
 	tx.blockBegin = false
 	tx.waitsSince = now
 	tx.gapOpen = false
 	tx.cfOut = tx.stmin > 0
 	if tx.left > 0 {
-		tx.left--
+		tx.left -= int32(n)
 	}
 	switch {
 	case tx.handed == tx.size:

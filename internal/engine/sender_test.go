@@ -330,7 +330,7 @@ func TestSendSeparationTime(t *testing.T) {
 		{"STmin/send/without echoes the end of a frame is said to be in the future", nil, func(s *script) {
 			f := frames1(8, "", 20)
 			s.send(20).sends(f[0]).hears("30 00 01").hands(f[1])
-			s.e.HandleTransmitted(start.Add(250*us), 2) // its time on the wire
+			s.e.HandleTransmitted(start.Add(250*us), 2, 2) // its time on the wire
 			s.poll()
 			s.due(1250 * us).sends()
 			s.hands(f[2])

@@ -207,11 +207,11 @@ func (m *Mux) read() {
 		}
 		m.mu.Lock()
 		m.countDrops(now, dropped)
-		for i := range frames[:n] {
+		for came := frames[:n]; len(came) > 0; {
 			if m.frameTime.used {
-				now = m.awaitFrame(now, &frames[i])
+				now = m.awaitFrame(now, &came[0])
 			}
-			m.received(now, &frames[i])
+			came = came[m.received(now, came):]
 		}
 		switch {
 		case err == nil:
@@ -236,17 +236,19 @@ func (m *Mux) read() {
 	}
 }
 
-// received takes a frame that the bus has read. Under mu.
-func (m *Mux) received(now engine.Time, f *canbus.Frame) {
-	var from *Endpoint
-	if f.Has(canbus.Echo) {
-		if f.Has(canbus.Refused) {
-			m.writer.refused(now, f)
-			return
-		}
-		from = m.writer.echoed(now, f)
+// received takes the first of the frames that the bus has read, or a run of them. It returns
+// how many it has taken. Under mu.
+func (m *Mux) received(now engine.Time, frames []canbus.Frame) int {
+	f := &frames[0]
+	switch {
+	case !f.Has(canbus.Echo):
+		return m.deliver(now, frames, nil)
+	case f.Has(canbus.Refused):
+		m.writer.refused(now, f)
+	default:
+		m.deliver(now, frames[:1], m.writer.echoed(now, f))
 	}
-	m.deliver(now, f, from)
+	return 1
 }
 
 // flush waits until what was written is on the wire. It is called when the bus has no

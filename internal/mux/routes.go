@@ -160,13 +160,16 @@ func (r *routes) eachHost(f func(*host)) {
 	}
 }
 
-// deliver hands a frame to every endpoint that it is for, but for the one of ours that it
-// is from. Under mu.
-func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
+// deliver hands the first of the frames to every endpoint that it is for, but for the one of
+// ours that it is from. If it is for one endpoint only, that gets the run of frames after it
+// in the same call. deliver returns how many frames it has delivered. Under mu.
+func (m *Mux) deliver(now engine.Time, frames []canbus.Frame, from *Endpoint) int {
+	f := &frames[0]
 	if f.Has(canbus.ErrorFrame) || f.Has(canbus.Remote) {
-		return
+		return 1
 	}
 	found := m.routes.find(f)
+	run := frames[:1]
 	for i := range found {
 		rt := &found[i] // a copy of each would cost as much as what is done with it
 		if !rt.addr.MatchByte(f) {
@@ -188,12 +191,15 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 		if ep.member != nil {
 			ep.member.usedAt = now
 		}
+		if len(found) == 1 && m.takesRuns(ep, rt) {
+			run = runOf(frames)
+		}
 		ep.reportFrame(now, f, FrameReceived)
 		switch rt.role {
 		case physical:
-			ep.engine.HandleFrame(now, f, false)
+			ep.engine.HandleFrames(now, run, false)
 		case functional:
-			ep.engine.HandleFrame(now, f, true)
+			ep.engine.HandleFrames(now, run, true)
 		case overheard:
 			ep.engine.HandleOverheard(now, f)
 		}
@@ -202,6 +208,25 @@ func (m *Mux) deliver(now engine.Time, f *canbus.Frame, from *Endpoint) {
 			m.frameTime.next = min(m.frameTime.next, ep.engine.Elapse(now))
 		}
 	}
+	return len(run)
+}
+
+// takesRuns reports whether nothing but its engine looks at the frames that reach the
+// endpoint by that route. Under mu.
+func (m *Mux) takesRuns(ep *Endpoint, rt *route) bool {
+	return rt.role != overheard && !rt.addr.HasByte && ep.Observer == nil && !m.frameTime.used
+}
+
+// runOf returns the first of the frames, and those after it that have its identifier and its
+// flags, and so go the same way.
+func runOf(frames []canbus.Frame) []canbus.Frame {
+	f := &frames[0]
+	for i := range frames[1:] {
+		if next := &frames[i+1]; next.ID != f.ID || next.Flags != f.Flags {
+			return frames[:i+1]
+		}
+	}
+	return frames
 }
 
 // applyFilters tells the bus what to receive, if it asks for that.

@@ -85,6 +85,64 @@ func TestFramesReachThoseWhoListen(t *testing.T) {
 	})
 }
 
+// TestFramesOfOneBatchGoTheirOwnWays: it does not matter which frames the bus returns at once.
+func TestFramesOfOneBatchGoTheirOwnWays(t *testing.T) {
+	var frames []string
+	rng := rand.New(rand.NewPCG(5, 6))
+	for i := range 2000 {
+		heads := []string{"7E8#", "7E9#", "000007E8#", "7E8#R", "7DF#", "642#55", "642#56", "18DAF110#", "0CDAF110#", "18DAF111#"}
+		head := heads[rng.IntN(len(heads))]
+		for range 1 + rng.IntN(4) {
+			n := 1 + rng.IntN(4) // 3: a Consecutive Frame, and for a peer without an endpoint a stray
+			f := fmt.Sprintf("%s%02X%04X", head, []byte{0x02, 0x02, 0x21, 0x40}[n-1], i)
+			if strings.HasSuffix(head, "R") {
+				f = head
+			}
+			frames = append(frames, f)
+		}
+	}
+	heard := func(most int) (heard []string) {
+		synctest.Test(t, func(t *testing.T) {
+			bus := newFakeBus()
+			m := own(t, bus)
+			peers := peersOf(t, m, node(0xF1))
+			endpoints := []*Endpoint{
+				attach(t, m, functionally(pair(0x7E0, 0x7E8), addr(0x7DF))),
+				attach(t, m, functionally(pair(0x7E1, 0x7E9), addr(0x7DF))),
+				attach(t, m, spec(addrByte(0x641, 0x10), addrByte(0x642, 0x55))),
+			}
+			for _, s := range []*Spec{listenOnly(spec(nil, addr(0x7E9))), spec(addr(0x10007E0), &wire.Address{ID: 0x7E8, Extended: true})} {
+				endpoints = append(endpoints, attachObserved(t, m, s, &observer{
+					frame: func(f *canbus.Frame, _ FrameEvent) { heard = append(heard, f.String()) },
+				}))
+			}
+			for left := frames; len(left) > 0; {
+				n := min(most, len(left))
+				bus.put(t, left[:n]...)
+				left = left[n:]
+			}
+			for i, ep := range endpoints {
+				stats := ep.Stats()
+				heard = append(heard, fmt.Sprint(i, stats))
+				for range stats.MessagesReceived {
+					p, err := receive(ep)
+					heard = append(heard, fmt.Sprintf("% X, %v", p, err))
+				}
+			}
+			stats := peers.Stats()
+			heard = append(heard, fmt.Sprint(stats))
+			for range stats.Engines.MessagesReceived {
+				r, err := peers.Receive(nil, true)
+				heard = append(heard, fmt.Sprintf("% X, %v", r.Data, err))
+			}
+		})
+		return heard
+	}
+	if batches, singly := heard(50), heard(1); !slices.Equal(batches, singly) {
+		t.Errorf("of batches was heard\n%q, of single frames\n%q", batches, singly)
+	}
+}
+
 func (r *routes) any() bool {
 	return slices.ContainsFunc(r.tables[:], func(t map[key][]route) bool { return len(t) > 0 })
 }

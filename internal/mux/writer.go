@@ -369,22 +369,36 @@ func (w *writer) poll(now engine.Time, ep *Endpoint, n int) int {
 	return n
 }
 
+// runTo returns the next frames of one endpoint, with numbers in a row, of those before to,
+// and the owner of the first. An observer wants to be told of each in its order: there is only
+// one frame then. Under mu.
+func (w *writer) runTo(to int) ([]canbus.Frame, owner) {
+	o := w.owners[w.head]
+	n := 1
+	for o.endpoint.Observer == nil && w.head+n < to && w.owners[w.head+n] == (owner{o.endpoint, o.number + uint32(n)}) {
+		n++
+	}
+	return w.out[w.head : w.head+n], o
+}
+
 // written follows a call that wrote n frames. Under mu.
 func (w *writer) written(now engine.Time, n int, err error) {
 	m := w.m
-	for range min(n, w.end-w.head) {
-		f, o := &w.out[w.head], w.owners[w.head]
-		w.head++
-		if w.maxInFlight > 0 {
-			continue // echoed does the rest
-		}
-		if o.endpoint.Observer != nil {
-			o.endpoint.reportFrame(m.reports.begun, f, FrameSent)
-		}
-		o.endpoint.engine.HandleTransmitted(w.leaves(now, f), o.number)
-		m.touch(o.endpoint)
-		if m.shared() && m.hearsItself(o.endpoint, f) {
-			m.deliver(now, f, o.endpoint) // other endpoints of this bus hear it too
+	to := min(w.head+n, w.end)
+	if w.maxInFlight > 0 {
+		w.head = to // echoed does the rest
+	}
+	for w.head < to {
+		run, o := w.runTo(to)
+		w.head += len(run)
+		ep, last := o.endpoint, &run[len(run)-1]
+		ep.reportFrame(m.reports.begun, last, FrameSent)
+		ep.engine.HandleTransmitted(w.leaves(now, last), o.number, o.number+uint32(len(run))-1)
+		m.touch(ep)
+		if m.shared() && m.hearsItself(ep, last) {
+			for len(run) > 0 { // other endpoints of this bus hear it too
+				run = run[m.deliver(now, run, ep):]
+			}
 		}
 	}
 	switch {
@@ -427,7 +441,7 @@ func (w *writer) echoed(now engine.Time, f *canbus.Frame) *Endpoint {
 		if x.endpoint.Observer != nil {
 			x.endpoint.reportFrame(now, &x.frame, FrameSent)
 		}
-		x.endpoint.engine.HandleTransmitted(at, x.number)
+		x.endpoint.engine.HandleTransmitted(at, x.number, x.number)
 		w.m.touch(x.endpoint)
 	}
 	clear(w.inFlight[len(left):])

@@ -29,6 +29,9 @@ func (t *Format) MaxSingle() int { return MaxSingle(t.FrameSize, t.Address.Overh
 // ConsecutiveData is how many bytes of a message a full Consecutive Frame carries.
 func (t *Format) ConsecutiveData() int { return t.FrameSize - 1 - t.Address.Overhead() }
 
+// classicData is ConsecutiveData of most frames.
+const classicData = canbus.MaxClassicLen - 1
+
 // FirstData is how many bytes of a message of that length its First Frame carries.
 func (t *Format) FirstData(length uint32) int {
 	if length > MaxShortLength {
@@ -78,6 +81,25 @@ func (t *Format) ConsecutiveFrame(f *canbus.Frame, sn uint8, n int) []byte {
 	at++
 	t.end(f, at+n)
 	return f.Data[at : at+n]
+}
+
+// ConsecutiveFrames writes full Consecutive Frames with the next bytes of the message, the
+// first of them with the sequence number sn. p has at least ConsecutiveData bytes for each.
+func (t *Format) ConsecutiveFrames(frames []canbus.Frame, sn uint8, p []byte) {
+	n := t.ConsecutiveData()
+	for i := range frames {
+		f := &frames[i]
+		at := t.begin(f)
+		f.Len = uint8(t.FrameSize)
+		f.Data[at] = byte(ConsecutiveFrame)<<4 | sn&0xF
+		if n == classicData { // a copy of fixed size is faster
+			*(*[classicData]byte)(f.Data[1:]) = [classicData]byte(p)
+		} else {
+			copy(f.Data[at+1:t.FrameSize], p)
+		}
+		p = p[n:]
+		sn++
+	}
 }
 
 // FlowControl writes a flow control; stmin is coded (see EncodeSTmin).

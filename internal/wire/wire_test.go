@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -311,6 +312,35 @@ func TestFormatConsecutiveFrame(t *testing.T) {
 				t.Fatalf("got  %v\nwant %s", f, row.want)
 			}
 		})
+	}
+}
+
+// TestFormatConsecutiveFrames: full frames in a row are those that ConsecutiveFrame makes.
+func TestFormatConsecutiveFrames(t *testing.T) {
+	message := make([]byte, 20*canbus.MaxLen)
+	for i := range message {
+		message[i] = byte(i * 7)
+	}
+	for _, format := range []Format{classic, unpadded, addressed, fd64, fd16full} {
+		stale := canbus.Frame{Flags: canbus.Timed | canbus.Echo, Len: 1, Channel: 1, Timestamp: 5}
+		got := slices.Repeat([]canbus.Frame{stale}, 20)
+		format.ConsecutiveFrames(got, 9, message)
+		rest := message
+		for i := range got {
+			var want canbus.Frame
+			rest = rest[copy(format.ConsecutiveFrame(&want, uint8(9+i), format.ConsecutiveData()), rest):]
+			if got[i] != want {
+				t.Fatalf("frame %d is %v, want %v", i, got[i], want)
+			}
+		}
+	}
+}
+
+// TestFormatConsecutiveFramesFromTheirBytesAlone: nothing behind the last frame's bytes is read.
+func TestFormatConsecutiveFramesFromTheirBytesAlone(t *testing.T) {
+	for _, format := range []Format{classic, addressed, fd64} {
+		n := 2 * format.ConsecutiveData()
+		format.ConsecutiveFrames(make([]canbus.Frame, 2), 1, make([]byte, n)[:n:n])
 	}
 }
 
