@@ -3,8 +3,8 @@
 # make test          everything that .ci/run checks
 # make cover         what the tests cover, with those in machines; the rest in uncovered.txt
 # make kernels       the tests of Linux's CAN sockets, inside each kernel, 20 times
-# make bench         the figures of README.md
-# make bench-kernel  those of STmin on an idle machine, and of Linux's sockets beside C
+# make bench-against REV=COMMIT   how much faster or slower than that commit this is
+# make figures       docs/figures.md anew
 # make soak          the tests that CI runs once, 200 times, and long fuzzing
 # make mutants       whether the tests notice mistakes in the code: a sample of 300
 # make api           accept a change of the exported API: see test/api
@@ -12,7 +12,7 @@
 #
 # All of them install what they need.
 
-.PHONY: check demo test cover kernels bench bench-kernel soak mutants api corpus
+.PHONY: check demo test cover kernels bench-against figures soak mutants api corpus
 
 check test cover kernels:
 	./test/setup
@@ -21,11 +21,15 @@ check test cover kernels:
 demo:
 	go run ./cmd/isotp demo
 
-bench:
-	./test/bench
+# as make bench-against REV=HEAD~3 ARGS="-bench RoundTrip -rounds 5 -cpu 1"
+bench-against:
+	@test -n "$(REV)" || { echo "usage: make bench-against REV=COMMIT"; exit 2; }
+	go run ./test/measure $(ARGS) against $(REV)
 
-bench-kernel:
-	./test/vm/bench
+# as make figures SECTIONS="memory wire"
+figures:
+	./test/setup
+	go run ./test/measure figures $(SECTIONS)
 
 soak:
 	./test/soak
@@ -44,8 +48,6 @@ corpus:
 .PHONY: rename
 rename:
 	@test -n "$(MODULE)" || { echo "usage: make rename MODULE=github.com/you/isotp"; exit 2; }
-	go mod edit -module $(MODULE)
-	go mod edit -module $(MODULE)/test/tools test/tools/go.mod
-	grep -rlF example.com/isotp --include='*.go' --include='*.md' . | xargs sed -i.bak 's#example.com/isotp#$(MODULE)#g'
+	grep -rlF example.com/isotp --include='*.go' --include='*.md' --include=go.mod . | xargs sed -i.bak 's#example.com/isotp#$(MODULE)#g'
 	find . -name '*.bak' -delete
 	gofmt -w .

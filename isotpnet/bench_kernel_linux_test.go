@@ -11,7 +11,7 @@ import (
 )
 
 // These benchmarks run a C program (test/vm/cbench) that does the same, if it is
-// there: test/vm/bench makes it. Their figures x-C and CPU-x-C are how many times
+// there: make figures makes it. Their figures x-C and CPU-x-C are how many times
 // the C program's time and processor time ours are.
 
 // BenchmarkKernelThroughput is a message from one socket to another, with the gap

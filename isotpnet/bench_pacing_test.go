@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // BenchmarkSTmin measures how much later than STmin Consecutive Frames follow one
 // another, and prints a histogram. The receiver is elsewhere, as an ECU is; with Pipe
 // it is in this process, and wakes up at every frame. Run it on an idle machine, such as
-// that of make bench-kernel.
+// the emulated one of make figures.
 func BenchmarkSTmin(b *testing.B) {
 	for _, bc := range []struct {
 		name   string
@@ -124,59 +125,59 @@ func histogram(times []time.Duration) string {
 	return s.String()
 }
 
-// BenchmarkLineRate sends messages over a bus that takes as long as a real one,
-// and says which share of the time the wire is busy.
+// BenchmarkLineRate sends bytes over a bus that takes as long as a real one, and says
+// which share of the time the wire is busy.
 func BenchmarkLineRate(b *testing.B) {
+	slow := virtual.Options{Bitrate: 500_000}
 	for _, bc := range []struct {
 		name   string
 		bus    virtual.Options
 		config isotpnet.Config
+		stream bool // or messages
+		writes int  // of how many bytes, until all have arrived
 		size   int
 	}{
-		{"classic/500k", virtual.Options{Bitrate: 500_000}, isotpnet.Config{}, 4095},
-		{"classic/1M", virtual.Options{Bitrate: 1_000_000}, isotpnet.Config{}, 4095},
-		{"FD/1M+8M", virtual.Options{Bitrate: 1_000_000, DataBitrate: 8_000_000}, isotpnet.Config{FD: true, BRS: true}, 65535},
+		{"classic/500k", slow, isotpnet.Config{}, false, 15, 4095},
+		{"classic/1M", virtual.Options{Bitrate: 1_000_000}, isotpnet.Config{}, false, 15, 4095},
+		{"FD/1M+8M", virtual.Options{Bitrate: 1_000_000, DataBitrate: 8_000_000}, isotpnet.Config{FD: true, BRS: true}, false, 1, 65535},
+		{"stream/500k", slow, isotpnet.Config{}, true, 1, 15 * 4084},
+		{"stream-WritesOf4095/500k", slow, isotpnet.Config{}, true, 15, 4095},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
-			bus, err := virtual.New(bc.bus)
-			if err != nil {
-				b.Fatal(err)
+			var busy atomic.Int64
+			add := func(ev isotpnet.TraceEvent) {
+				busy.Add(int64(canbus.WireTime(ev.Frame, bc.bus.Bitrate, bc.bus.DataBitrate)))
 			}
-			tap1, err := bus.Tap()
-			if err != nil {
-				b.Fatal(err)
+			observed := bc.config
+			observed.Trace = &isotpnet.Trace{FrameReceived: add, FrameSent: add}
+			var from, to io.ReadWriter
+			if n := newNetwork(b, bc.bus); bc.stream {
+				from, to = newStream(b, tapEnd(newTap(b, n), testerAddr, bc.config), tapEnd(newTap(b, n), ecuAddr, observed))
+			} else {
+				from, to = newPair(b, n, bc.config, observed)
 			}
-			defer tap1.Close()
-			tap2, err := bus.Tap()
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer tap2.Close()
-			var busy time.Duration
-			bc.config.Trace = &isotpnet.Trace{FrameReceived: func(ev isotpnet.TraceEvent) {
-				busy += canbus.WireTime(ev.Frame, bc.bus.Bitrate, bc.bus.DataBitrate)
-			}}
-			c2, err := (&isotpnet.Dialer{Bus: tap2, Config: bc.config}).Dial("isotp", "/7E8:7E0")
-			if err != nil {
-				b.Fatal(err)
-			}
-			bc.config.Trace = nil
-			c1, err := (&isotpnet.Dialer{Bus: tap1, Config: bc.config}).Dial("isotp", "/7E0:7E8")
-			if err != nil {
-				b.Fatal(err)
-			}
-			p, buf := make([]byte, bc.size), make([]byte, bc.size)
+			p, buf := make([]byte, bc.size), make([]byte, bc.writes*bc.size)
+			busy.Store(0) // not what opening has sent
 			begin := time.Now()
 			for b.Loop() {
-				if _, err := c1.Write(p); err != nil {
+				written := make(chan error, 1)
+				go func() {
+					var err error
+					for i := 0; i < bc.writes && err == nil; i++ {
+						_, err = from.Write(p)
+					}
+					written <- err
+				}()
+				if _, err := io.ReadFull(to, buf); err != nil {
 					b.Fatal(err)
 				}
-				if _, err := c2.Read(buf); err != nil {
+				if err := <-written; err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(100*busy.Seconds()/time.Since(begin).Seconds(), "%line-rate")
-			b.ReportMetric(float64(bc.size)*float64(b.N)/time.Since(begin).Seconds()/1000, "kB/s")
+			elapsed := time.Since(begin).Seconds()
+			b.ReportMetric(100*time.Duration(busy.Load()).Seconds()/elapsed, "%line-rate")
+			b.ReportMetric(float64(len(buf))*float64(b.N)/elapsed/1000, "kB/s")
 		})
 	}
 }

@@ -40,6 +40,7 @@ func (s *session) connectionsHere(c *clock) error {
 	return goTest(c, ignore, "-race", "-timeout", patience, "-run", "Conn$", "-count", s.times(1), "-cpu", "1,2,8", "./isotpnet")
 }
 
+// benchmarks runs each benchmark once. Those of test/bench run in the tests of test/measure.
 func benchmarks(c *clock) error {
 	return goTest(c, ignore, "-run", "^$", "-bench", ".", "-benchtime", "1x", "-timeout", patience, "./...")
 }

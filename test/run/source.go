@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -29,8 +28,11 @@ func sourceSteps(targets []target) []step {
 	return append(steps, step{"staticcheck", staticcheck})
 }
 
+// modules are the folders of the modules with code: this one, and that of the benchmarks.
+var modules = []string{".", "test/bench"}
+
 func tidy(c *clock) error {
-	for _, dir := range []string{".", "test/tools"} {
+	for _, dir := range append([]string{"test/tools"}, modules...) {
 		if err := c.run("go", "-C", dir, "mod", "tidy", "-diff"); err != nil {
 			return err
 		}
@@ -48,20 +50,24 @@ func gofmt(c *clock) error {
 
 // vet runs go vet for the target, which compiles the packages and their tests first.
 func (t target) vet(c *clock) error {
-	return c.run("env", "GOOS="+t.os, "GOARCH="+t.arch, "CGO_ENABLED=0", "go", "vet", "./...")
+	for _, dir := range modules {
+		if err := c.run("env", "GOOS="+t.os, "GOARCH="+t.arch, "CGO_ENABLED=0", "go", "-C", dir, "vet", "./..."); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // staticcheck runs the version of it that test/tools names.
 func staticcheck(c *clock) error {
-	bin, err := filepath.Abs("test/.bin")
+	tools, err := filepath.Abs("test/tools/go.mod")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		return err
+	for _, dir := range modules {
+		if err := c.run("go", "-C", dir, "tool", "-modfile", tools, "staticcheck", "./..."); err != nil {
+			return err
+		}
 	}
-	if err := c.run("go", "build", "-C", "test/tools", "-o", bin+string(filepath.Separator), "honnef.co/go/tools/cmd/staticcheck"); err != nil {
-		return err
-	}
-	return c.run(filepath.Join(bin, "staticcheck"), "./...")
+	return nil
 }
