@@ -3,7 +3,6 @@ package isotpnet
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"example.com/isotp/internal/wire"
@@ -45,6 +44,7 @@ func ParseAddrs(s string) ([]Addr, error) {
 	}
 	endpoints := strings.Split(list, ",")
 	addrs := make([]Addr, 0, len(endpoints))
+	seen := make(map[Addr]bool, len(endpoints))
 	for _, endpoint := range endpoints {
 		text := endpoint
 		switch {
@@ -57,9 +57,10 @@ func ParseAddrs(s string) ([]Addr, error) {
 		if err != nil {
 			return nil, addrError(s, err)
 		}
-		if a = a.WithBus(bus); slices.Contains(addrs, a) {
+		if a = a.WithBus(bus); seen[a] {
 			return nil, addrError(s, fmt.Errorf("%q is in the list twice", clip(endpoint)))
 		}
+		seen[a] = true
 		addrs = append(addrs, a)
 	}
 	return addrs, nil

@@ -23,7 +23,7 @@ func dialMany(b testing.TB, n int) (clients, servers []*isotpnet.Conn) {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { tap.Close() })
-		d := isotpnet.Dialer{Bus: tap}
+		d := isotpnet.Dialer{Bus: tap, Config: patient}
 		conns := make([]*isotpnet.Conn, count)
 		for i := range conns {
 			c, err := d.DialAddr(b.Context(), "isotp:user", isotpnet.MustParseAddr(addr(i)))

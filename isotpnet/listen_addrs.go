@@ -25,6 +25,15 @@ type listenHost struct {
 	groups []wire.Address // the functional addresses that it hears
 }
 
+// An addrSet finds addresses that overlap, among any number of them.
+type addrSet map[wire.Address][]wire.Address // by wire.Address.Bucket
+
+func (s addrSet) overlaps(a wire.Address) bool {
+	return slices.ContainsFunc(s[a.Bucket()], a.Overlaps)
+}
+
+func (s addrSet) add(a wire.Address) { s[a.Bucket()] = append(s[a.Bucket()], a) }
+
 // An addrList is the text of a list, which ParseAddrs takes.
 type addrList string
 
@@ -37,15 +46,17 @@ func checkAddrs(addrs []Addr) error {
 	if len(addrs) == 0 {
 		return &net.AddrError{Err: "there is no address to listen on: name a pair or a node, as in can0/7E8:7E0 or can0/fixed::10"}
 	}
-	for i, a := range addrs {
+	seen := make(map[Addr]bool, len(addrs))
+	for _, a := range addrs {
 		switch {
 		case !a.IsValid():
 			return &net.AddrError{Err: "the zero Addr cannot be listened on; ParseAddr makes one that can"}
 		case a.Bus() != addrs[0].Bus():
 			return &net.AddrError{Err: "is on another bus than " + addrs[0].String() + ": a listener has one bus", Addr: a.String()}
-		case slices.Contains(addrs[:i], a):
+		case seen[a]:
 			return &net.AddrError{Err: "is in the list twice; name each address once", Addr: a.String()}
 		}
+		seen[a] = true
 	}
 	return nil
 }
@@ -71,10 +82,8 @@ func newListenAddrs(addrs, functional []Addr, packets bool) (*listenAddrs, error
 			return nil, err
 		}
 	}
-	for _, g := range l.groups {
-		if err := l.join(g); err != nil {
-			return nil, &net.AddrError{Err: err.Error(), Addr: g.String()}
-		}
+	if err := l.join(); err != nil {
+		return nil, err
 	}
 	return l, nil
 }
@@ -161,21 +170,24 @@ func obdHosts(a Addr) []listenHost {
 	return hosts
 }
 
-// join makes the hosts that can hear a group its members.
-func (l *listenAddrs) join(g Addr) error {
-	members, why := 0, error(nil)
+// join makes the hosts that can hear a group its members. Each group needs one.
+func (l *listenAddrs) join() error {
+	joined, why := make([]bool, len(l.groups)), make([]error, len(l.groups))
 	for i := range l.hosts {
-		h := &l.hosts[i]
-		a, err := h.hears(g)
-		if err != nil {
-			why = err
-			continue
+		h, heard := &l.hosts[i], make(addrSet)
+		for k, g := range l.groups {
+			a, err := h.hears(g, heard)
+			if err != nil {
+				why[k] = err
+				continue
+			}
+			joined[k] = true
+			heard.add(a)
+			h.groups = append(h.groups, a)
 		}
-		members++
-		h.groups = append(h.groups, a)
 	}
-	if members == 0 {
-		return why
+	if k := slices.Index(joined, false); k >= 0 {
+		return &net.AddrError{Err: why[k].Error(), Addr: l.groups[k].String()}
 	}
 	return nil
 }
@@ -184,13 +196,13 @@ func (l *listenAddrs) join(g Addr) error {
 // group's message from each of its addresses; a listener that sends nothing wants the
 // message once.
 func (l *listenAddrs) hearGroupsOnce() {
-	var heard []wire.Address
+	heard := make(addrSet)
 	for i := range l.hosts {
 		h := &l.hosts[i]
-		h.groups = slices.DeleteFunc(h.groups, func(a wire.Address) bool {
-			return slices.ContainsFunc(heard, a.Overlaps)
-		})
-		heard = append(heard, h.groups...)
+		h.groups = slices.DeleteFunc(h.groups, heard.overlaps)
+		for _, a := range h.groups {
+			heard.add(a)
+		}
 	}
 }
 
@@ -199,26 +211,26 @@ type groupError string
 
 func (e groupError) Error() string { return string(e) }
 
-// hears returns where a host hears a group.
-func (h *listenHost) hears(g Addr) (wire.Address, error) {
-	a, text := g.rx, h.addr.String()
+// hears returns where a host hears a group, beside the groups that it hears already.
+func (h *listenHost) hears(g Addr, heard addrSet) (wire.Address, error) {
+	a, text := g.rx, h.addr.String
 	anyPeer := h.addr.kind == KindNode
 	switch {
 	case a.Overhead() != h.addr.rx.Overhead():
-		return a, groupError("ListenConfig.Functional must have an address byte if, and only if, " + text + " listens with one")
+		return a, groupError("ListenConfig.Functional must have an address byte if, and only if, " + text() + " listens with one")
 	case anyPeer && g.kind != KindGroup:
-		return a, groupError(text + " hears any peer: name the group without a sender, as func:33")
+		return a, groupError(text() + " hears any peer: name the group without a sender, as func:33")
 	case anyPeer && a.HasByte && a.Byte != h.addr.rx.Byte:
-		return a, groupError("a group is heard with the address extension of the node, and that of " + text + " is another")
+		return a, groupError("a group is heard with the address extension of the node, and that of " + text() + " is another")
 	case g.kind == KindGroup && !anyPeer && h.addr.rx.Open == wire.OpenNothing:
-		return a, groupError("a group of any sender needs a node, as fixed::10, and " + text + " is none")
+		return a, groupError("a group of any sender needs a node, as fixed::10, and " + text() + " is none")
 	case g.kind == KindGroup && !anyPeer:
 		a = a.From(wire.Source(h.addr.rx.ID)) // the pair has one peer
 	}
 	switch {
 	case a.Overlaps(h.addr.rx):
-		return a, groupError("ListenConfig.Functional must not name what " + text + " listens to anyway")
-	case slices.ContainsFunc(h.groups, a.Overlaps):
+		return a, groupError("ListenConfig.Functional must not name what " + text() + " listens to anyway")
+	case heard.overlaps(a):
 		return a, groupError("ListenConfig.Functional must name each address once, or its messages would come twice")
 	}
 	return a, nil
