@@ -10,9 +10,6 @@ import (
 
 // against compares the working tree with a commit.
 func against(ctx context.Context, o options, rev string) error {
-	if err := os.RemoveAll(o.dir); err != nil {
-		return err
-	}
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return err
 	}
@@ -20,42 +17,22 @@ func against(ctx context.Context, o options, rev string) error {
 	if err != nil {
 		return err
 	}
-	new, err := build(ctx, filepath.Join(o.dir, "new.test"))
+	changed, err := build(ctx, filepath.Join(o.dir, "new.test"))
 	if err != nil {
 		return err
 	}
-	names, err := new.names(ctx, o.bench)
+	names, err := changed.names(ctx, o.bench)
 	if err != nil {
 		return err
 	}
-	var turns []turn
-	for _, t := range []struct {
-		name string
-		program
-	}{{"old", old}, {"new", new}, {"again", old}} {
-		f, err := os.Create(filepath.Join(o.dir, t.name+".txt"))
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		turns = append(turns, turn{t.name, t.program, f})
+	turns := []turn{{name: "old", program: old}, {name: "new", program: changed}, {name: "again", program: old}}
+	if err := takeTurns(ctx, o, turns, names); err != nil {
+		return err
 	}
-	for round := range o.rounds {
-		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
-		for _, name := range names {
-			for _, t := range turns {
-				if err := t.take(ctx, o, name); err != nil {
-					return err
-				}
-			}
-		}
+	if err := show(ctx, turns); err != nil {
+		return err
 	}
-	for _, t := range turns[:2] {
-		if err := t.profile(ctx, o, names); err != nil {
-			return err
-		}
-	}
-	return show(ctx, turns)
+	return profiles(ctx, o, turns[:2], names)
 }
 
 // buildCommit builds the benchmarks with a commit of this repository.
@@ -80,34 +57,31 @@ type turn struct {
 	out *os.File
 }
 
-func (t turn) take(ctx context.Context, o options, name string) error {
-	out, err := t.measure(ctx, o, name)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(t.out, out)
-	return err
-}
-
-// profile runs each benchmark once more, for its profile.
-func (t turn) profile(ctx context.Context, o options, names []string) error {
-	fmt.Fprintln(os.Stderr, "profiles of", t.name)
-	dir := filepath.Join(o.dir, t.name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for _, name := range names {
-		file := filepath.Join(dir, profileName(name))
-		if _, err := t.run(ctx, pattern(name), "-test.benchtime", "1s", "-test.cpu", o.cpu, "-test.cpuprofile", file); err != nil {
+// takeTurns runs each benchmark by turns, as often as there are rounds.
+func takeTurns(ctx context.Context, o options, turns []turn, names []string) error {
+	for i := range turns {
+		f, err := os.Create(filepath.Join(o.dir, turns[i].name+".txt"))
+		if err != nil {
 			return err
+		}
+		defer f.Close()
+		turns[i].out = f
+	}
+	for round := range o.rounds {
+		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, o.rounds)
+		for _, name := range names {
+			for _, t := range turns {
+				out, err := t.measure(ctx, o, name)
+				if err != nil {
+					return err
+				}
+				if _, err := fmt.Fprintln(t.out, out); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
-}
-
-// profileName is the name of the file with a benchmark's profile.
-func profileName(name string) string {
-	return strings.ReplaceAll(strings.TrimPrefix(name, "Benchmark"), "/", "_") + ".pprof"
 }
 
 // show prints the comparison.
@@ -119,4 +93,27 @@ func show(ctx context.Context, turns []turn) error {
 	table, err := output(ctx, "go", args...)
 	fmt.Println(table)
 	return err
+}
+
+// profiles runs each benchmark once more with each program, for its profile.
+func profiles(ctx context.Context, o options, turns []turn, names []string) error {
+	fmt.Fprintln(os.Stderr, "profiles, in", o.dir)
+	for _, t := range turns {
+		dir := filepath.Join(o.dir, t.name)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		for _, name := range names {
+			file := filepath.Join(dir, profileName(name))
+			if _, err := t.run(ctx, pattern(name), "-test.benchtime", "1s", "-test.cpu", o.cpu, "-test.cpuprofile", file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// profileName is the name of the file with a benchmark's profile.
+func profileName(name string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(name, "Benchmark"), "/", "_") + ".pprof"
 }

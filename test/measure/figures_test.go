@@ -21,14 +21,19 @@ func TestSectionsThatAreNotNamedStay(t *testing.T) {
 	}
 }
 
-// This runs each benchmark of test/bench once. A row whose benchmark has another name would
+// This builds test/bench as for a commit, and runs each benchmark once. A row whose benchmark has another name would
 // be empty for ever.
 func TestRowsNameBenchmarksThatThereAre(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds another module")
 	}
 	t.Chdir("../..")
-	p, err := build(t.Context(), filepath.Join(t.TempDir(), "bench.test"))
+	tree, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	temp := t.TempDir()
+	p, err := buildOf(t.Context(), filepath.Join(temp, "bench.test"), tree, temp)
 	if err != nil {
 		t.Fatal(err)
 	}
