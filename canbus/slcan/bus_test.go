@@ -105,7 +105,7 @@ func TestBusConforms(t *testing.T) {
 		if testing.Short() && of != "Lawicel" && of != "CANable25" {
 			continue // one that answers each frame, and one that carries CAN FD
 		}
-		o := Options{Bitrate: 1_000_000, Wait: -1, Logger: slog.New(slog.DiscardHandler)}
+		o := Options{Bitrate: 1_000_000, Logger: slog.New(slog.DiscardHandler)}
 		if of == "CANable2" || of == "CANable25" {
 			o.DataBitrate = 5_000_000
 		}

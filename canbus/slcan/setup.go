@@ -12,6 +12,9 @@ const (
 	// patience is how long an adapter may take to answer a command, and to take
 	// the command that closes the channel.
 	patience = 200 * time.Millisecond
+	// longPatience is how long an adapter that has told its version may take to tell it
+	// again. An answer that comes after that would be taken for that to the next command.
+	longPatience = 2 * time.Second
 	// quiet is how long an adapter must be silent before its answer counts as complete.
 	quiet = 20 * time.Millisecond
 )
@@ -135,7 +138,8 @@ func (b *Bus) hello(wait time.Duration) error {
 // settle waits for the answers to all commands of hello. Some adapters send the answer to
 // the command behind the version: settle sets tail then.
 func (b *Bus) settle(asked int) error {
-	timer := time.NewTimer(patience)
+	const between = patience + patience/2 // that of two answers is patience, as hello has asked
+	timer := time.NewTimer(between)
 	defer timer.Stop()
 	for n := 1; n < asked; {
 		s, err := b.listen(timer)
@@ -147,7 +151,7 @@ func (b *Bus) settle(asked int) error {
 		}
 		if s.text == b.version {
 			n++
-			timer.Reset(patience)
+			timer.Reset(between)
 		}
 	}
 	timer.Reset(quiet)
@@ -167,14 +171,14 @@ func (b *Bus) settle(asked int) error {
 // asks for that behind the command: when the version comes there will be no answer any more.
 func (b *Bus) ask(command string) (r reply, err error) {
 	sent := time.Now()
-	text := command + "\r"
+	text, wait := command+"\r", patience
 	if b.version != "" {
-		text += "V\r"
+		text, wait = text+"V\r", longPatience
 	}
 	if err := b.send([]byte(text)); err != nil {
 		return r, err
 	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for tail := -1; tail != 0; {
 		s, err := b.listen(timer)

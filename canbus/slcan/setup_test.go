@@ -49,6 +49,84 @@ func TestAdapterThatBootsWhenOpened(t *testing.T) {
 	})
 }
 
+// A lateLine is a serial line on which what the adapter says comes late, as across a slow
+// network, and nothing is lost.
+type lateLine struct {
+	io.ReadWriteCloser
+	said chan lateText
+	rest []byte
+}
+
+type lateText struct {
+	comes time.Time
+	text  []byte
+}
+
+func newLateLine(line io.ReadWriteCloser, late time.Duration) *lateLine {
+	l := &lateLine{line, make(chan lateText, 10_000), nil}
+	go func() {
+		defer close(l.said)
+		for {
+			text := make([]byte, 1000)
+			n, err := line.Read(text)
+			if err != nil {
+				return
+			}
+			l.said <- lateText{time.Now().Add(late), text[:n]}
+		}
+	}()
+	return l
+}
+
+func (l *lateLine) Read(p []byte) (int, error) {
+	if len(l.rest) == 0 {
+		said, ok := <-l.said
+		if !ok {
+			return 0, io.EOF
+		}
+		time.Sleep(time.Until(said.comes))
+		l.rest = said.text
+	}
+	n := copy(p, l.rest)
+	l.rest = l.rest[n:]
+	return n, nil
+}
+
+// Each answer is that of its own command, however late it comes.
+func TestAnswersThatComeLate(t *testing.T) {
+	for of, firmware := range firmwares {
+		if firmware.version == "" {
+			continue
+		}
+		for _, late := range []time.Duration{150 * time.Millisecond, 250 * time.Millisecond, 900 * time.Millisecond} {
+			t.Run(of+" "+late.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					wire := newWire(t, 500_000, 0)
+					heard := record(t, wire)
+					s := newSim(wire, of)
+					line := newLateLine(s.plug(), late)
+					defer time.Sleep(late) // what is on its way comes
+					defer line.Close()
+					b, err := New(t.Context(), line, "PORT", Options{Bitrate: 500_000, Logger: quietly})
+					if err != nil {
+						t.Fatal(err)
+					}
+					echoes(b)
+					write(t, b, numbered(1))
+					if err := b.Flush(t.Context()); err != nil {
+						t.Error("Flush:", err)
+					}
+					b.Close()
+					s.unplug()
+					if n := len(heard()); n != 1 || s.speed != 500_000 {
+						t.Errorf("%d frames on the wire, at %d bit/s", n, s.speed)
+					}
+				})
+			})
+		}
+	}
+}
+
 // One that needs longer than it is given is warned of.
 func TestAdapterThatDoesNotAnswer(t *testing.T) {
 	for _, c := range []struct{ option, takes time.Duration }{{0, 3 * time.Second}, {-1, 0}, {time.Second, time.Second}} {

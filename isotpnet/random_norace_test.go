@@ -1,5 +1,0 @@
-//go:build !race
-
-package isotpnet_test
-
-const randomShare = 1
