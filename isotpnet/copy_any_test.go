@@ -16,6 +16,7 @@ import (
 
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/scale"
 )
 
 // sources write bytes to a connection in the ways of code that knows nothing of
@@ -100,7 +101,7 @@ func (b *AnyBlob) Get(size int, reply *[]byte) error {
 
 // wantCopies has each source write to one end and compares what the other reads.
 func wantCopies(t *testing.T, pair func(t *testing.T) (c1, c2 net.Conn)) {
-	data := []byte(payload(3 << 20))
+	data := []byte(payload(scale.Down(3<<20, 300<<10)))
 	for _, s := range sources {
 		t.Run(s.name, func(t *testing.T) {
 			c1, c2 := pair(t)
@@ -127,7 +128,7 @@ func wantCopies(t *testing.T, pair func(t *testing.T) (c1, c2 net.Conn)) {
 		client := rpc.NewClient(c1)
 		defer c2.Close()
 		defer client.Close()
-		for _, size := range []int{1, 100_000, 1 << 20, 10} {
+		for _, size := range []int{1, 100_000, len(data) / 3, 10} {
 			var reply []byte
 			if err := client.Call("AnyBlob.Get", size, &reply); err != nil || !bytes.Equal(reply, data[:size]) {
 				t.Errorf("a reply of %d bytes, %v; want %d bytes", len(reply), err, size)

@@ -15,6 +15,7 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/scale"
 )
 
 // faults are what can go wrong on a bus, each with a probability.
@@ -66,7 +67,7 @@ func TestFaultsLoseMessagesButNeverChangeThem(t *testing.T) {
 
 // testFaults sends messages in both directions at once.
 func testFaults(t *testing.T, o virtual.Options, config isotpnet.Config) {
-	const messages = 150
+	messages := scale.Down(150, 50)
 	n := newNetwork(t, o)
 	c1, c2 := newPair(t, n, config, config)
 	done := make(chan struct{})

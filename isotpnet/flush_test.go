@@ -14,6 +14,7 @@ import (
 	"example.com/isotp/canbus/bustest/wiretest"
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/scale"
 )
 
 // adapterWire is the wire that each opening of the bus "adapter:" makes an adapter on.
@@ -41,9 +42,9 @@ func TestBusThatIsClosedAfterEachWriteLosesNothing(t *testing.T) {
 			}
 			defer b.Close()
 			ecu := dialOn(t, b, ecuAddr, isotpnet.Config{})
-			const messages = 200
+			messages := uint32(scale.Down(200, 40))
 			buf := make([]byte, 4096)
-			for i := range uint32(messages) {
+			for i := range messages {
 				p := make([]byte, 4+rand.IntN(4092))
 				if i%3 == 0 {
 					p = p[:4]

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/isotp/test/scale"
 	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/sys/unix"
 )
@@ -189,7 +190,7 @@ func TestKernelLeavesNothingBehind(t *testing.T) {
 	}
 	round() // what is made once
 	files, goroutines := openFiles(t), runtime.NumGoroutine()
-	for range 20 {
+	for range scale.Down(20, 3) {
 		round()
 	}
 	if n := openFiles(t); n != files {

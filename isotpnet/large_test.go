@@ -9,6 +9,7 @@ import (
 
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/scale"
 )
 
 // wantFull reads one whole message, however long.
@@ -59,7 +60,7 @@ func TestOnePeerMaySendMessagesOf16MiB(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				from, to := open(t)
 				reading(t, to)
-				want := payload(1<<20) + string(make([]byte, most-1<<20))
+				want := payload(1<<20) + string(make([]byte, scale.Down(most, 2<<20)-1<<20))
 				beginWrite(t, from, want)
 				wantFull(t, to, want)
 				wantTooLong(t, from, most+1)

@@ -13,6 +13,7 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/scale"
 )
 
 // The random tests put programs that begin, give up, close and begin again on a bus
@@ -51,10 +52,7 @@ func inRandomWorlds(t *testing.T, worlds int, test func(w *randomWorld)) {
 		synctest.Test(t, func(t *testing.T) { test(newRandomWorld(t, seed)) })
 		return
 	}
-	worlds /= randomShare
-	if testing.Short() {
-		worlds /= 4
-	}
+	worlds /= scale.Down(1, 20)
 	if times := os.Getenv("ISOTPNET_RANDOM"); times != "" {
 		k, err := strconv.Atoi(times)
 		if err != nil || k < 1 {

@@ -18,6 +18,7 @@ import (
 
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/scale"
 )
 
 // inStreamBubble runs a test with both ends of a pair, on a clock of its own. At
@@ -661,11 +662,11 @@ func TestStreamsOfWhatCannotBe(t *testing.T) {
 // On a bus as slow as a real one streams are as fast as messages. The bubble's clock
 // makes that exact.
 func TestStreamsUseTheLineAsMessagesDo(t *testing.T) {
-	const size = 64 * 4095
+	size := int64(scale.Down(64, 32)) * 4095
 	transfer := func(t *testing.T, from, to net.Conn, write int) time.Duration {
 		start := time.Now()
 		go func() {
-			for range size / write {
+			for range size / int64(write) {
 				from.Write(make([]byte, write))
 			}
 		}()

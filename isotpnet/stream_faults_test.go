@@ -20,6 +20,7 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/scale"
 )
 
 // More than 1 MiB waits unread, and one stream goes on all the same.
@@ -33,7 +34,7 @@ func TestSlowReadersStopTheirOwnStreamsOnly(t *testing.T) {
 			written chan error
 		}
 		var all []slow
-		for i := range 17 {
+		for i := range scale.Down(17, 3) {
 			s := slow{payload(3*window + i), nil, make(chan error, 1)}
 			c := tester.dial(t)
 			s.reader = acceptStream(t, ln)
@@ -599,7 +600,7 @@ func TestFaultsNeverMakeAHoleInAStream(t *testing.T) {
 				{"SingleFrames", isotpnet.Config{MaxSendSize: 7}},
 			} {
 				t.Run(fmt.Sprintf("%s/%v%%/%s", fault.name, 100*p, mode.name), func(t *testing.T) {
-					for seed := range uint64(4) {
+					for seed := range scale.Down[uint64](4, 1) {
 						o := fault.faults(p, rand.New(rand.NewPCG(seed, 2)))
 						o.Bitrate, o.DataBitrate, o.Seed = 500_000, 2_000_000, seed
 						synctest.Test(t, func(t *testing.T) { testStreamFaults(t, o, mode.config) })

@@ -22,6 +22,7 @@ import (
 
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/scale"
 )
 
 // serveHTTP serves until the test's end.
@@ -86,7 +87,7 @@ func TestHTTPWithANewStreamForEachRequest(t *testing.T) {
 	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
 		serveHTTP(t, ecu.listen(t), echo)
 		c := newClient(t, tester, false)
-		for i := range 1000 {
+		for i := range scale.Down(1000, 100) {
 			wantEcho(t, c, strconv.Itoa(i))
 		}
 	})
@@ -95,10 +96,7 @@ func TestHTTPWithANewStreamForEachRequest(t *testing.T) {
 func TestHTTPClientsAtTheSameTime(t *testing.T) {
 	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
 		serveHTTP(t, ecu.listen(t), echo)
-		requests := 100
-		if testing.Short() {
-			requests = 10
-		}
+		requests := scale.Down(100, 10)
 		for _, keepAlives := range []bool{false, true} {
 			t.Run(fmt.Sprintf("keepAlives=%v", keepAlives), func(t *testing.T) {
 				var wg sync.WaitGroup
@@ -120,7 +118,7 @@ func TestHTTPBodiesOfAllSizes(t *testing.T) {
 	onBackends(t, func(t *testing.T, tester, ecu streamEnd) {
 		serveHTTP(t, ecu.listen(t), echo)
 		c := newClient(t, tester, true)
-		for _, size := range []int{0, 1, 2, 6, 7, 4083, 4084, 4085, 65279, 65280, 65281, 1 << 20, 4 << 20} {
+		for _, size := range []int{0, 1, 2, 6, 7, 4083, 4084, 4085, 65279, 65280, 65281, 1 << 20, scale.Down(4<<20, 0)} {
 			wantEcho(t, c, payload(size))
 		}
 	})

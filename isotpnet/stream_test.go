@@ -14,6 +14,7 @@ import (
 
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/scale"
 )
 
 const (
@@ -56,6 +57,7 @@ func (d *digest) wantRandomBytes(t *testing.T, seed byte, n int64) {
 // io.Copy uses ReadFrom on one side and WriteTo on the other, in both directions
 // at once.
 func TestCopyOf16MiB(t *testing.T) {
+	size := scale.Down[int64](16, 2) * mib
 	for _, mode := range []struct {
 		name   string
 		config isotpnet.Config
@@ -70,23 +72,23 @@ func TestCopyOf16MiB(t *testing.T) {
 				wg.Go(func() {
 					defer close(sent)
 					// Nothing but Read, or the source would do the copying.
-					src := struct{ io.Reader }{io.LimitReader(randomBytes(there), 16*mib)}
-					if n, err := io.Copy(c, src); n != 16*mib || err != nil {
+					src := struct{ io.Reader }{io.LimitReader(randomBytes(there), size)}
+					if n, err := io.Copy(c, src); n != size || err != nil {
 						t.Errorf("sending: %d, %v", n, err)
 					}
 				})
 				wg.Go(func() {
 					got := newDigest()
-					if n, err := io.CopyN(got, struct{ io.Reader }{c}, 8*mib); n != 8*mib || err != nil {
+					if n, err := io.CopyN(got, struct{ io.Reader }{c}, size/2); n != size/2 || err != nil {
 						t.Errorf("receiving by Read: %d, %v", n, err)
 					}
 					stop := errors.New("that is all")
-					_, err := io.Copy(&untilFull{got, 16 * mib, stop}, c)
+					_, err := io.Copy(&untilFull{got, size, stop}, c)
 					if err != stop {
 						t.Errorf("receiving by WriteTo: %v", err)
 					}
 					<-sent
-					got.wantRandomBytes(t, back, 16*mib)
+					got.wantRandomBytes(t, back, size)
 				})
 			}
 			wg.Wait()
@@ -253,7 +255,7 @@ func (s *leadingSource) await(n int64) {
 // One message, far longer than memory would be spent on, to a reader that takes
 // small odd pieces and now and then lets the sender fill all there is to fill.
 func TestMessageOf64MiBWithASlowReader(t *testing.T) {
-	const size = 64 * mib
+	size := scale.Down[int64](64, 4) * mib
 	for _, blockSize := range []int{0, 8} {
 		t.Run(fmt.Sprintf("BS %d", blockSize), func(t *testing.T) {
 			noLeaks(t)

@@ -18,6 +18,7 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/scale"
 )
 
 var quietly = slog.New(slog.DiscardHandler)
@@ -355,9 +356,7 @@ func TestMessagesOnBusesClosedAtOnce(t *testing.T) {
 		{"CANable25", 500_000, 100}, {"CANableThatAnswers", 500_000, 100}, {"CANable", 500_000, 100},
 		{"Arduino", 500_000, 20}, {"Mute", 500_000, 20},
 	} {
-		if testing.Short() {
-			c.count = min(c.count, 50)
-		}
+		c.count = min(c.count, scale.Down(c.count, 50))
 		t.Run(fmt.Sprintf("%s%d", c.of, c.bitrate), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				wire := newWire(t, c.bitrate, 0)
@@ -514,7 +513,7 @@ func TestStreamClosedAtOnce(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				sent := make([]byte, 1<<20)
+				sent := make([]byte, scale.Down(1<<20, 100<<10))
 				for i := range sent {
 					sent[i] = byte(i * 7 >> 3)
 				}

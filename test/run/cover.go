@@ -11,18 +11,22 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A profile is the coverage of tests, merged from what go test -coverprofile writes: for
 // each block of the source its number of statements, and whether a test has run it.
-type profile struct{ blocks map[string]block }
+type profile struct {
+	mu     sync.Mutex // guards blocks in read: machines may run at the same time
+	blocks map[string]block
+}
 
 type block struct {
 	statements int
 	run        bool
 }
 
-func newProfile() *profile { return &profile{map[string]block{}} }
+func newProfile() *profile { return &profile{blocks: map[string]block{}} }
 
 // add merges a file that go test has written.
 func (p *profile) add(file string) error {
@@ -36,6 +40,8 @@ func (p *profile) add(file string) error {
 
 // read merges lines "file.go:1.2,3.4 statements count".
 func (p *profile) read(r io.Reader) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		if strings.HasPrefix(lines.Text(), "mode:") {

@@ -28,16 +28,25 @@ func (s *session) testsHere(c *clock) error {
 	return err
 }
 
+// connectionTests matches the names of the tests that prove that something is a net.Conn.
+const connectionTests = "(AreAConn|IsAConn|IsANetConn)$"
+
+// racesHere runs the tests with the race detector: in short runs, as test/scale says why,
+// but for those of connections, which are run whole.
 func (s *session) racesHere(c *clock) error {
 	packages, err := packages(c)
 	if err != nil {
 		return err
 	}
-	return goTest(c, ignore, append([]string{"-race", "-timeout", patience}, packages...)...)
+	return goTest(c, ignore, append([]string{"-race", "-short", "-skip", connectionTests, "-timeout", patience}, packages...)...)
 }
 
 func (s *session) connectionsHere(c *clock) error {
-	return goTest(c, ignore, "-race", "-timeout", patience, "-run", "Conn$", "-count", s.times(1), "-cpu", "1,2,8", "./isotpnet")
+	whole := []string{"-race", "-timeout", patience, "-run", connectionTests}
+	if err := goTest(c, ignore, append(whole, "./canbus/...")...); err != nil {
+		return err
+	}
+	return goTest(c, ignore, append(whole, "-count", s.times(1), "-cpu", "1,2,8", "./isotpnet")...)
 }
 
 // benchmarks runs each benchmark once. Those of test/bench run in the tests of test/measure.

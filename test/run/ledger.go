@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A test is a test or a subtest.
@@ -21,6 +22,7 @@ func (t test) top() string {
 // machine. A test that needs a kernel is skipped where that is missing; without the ledger
 // a test that is skipped everywhere would go unnoticed.
 type ledger struct {
+	mu      sync.Mutex // guards what follows: machines may run at the same time
 	ran     map[test]bool
 	skipped map[test]string // the reason
 	said    map[test]string // the last line of a test's output
@@ -42,6 +44,8 @@ func (l *ledger) see(e event) {
 	if e.Test == "" {
 		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch t := (test{e.Package, e.Test}); e.Action {
 	case "output":
 		if !framing.MatchString(e.Output) {
@@ -56,6 +60,8 @@ func (l *ledger) see(e event) {
 
 // missing returns the tests that were skipped each time, in order.
 func (l *ledger) missing() []test {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var list []test
 	for t, reason := range l.skipped {
 		if !l.ran[t] && !needless.MatchString(reason) {

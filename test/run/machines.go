@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // The kernels of test/vm.
@@ -33,7 +36,8 @@ var connections = []selection{
 
 // machineSteps are the steps that test in kernels. The native kernel, which is quick, runs
 // all tests that this computer has skipped; the stock kernels run those that may depend on
-// the kernel.
+// the kernel, and the first of them also those that the native one has skipped. If there is
+// no native kernel, each stock kernel runs all that this computer has skipped.
 func (s *session) machineSteps() []step {
 	switch {
 	case hostOS != "linux":
@@ -41,14 +45,11 @@ func (s *session) machineSteps() []step {
 	case len(s.kernels) == 0:
 		return []step{{"NOT run, as KERNELS=0 asks: the tests in Linux kernels", nothing}}
 	}
-	steps := []step{{"machines", s.machines}}
-	for _, k := range s.kernels {
-		steps = append(steps, step{"kernel " + k, func(c *clock) error { return s.kernel(c, k) }})
-		if k == native {
-			steps = append(steps, step{"kernel " + k + ", with the race detector", s.racesInNative})
-		}
+	return []step{
+		{"machines", s.machines},
+		{"kernels " + strings.Join(s.kernels, ", "), s.testsInKernels},
+		{"every test ran somewhere", func(*clock) error { return s.ledger.check() }},
 	}
-	return append(steps, step{"every test ran somewhere", func(*clock) error { return s.ledger.check() }})
 }
 
 func nothing(*clock) error { return nil }
@@ -74,31 +75,46 @@ func (s *session) machines(c *clock) error {
 // cannotRun is test/vm's exit status for a native kernel that this computer cannot run.
 const cannotRun = 3
 
-// kernel runs in a machine the tests that this computer has skipped. If the native kernel
-// runs them, the other kernels run only those that may depend on the kernel, and those that
-// the native one has skipped.
-func (s *session) kernel(c *clock, k string) error {
-	switch {
-	case k == native && !s.native:
-		return nil
-	case k == native || !s.native:
-		return s.inKernel(c, k, s.skipped, covered)
-	}
+// testsInKernels runs two machines at a time, the native one beside an emulated one. The
+// native machine has this computer's time, and a processor to itself if there are two; the
+// emulated ones have a time of their own, which does not run while they wait for a processor.
+func (s *session) testsInKernels(c *clock) error {
 	module, err := c.output("go", "list", "-m")
 	if err != nil {
 		return err
 	}
-	if err := s.inKernel(c, k, s.ledger.selections(), covered); err != nil {
-		return err
+	var two errgroup.Group
+	two.SetLimit(2)
+	ran := make(chan struct{}) // all that the native kernel can run
+	if s.native {
+		two.Go(func() error { return s.testsInNative(c, ran) })
 	}
-	return s.inKernel(c, k, within(module, perKernel))
+	stock := slices.DeleteFunc(slices.Clone(s.kernels), func(k string) bool { return k == native })
+	for i, k := range slices.Backward(stock) {
+		two.Go(func() error {
+			list := s.skipped
+			if s.native {
+				list = within(module, perKernel)
+				if i == 0 {
+					<-ran
+					list = append(s.ledger.selections(), list...)
+				}
+			}
+			return s.inKernel(c, k, list, covered)
+		})
+	}
+	return two.Wait()
 }
 
-func (s *session) racesInNative(c *clock) error {
-	if !s.native {
-		return nil
+// testsInNative runs in the native kernel the tests that this computer has skipped, and then
+// again with the race detector, in a short run as on this computer.
+func (s *session) testsInNative(c *clock, ran chan<- struct{}) error {
+	err := s.inKernel(c, native, s.skipped, covered)
+	close(ran)
+	if err != nil {
+		return err
 	}
-	return s.inKernel(c, native, s.skipped, "-race")
+	return s.inKernel(c, native, s.skipped, "-race", "-short")
 }
 
 // connectionsIn runs the connection tests in a kernel.
@@ -119,22 +135,26 @@ func within(module string, list []selection) []selection {
 	return whole
 }
 
-// inKernel runs the selected tests in machines, one package after the other, because two
-// machines on the same processors make each other late.
+// inKernel runs the selected tests in machines, one package after the other.
 func (s *session) inKernel(c *clock, k string, list []selection, flags ...string) error {
 	exec, err := filepath.Abs("test/vm/exec")
 	if err != nil {
 		return err
 	}
+	start := time.Now()
 	for _, sel := range list {
 		run := "'" + exec + "' -k " + k
+		if k != native {
+			run = "nice " + run
+		}
 		if strings.HasSuffix(sel.pkg, "/test/canutils") {
 			run += " -a can-utils"
 		}
 		if err := s.runSelected(c, sel, append([]string{"-exec", run}, flags...)); err != nil {
-			return err
+			return fmt.Errorf("kernel %s: %w", k, err)
 		}
 	}
+	fmt.Printf("pass  %6.1f s  kernel %s %s\n", time.Since(start).Seconds(), k, strings.Join(flags, " "))
 	return nil
 }
 

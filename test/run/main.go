@@ -119,7 +119,7 @@ func (s *session) test() ([]step, error) {
 	steps = append(steps,
 		step{"tests", s.testsHere},
 		step{"tests, with the race detector", s.racesHere},
-		step{"connections, with 1, 2 and 8 processors", s.connectionsHere},
+		step{"connections, with the race detector and 1, 2 and 8 processors", s.connectionsHere},
 		step{"benchmarks run", benchmarks},
 	)
 	steps = append(steps, fuzzing...)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -17,7 +18,10 @@ type step struct {
 
 // A clock starts the commands of a step. It adds up the processor time of these and of the
 // commands that they start.
-type clock struct{ processor time.Duration }
+type clock struct {
+	mu        sync.Mutex // guards processor: a step may run commands at the same time
+	processor time.Duration
+}
 
 // run runs a command and prints what it prints.
 func (c *clock) run(name string, args ...string) error {
@@ -47,7 +51,9 @@ func (c *clock) start(cmd *exec.Cmd) error {
 func (c *clock) wait(cmd *exec.Cmd) error {
 	err := cmd.Wait()
 	if cmd.ProcessState != nil {
+		c.mu.Lock()
 		c.processor += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		c.mu.Unlock()
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)

@@ -53,7 +53,10 @@ func quickest(t *testing.T) string {
 // inEach runs a test in a machine with each kernel.
 func inEach(t *testing.T, test func(t *testing.T, kernel string)) {
 	for _, kernel := range kernels(t) {
-		t.Run(kernel, func(t *testing.T) { test(t, kernel) })
+		t.Run(kernel, func(t *testing.T) {
+			t.Parallel()
+			test(t, kernel)
+		})
 	}
 }
 
@@ -70,6 +73,7 @@ func machine(t *testing.T, flags []string, script string, args ...string) (stdou
 }
 
 func TestOutputAndStatusComeBack(t *testing.T) {
+	t.Parallel()
 	inEach(t, func(t *testing.T, kernel string) {
 		out, err, status := machine(t, []string{"-k", kernel}, `printf 'a\nb'; echo c >&2; exit 7`)
 		if out != "a\nbc\n" || status != 7 {
@@ -80,6 +84,7 @@ func TestOutputAndStatusComeBack(t *testing.T) {
 
 // A program may write more than the machine's lines hold.
 func TestLongOutputComesBack(t *testing.T) {
+	t.Parallel()
 	inEach(t, func(t *testing.T, kernel string) {
 		out, err, status := machine(t, []string{"-k", kernel}, `seq 20000`)
 		if lines := strings.Count(out, "\n"); lines != 20000 || !strings.HasSuffix(out, "\n20000\n") || status != 0 {
@@ -89,6 +94,7 @@ func TestLongOutputComesBack(t *testing.T) {
 }
 
 func TestTheMachineIsSetUp(t *testing.T) {
+	t.Parallel()
 	inEach(t, func(t *testing.T, kernel string) {
 		out, err, status := machine(t, []string{"-k", kernel}, `
 			pwd; cat /sys/class/net/vcan[0-3]/mtu /sys/class/net/vcan[0-3]/flags /sys/class/net/lo/flags; nproc
@@ -102,6 +108,7 @@ func TestTheMachineIsSetUp(t *testing.T) {
 }
 
 func TestADeadKernelIsAFailure(t *testing.T) {
+	t.Parallel()
 	inEach(t, func(t *testing.T, kernel string) {
 		if kernel == native {
 			return // it has no means to die at will
@@ -114,6 +121,7 @@ func TestADeadKernelIsAFailure(t *testing.T) {
 }
 
 func TestAMachineThatIsSwitchedOffIsAFailure(t *testing.T) {
+	t.Parallel()
 	inEach(t, func(t *testing.T, kernel string) {
 		out, err, status := machine(t, []string{"-k", kernel}, `poweroff -f; sleep 1000`)
 		if status == 0 || !strings.Contains(err, "stopped before") {
@@ -123,6 +131,7 @@ func TestAMachineThatIsSwitchedOffIsAFailure(t *testing.T) {
 }
 
 func TestTheTimeLimitEndsAMachine(t *testing.T) {
+	t.Parallel()
 	inEach(t, func(t *testing.T, kernel string) {
 		_, err, status := machine(t, []string{"-k", kernel, "-t", "10s"}, `kill -STOP $$`)
 		if status == 0 || !strings.Contains(err, "not done after 10s") {
@@ -132,6 +141,7 @@ func TestTheTimeLimitEndsAMachine(t *testing.T) {
 }
 
 func TestFilesAreAdded(t *testing.T) {
+	t.Parallel()
 	program := filepath.Join(t.TempDir(), "hello")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\necho hello\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -143,6 +153,7 @@ func TestFilesAreAdded(t *testing.T) {
 }
 
 func TestProfilesComeBack(t *testing.T) {
+	t.Parallel()
 	inEach(t, func(t *testing.T, kernel string) {
 		dir := t.TempDir()
 		if err := os.Mkdir(filepath.Join(dir, "covdata"), 0o755); err != nil {
@@ -165,6 +176,7 @@ func TestProfilesComeBack(t *testing.T) {
 // On a Linux that has CAN, a user who may make namespaces runs the tests there: without
 // root, with interfaces of their own.
 func TestTestsRunInANamespaceOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	program := filepath.Join(t.TempDir(), "socketcan.test")
 	if out, err := exec.Command("go", "test", "-c", "-o", program, "../../canbus/socketcan").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
