@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	_ "example.com/isotp/canbus/socketcan" // network interfaces, for the user backend
+	_ "example.com/isotp/canbus/virtual"   // the buses virtual:NAME
 )
 
 // The backends, as Conn.Backend names them.

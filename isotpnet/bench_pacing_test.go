@@ -16,7 +16,7 @@ import (
 )
 
 // BenchmarkSTmin measures how much later than STmin Consecutive Frames follow one
-// another, and prints a histogram. The receiver is elsewhere, as an ECU is; with Pipe
+// another, and prints a histogram. The receiver is elsewhere, as an ECU is; with Taps
 // it is in this process, and wakes up at every frame. Run it on an idle machine, such as
 // the emulated one of make figures.
 func BenchmarkSTmin(b *testing.B) {
@@ -27,7 +27,7 @@ func BenchmarkSTmin(b *testing.B) {
 	}{
 		{"exact", isotpnet.PaceExact, senderToECU},
 		{"spin", isotpnet.PaceSpin, senderToECU},
-		{"exact/Pipe", isotpnet.PaceExact, senderToPipe},
+		{"exact/Taps", isotpnet.PaceExact, senderToTap},
 	} {
 		for _, stmin := range []time.Duration{100 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond} {
 			b.Run(fmt.Sprintf("%s/%v", bc.name, stmin), func(b *testing.B) {
@@ -57,17 +57,10 @@ type promptBus struct{ *plainBus }
 
 func (b promptBus) TryWriteFrames(frames []canbus.Frame) (int, error) { return b.WriteFrames(frames) }
 
-func senderToPipe(b *testing.B, config isotpnet.Config) *isotpnet.Conn {
-	c1, c2, err := isotpnet.Pipe(&config)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		c1.Close()
-		c2.Close()
-	})
-	go io.Copy(io.Discard, c2)
-	return c1
+func senderToTap(b *testing.B, config isotpnet.Config) *isotpnet.Conn {
+	n := newNetwork(b, virtual.Options{})
+	go io.Copy(io.Discard, dialOn(b, newTap(b, n), ecuAddr, config))
+	return dialOn(b, newTap(b, n), testerAddr, config)
 }
 
 func benchmarkSTmin(b *testing.B, config isotpnet.Config, sender func(*testing.B, isotpnet.Config) *isotpnet.Conn) {

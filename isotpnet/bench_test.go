@@ -8,9 +8,9 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-// benchmarkPairs are the two ways in which both ends can be in one process: each
-// with a bus of its own, as in two programs, where frames pass from goroutine to
-// goroutine; and both on one, which hands them over by itself.
+// benchmarkPairs are the ways in which both ends can be in one process: on one bus, that of
+// a Pipe or any other, whose Mux hands frames over by itself; and each with a tap of its
+// own, as in two programs, where frames pass from goroutine to goroutine.
 var benchmarkPairs = []struct {
 	name string
 	make func(b *testing.B, c isotpnet.Config) (c1, c2 *isotpnet.Conn)
@@ -19,6 +19,10 @@ var benchmarkPairs = []struct {
 	{"OneBus", func(b *testing.B, c isotpnet.Config) (c1, c2 *isotpnet.Conn) {
 		tap := newTap(b, newNetwork(b, virtual.Options{}))
 		return dialOn(b, tap, testerAddr, c), dialOn(b, tap, ecuAddr, c)
+	}},
+	{"Taps", func(b *testing.B, c isotpnet.Config) (c1, c2 *isotpnet.Conn) {
+		n := newNetwork(b, virtual.Options{})
+		return dialOn(b, newTap(b, n), testerAddr, c), dialOn(b, newTap(b, n), ecuAddr, c)
 	}},
 }
 

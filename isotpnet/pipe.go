@@ -1,7 +1,10 @@
 package isotpnet
 
 import (
-	"example.com/isotp/canbus/virtual"
+	"io"
+	"sync"
+
+	"example.com/isotp/canbus"
 	"example.com/isotp/internal/mux"
 )
 
@@ -31,28 +34,45 @@ func Pipe(c *Config) (*Conn, *Conn, error) {
 }
 
 func (d *Dialer) pipe(network string, addr Addr) (c1, c2 *Conn, err error) {
-	bus, err := virtual.New(virtual.Options{HangUp: true})
-	if err != nil {
-		return nil, nil, err
-	}
-	// Both taps join before either is read: a tap that is read alone would see the other
-	// end as closed.
-	var taps [2]*virtual.Tap
-	for i := range taps {
-		if taps[i], err = bus.Tap(); err != nil {
-			return nil, nil, err
-		}
-	}
-	m1, release1 := mux.Own(taps[0])
-	m2, release2 := mux.Own(taps[1])
-	c1, err = d.attach(m1, release1, network, addr)
+	m, release := mux.Own(&pipeBus{closed: make(chan struct{})})
+	c1, err = d.attach(m, release, network, addr)
 	if err == nil {
-		c2, err = d.attach(m2, release2, network, addr.Mirror())
+		c2, err = d.attach(m, release, network, addr.Mirror())
 	}
 	if err != nil {
-		release1()
-		release2()
+		release()
 		return nil, nil, err
 	}
 	return c1, c2, nil
+}
+
+// A pipeBus is the bus of a Pipe. Its ends share a Mux, which hands over what they send to
+// each other. So the bus takes every frame, and there is nothing to read but its end: that
+// comes when the first of them is closed.
+type pipeBus struct {
+	closing sync.Once
+	closed  chan struct{}
+}
+
+var _ canbus.TryWriter = (*pipeBus)(nil)
+
+func (b *pipeBus) ReadFrames([]canbus.Frame) (int, error) {
+	<-b.closed
+	return 0, io.EOF
+}
+
+func (b *pipeBus) TryWriteFrames(frames []canbus.Frame) (int, error) {
+	select {
+	case <-b.closed:
+		return 0, io.ErrClosedPipe
+	default:
+		return len(frames), nil
+	}
+}
+
+func (b *pipeBus) WriteFrames(frames []canbus.Frame) (int, error) { return b.TryWriteFrames(frames) }
+
+func (b *pipeBus) Close() error {
+	b.closing.Do(func() { close(b.closed) })
+	return nil
 }

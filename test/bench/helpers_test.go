@@ -99,7 +99,7 @@ type place struct {
 }
 
 var (
-	// Each end has a bus of its own, as in two programs.
+	// Both ends are on one bus, which exists for them alone.
 	pipe = place{"Pipe", func(b *testing.B, c isotpnet.Config) (tester, ecu net.Conn) {
 		c = patient(c)
 		c1, c2, err := isotpnet.Pipe(&c)
@@ -108,7 +108,7 @@ var (
 		closeAtEnd(b, c2)
 		return c1, c2
 	}}
-	// Both ends are on one bus.
+	// Both ends are on one bus, with what else there may be.
 	twoDials = place{"TwoDials", func(b *testing.B, c isotpnet.Config) (tester, ecu net.Conn) {
 		tap := newTap(b, newNetwork(b))
 		return dial(b, tap, "isotp", testerAddr, c), dial(b, tap, "isotp", ecuAddr, c)

@@ -40,8 +40,8 @@ func memory(ctx context.Context, o options) (string, error) {
 		table(r, []string{"memory", ""}, memoryRows)), nil
 }
 
-const memoryText = `Both ends are in one process. Of a ` + "`Pipe`" + ` each end has a bus of its own, as in two
-programs; two Dials share one. Medians of %d rounds. Messages have 4095 bytes if nothing else is said.
+const memoryText = `Both ends are in one process and on one bus. That of a ` + "`Pipe`" + ` exists for its two ends alone;
+two Dials share one that others may hear. Medians of %d rounds. Messages have 4095 bytes if nothing else is said.
 
 %s
 %s

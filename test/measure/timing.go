@@ -38,7 +38,7 @@ func lineRate(label, name string) row {
 // stminHere has how late frames are on this machine.
 func stminHere(ctx context.Context, o options) (string, error) {
 	r, err := goTest(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark(STmin|Nanosleep)$", "-cpu", "1,2", "-benchtime", "2s", "./isotpnet", "./internal/pacer")
-	return stminText + stminTable(r, "-2") + stminPipe + table(r, []string{"STmin, with `Pipe`", "median", "99 %"}, pipeRows()), err
+	return stminText + stminTable(r, "-2") + stminTaps + table(r, []string{"STmin, to a tap of its own", "median", "99 %"}, tapRows()), err
 }
 
 const stminText = `How much later than asked a Consecutive Frame leaves, where the receiver is elsewhere, as an ECU
@@ -49,8 +49,8 @@ nothing makes up for: that is the 99th percentile.
 
 `
 
-const stminPipe = `
-With the receiver in the same process a second processor wakes up at every frame:
+const stminTaps = `
+With the receiver in the same process, on a tap of its own, a second processor wakes up at every frame:
 
 `
 
@@ -85,10 +85,10 @@ func stminTable(r results, suffix string) string {
 	return table(r, []string{"STmin", "earliest", "median", "99 %", "`PaceSpin`: median", "99 %", "`clock_nanosleep`: median", "99 %"}, rows)
 }
 
-func pipeRows() []row {
+func tapRows() []row {
 	var rows []row
 	for _, stmin := range stmins {
-		name := "BenchmarkSTmin/exact/Pipe/" + stmin + "-2"
+		name := "BenchmarkSTmin/exact/Taps/" + stmin + "-2"
 		rows = append(rows, row{stmin, []cell{value(name, "p50-us-late", microseconds), value(name, "p99-us-late", microseconds)}})
 	}
 	return rows
