@@ -177,11 +177,12 @@ func TestProfilesComeBack(t *testing.T) {
 // root, with interfaces of their own.
 func TestTestsRunInANamespaceOfTheirOwn(t *testing.T) {
 	t.Parallel()
+	kernel := quickest(t)
 	program := filepath.Join(t.TempDir(), "socketcan.test")
 	if out, err := exec.Command("go", "test", "-c", "-o", program, "../../canbus/socketcan").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	out, errs, status := machine(t, []string{"-k", quickest(t), "-a", program}, `
+	out, errs, status := machine(t, []string{"-k", kernel, "-a", program}, `
 		unset ISOTPNET_KERNEL
 		ip link del vcan0 # none of the interfaces that are here
 		chmod 1777 /tmp
