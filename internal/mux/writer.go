@@ -24,6 +24,7 @@ type writer struct {
 	// a flow control to send stand in urgent too.
 	urgent, ready line
 	unwatched     bool // some may stand in ready that watch was not called for
+	inMemory      bool // frames take no time on the bus
 
 	// What was taken from the engines and not yet by the bus.
 	out       [batch]canbus.Frame
@@ -69,6 +70,11 @@ const (
 	lastWrite = time.Second
 	// maxTurns is how many endpoints at most have their turn in a batch.
 	maxTurns = 8
+	// manyReady is how many endpoints in line, with their messages, caches hold.
+	manyReady = 256
+	// maxRound is how many frames at most the longer turns of all in line make together,
+	// so that the line is through within a fraction of any time-out.
+	maxRound = 1 << 19
 	// maxRounds is how many batches others than the goroutine write in a row.
 	maxRounds = 16
 	// unknownQueue is how many frames may be on their way to a bus that echoes
@@ -83,6 +89,7 @@ func (w *writer) init(m *Mux) {
 	}
 	w.urgent.next = func(ep *Endpoint) **Endpoint { return &ep.nextUrgent }
 	w.ready.next = func(ep *Endpoint) **Endpoint { return &ep.nextReady }
+	w.inMemory = m.props.InProcess && m.props.Bitrate == 0
 	if m.props.Echo {
 		w.maxInFlight = unknownQueue
 		if q := m.props.QueueLen; q > 0 {
@@ -327,9 +334,7 @@ func (w *writer) fill(now engine.Time) bool {
 	if w.ready.first == nil || room <= 0 {
 		return w.head < w.end
 	}
-	// Where very many stand in line each takes a few frames at a time: to turn from
-	// one to the next costs more than a frame.
-	share := max(1, room/w.ready.count, room/maxTurns)
+	share := w.share(room)
 	for room > 0 {
 		ep := w.ready.pop()
 		if ep == nil {
@@ -346,6 +351,18 @@ func (w *writer) fill(now engine.Time) bool {
 		ep.isReady = false
 	}
 	return w.head < w.end
+}
+
+// share returns how many of the frames that there is room for one endpoint in line may take.
+// Where very many stand in line each takes a few at a time, as to turn from one to the next
+// costs more than a frame. On a bus in memory it takes more where the processor's caches
+// do not hold them all: then a turn costs more than ten frames. Under mu.
+func (w *writer) share(room int) int {
+	share := max(1, room/w.ready.count, room/maxTurns)
+	if w.inMemory && w.ready.count > manyReady {
+		share = max(share, min(room, maxRound/w.ready.count))
+	}
+	return share
 }
 
 // poll takes up to n frames from an endpoint's engine.

@@ -234,6 +234,36 @@ func TestTwoSendersTakeTurns(t *testing.T) {
 	})
 }
 
+// In memory many senders take longer turns than few, and than on a wire.
+func TestManySendersTakeLongTurnsInMemory(t *testing.T) {
+	inMemory := canbus.Properties{InProcess: true}
+	for _, c := range []struct {
+		name       string
+		properties canbus.Properties
+		senders    int
+		turn       int
+	}{
+		{"few", inMemory, manyReady, batch / maxTurns},
+		{"many", inMemory, manyReady + 1, batch},
+		{"very many", inMemory, maxRound / 10, 10},
+		{"a wire", canbus.Properties{InProcess: true, Bitrate: 500_000}, manyReady + 1, batch / maxTurns},
+		{"another process", canbus.Properties{}, manyReady + 1, batch / maxTurns},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := own(t, describedBus{newFakeBus(), c.properties})
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				m.writer.ready.count = c.senders
+				defer func() { m.writer.ready.count = 0 }()
+				if got := m.writer.share(batch); got != c.turn {
+					t.Errorf("a turn of %d frames, want %d", got, c.turn)
+				}
+			})
+		})
+	}
+}
+
 func TestALongMessageDoesNotHoldUpAShortOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newFakeBus()
