@@ -106,7 +106,7 @@ func checkFlowControl(t *testing.T, frames []recorded, flowControl func(uint32) 
 			waiting[flowControl(f.ID)] = true
 		case 3:
 			if !waiting[f.ID] || f.Data[0] != 0x30 {
-				t.Errorf("flow control %v that nobody waits for", f)
+				t.Errorf("flow control %v that no sender waits for", f)
 			}
 			delete(waiting, f.ID)
 			granted++

@@ -458,7 +458,8 @@ func (b *standingBus) TryWriteFrames(frames []canbus.Frame) (int, error) {
 	return b.WriteFrames(frames)
 }
 
-// What the bus has received in time, while nobody could look, is not too late.
+// A frame that the bus has received in time is not too late, even if the process stood still
+// and could not read it then.
 func TestFlowControlThatCameWhileTheProcessStoodStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := &standingBus{newPlainBus(t), make(chan struct{}, 1)}
@@ -577,7 +578,7 @@ func TestFailedDialLeavesNoBusBehind(t *testing.T) {
 	})
 }
 
-// Everybody gets his turn, and flow control goes first.
+// Every connection gets its turn, and flow control goes first.
 func TestManyConnsShareTheBusFairly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const conns, size = 20, 700
@@ -586,8 +587,8 @@ func TestManyConnsShareTheBusFairly(t *testing.T) {
 		tap, other := newTap(t, n), newTap(t, n)
 		var wg sync.WaitGroup
 		for i := range conns {
-			// Those with the higher identifiers must not lose inside the program:
-			// they have one queue.
+			// Connections with higher identifiers must not lose inside the program:
+			// all connections share one queue.
 			c := dialOn(t, tap, fmt.Sprintf("/%X:%X", 0x600+i, 0x500+i), isotpnet.Config{})
 			s := dialOn(t, other, fmt.Sprintf("/%X:%X", 0x500+i, 0x600+i), isotpnet.Config{})
 			wg.Go(func() { wantWrite(t, c, payload(size)) })

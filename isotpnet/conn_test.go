@@ -158,7 +158,7 @@ func TestFunctionalRequest(t *testing.T) {
 	}
 }
 
-// A TesterPresent to everybody does not end a transfer.
+// A TesterPresent to all ECUs does not end a transfer.
 func TestFunctionalRequestStandsBesideATransfer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, virtual.Options{})
@@ -699,7 +699,7 @@ func TestTwoConnsOfOnePair(t *testing.T) {
 			wantErr(t, err, "dial", nil, syscall.EADDRINUSE)
 			lc := isotpnet.ListenConfig{Bus: tap}
 			_, err = lc.Listen(t.Context(), "isotp:user", tc.address)
-			answer, _, _ := strings.Cut(tc.want, "; to be") // who listens wants to be this end
+			answer, _, _ := strings.Cut(tc.want, "; to be") // a listener wants to be this end
 			if want := "listen isotp:user " + tc.address + ": " + answer; err == nil || err.Error() != want {
 				t.Errorf("Listen: %v\nwant %s", err, want)
 			}

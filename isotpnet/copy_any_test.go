@@ -108,7 +108,7 @@ func wantCopies(t *testing.T, pair func(t *testing.T) (c1, c2 net.Conn)) {
 			beside(t, func() {
 				if err := s.write(t, c1, data); err != nil {
 					t.Error(err)
-					c2.Close() // nobody need wait for the rest
+					c2.Close() // the reader need not wait for the rest
 				}
 			})
 			got, err := s.read(c2, len(data))

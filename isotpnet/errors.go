@@ -483,8 +483,8 @@ type busError struct {
 func (e *busError) Error() string { return e.err.Error() }
 
 // Is makes the error net.ErrClosed if an earlier call has told it, or if the bus was closed
-// by its user. A GoneError is net.ErrClosed to those who use a bus; a loop that ends at
-// net.ErrClosed must see once that the adapter is gone.
+// by its user. A GoneError is net.ErrClosed to programs that use a bus; a loop over a
+// connection that ends at net.ErrClosed must see once that the adapter is gone.
 func (e *busError) Is(target error) bool {
 	if _, gone := errors.AsType[*canbus.GoneError](e.err); gone && target == net.ErrClosed {
 		return e.told

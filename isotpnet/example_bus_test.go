@@ -52,8 +52,8 @@ func (c *chanBus) Close() error {
 	return nil
 }
 
-// Any hardware becomes a bus by three methods. Its connections have addresses
-// without a bus, and whoever has opened the bus closes it.
+// Any hardware becomes a bus by three methods. The addresses of its connections name no
+// bus, and the program that has opened the bus closes it.
 func Example_customBus() {
 	bus1, bus2 := newChanBus()
 	defer bus1.Close()

@@ -148,7 +148,7 @@ loop:
 	// sent, error <nil>
 }
 
-// A functional message is one frame, to whoever hears it.
+// A functional message is one frame, for every ECU that hears it.
 func Example_functionalAddressing() {
 	hear := isotpnet.Dialer{Config: isotpnet.Config{ListenOnly: true}}
 	group, err := hear.Dial("isotp", "virtual:group/:7DF")

@@ -209,7 +209,7 @@ func ExampleConn_SetReadDeadline() {
 	defer conn.Close()
 
 	conn.SetReadDeadline(time.Now().Add(time.Millisecond))
-	_, err = conn.Read(make([]byte, 8)) // nobody is there to send something
+	_, err = conn.Read(make([]byte, 8)) // no peer is there to send something
 	fmt.Println("in time:", !errors.Is(err, os.ErrDeadlineExceeded))
 	// Output:
 	// in time: false

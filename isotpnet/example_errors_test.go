@@ -39,7 +39,7 @@ func writeFrames(bus canbus.Bus, frames ...canbus.Frame) {
 	}
 }
 
-// Nobody is on the bus who could answer.
+// No ECU is on the bus that could answer.
 func ExampleProtocolError() {
 	dialer := isotpnet.Dialer{Config: isotpnet.Config{FlowControlTimeout: 10 * time.Millisecond}}
 	conn, err := dialer.Dial("isotp", "virtual:protocolerror/7E0:7E8")
@@ -132,7 +132,7 @@ func ExampleConfig_logger() {
 		log.Fatal(err)
 	}
 	defer conn.Close()
-	go conn.Write(make([]byte, 100)) // nobody answers
+	go conn.Write(make([]byte, 100)) // no ECU answers
 
 	line, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil {

@@ -23,7 +23,7 @@ func ExampleListenPacket() {
 		}
 		defer ln.Close()
 		ecus.Go(func() {
-			c, err := ln.Accept() // a connection with whoever has asked
+			c, err := ln.Accept() // a connection with the tester that has asked
 			if err != nil {
 				return
 			}

@@ -260,7 +260,7 @@ func relay(a, b net.Conn) {
 	wg.Wait()
 }
 
-// Nobody listens at the other end.
+// No program listens at the other end.
 func ExampleStreamError() {
 	// A program that uses the pair, but does not listen.
 	ln, err := isotpnet.Listen("isotp-stream", "virtual:refused/7E8:7E0")

@@ -204,8 +204,8 @@ func ExampleDialer() {
 	// 50 03 00 32 01 F4, functional: false
 }
 
-// Any number of connections share a bus, and take no frames from each other nor
-// from others who read the bus. Only one may answer on a pair of addresses.
+// Any number of connections share a bus. They take no frames from each other, nor from
+// other readers of the bus. Only one connection may answer on a pair of addresses.
 func ExampleDialer_sharedBus() {
 	logger, err := canbus.Open(context.Background(), "virtual:shared")
 	if err != nil {

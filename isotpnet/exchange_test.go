@@ -141,7 +141,8 @@ func TestCloseEndsAReadBeyondItsDeadline(t *testing.T) {
 	})
 }
 
-// A functional request: who has begun to answer in time is waited for, others not.
+// After a functional request, ReadFrom waits for the peers that have begun to answer in time,
+// and not for others.
 func TestDeadlineAtFirstFrameOfManyPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, virtual.Options{})
@@ -159,7 +160,7 @@ func TestDeadlineAtFirstFrameOfManyPeers(t *testing.T) {
 		wantReadFrom(t, pc, "\x01", "/7E1:7E9")
 		wantReadFrom(t, pc, "\x01\x02\x03\x04\x05\x06\x07\x08", "/7E0:7E8")
 		wantSince(t, start, 180*ms)
-		// That of 7EA began after the deadline, but while others were waited for.
+		// The answer of 7EA began after the deadline, but while ReadFrom waited for others.
 		wantReadFrom(t, pc, "\x01\x02\x03\x04\x05\x06\x07\x08", "/7E2:7EA")
 		done := make(chan error, 2)
 		for range 2 {

@@ -40,8 +40,8 @@ var faults = []struct {
 	}},
 }
 
-// What arrives is what was sent, whole, or nothing, whatever the bus does to the
-// frames; whoever sends and receives comes to an end, and nothing is left.
+// Whatever the bus does to the frames, each message arrives whole and as it was sent, or
+// not at all. Every sender and receiver comes to an end, and nothing is left.
 func TestFaultsLoseMessagesButNeverChangeThem(t *testing.T) {
 	for _, fault := range faults {
 		for _, p := range []float64{0.01, 0.2} {
@@ -153,12 +153,12 @@ func wantSealed(t *testing.T, p []byte) {
 	want := bytes.Clone(p)
 	seal(want)
 	if len(p) == 0 || !bytes.Equal(p, want) {
-		t.Errorf("read %d bytes that nobody has written: %.40x", len(p), p)
+		t.Errorf("read %d bytes that were not written: %.40x", len(p), p)
 	}
 }
 
-// Whatever is lost before the last flow control the sender learns of, or its
-// message arrives.
+// Whichever frame is lost before the last flow control, the sender learns of the loss, or
+// its message arrives.
 func TestLossThatTheProtocolSeesIsAnErrorOfWrite(t *testing.T) {
 	const size = 6 + 7*20 // 21 frames, a flow control after the first and each 4 more
 	for lost := range 21 + 5 {

@@ -21,8 +21,8 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-// errAdapter is net.ErrClosed to those who use the bus, and must not be to those who use
-// connections before they have seen it once.
+// errAdapter is net.ErrClosed to a program that uses the bus. To a program that uses
+// connections it must not be net.ErrClosed before the program has seen it once.
 var errAdapter error = &canbus.GoneError{Bus: "the adapter", Err: errors.New("it was taken out")}
 
 // wantEnd wants the first call to fail with what the bus has failed with, and later

@@ -480,7 +480,7 @@ func TestPacketReadsBeyondTheirDeadlineEndAtClose(t *testing.T) {
 	})
 }
 
-// The place of a peer of whom only a First Frame came is needed for another.
+// A peer from which only a First Frame has come loses its place to another peer.
 func TestPacketReadsBeyondTheirDeadlineEndWhenThePeerIsEvicted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, virtual.Options{})

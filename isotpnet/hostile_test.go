@@ -146,8 +146,8 @@ func TestHostilePeersDoNotHoldUpHonestOnes(t *testing.T) {
 	}
 }
 
-// An ECU that accepts everybody answers the honest tester as fast as ever, whatever
-// begins messages from 254 sources.
+// An ECU that accepts a connection from every tester answers the honest tester as fast as
+// ever while messages begin from 254 forged sources.
 func TestHostilePeersDoNotHoldUpAListener(t *testing.T) {
 	exchanges := func(attacked bool) (longest time.Duration, stats isotpnet.ListenerStats) {
 		synctest.Test(t, func(t *testing.T) {
@@ -258,7 +258,7 @@ func neverAnswer(t *testing.T, _ *virtual.Network, tester *isotpnet.PacketConn, 
 				default:
 				}
 				if err == nil {
-					t.Error("somebody has answered")
+					t.Error("a peer that is not there has answered")
 				}
 			}
 		})

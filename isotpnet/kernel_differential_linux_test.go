@@ -61,7 +61,7 @@ var scripts = []script{
 	{name: "short flow control", write: 20, steps: []string{"7E8#3000", "7E8#300000"},
 		want: first + " |  | " + second + " " + third + " sent", kernel: first + " |  |  N_INVALID_FS"},
 	{name: "silence", write: 20, want: first + " N_TIMEOUT_Bs"},
-	{name: "flow control nobody waits for", steps: []string{"7E8#300000", "7E8#0141"}, want: " |  |  read 41"},
+	{name: "flow control no sender waits for", steps: []string{"7E8#300000", "7E8#0141"}, want: " |  |  read 41"},
 	{name: "message", steps: []string{"7E8#1008303132333435", "7E8#213637"}, want: " | " + control + " |  read 3031323334353637"},
 	{name: "wrong sequence number", steps: []string{"7E8#1008303132333435", "7E8#223637", "7E8#0141"}, want: " | " + control + " |  |  read 41"},
 	{name: "interrupted by a single frame", steps: []string{"7E8#1008303132333435", "7E8#0141", "7E8#213637"}, want: " | " + control + " |  |  read 41"},

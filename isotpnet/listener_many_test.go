@@ -135,7 +135,8 @@ func TestFunctionalRequestsComeToTheConnOfTheirSender(t *testing.T) {
 	})
 }
 
-// Of one who asked functionally, an ECU of 11 bits knows nothing but its pair.
+// A functional request with an 11-bit identifier does not say which tester has sent it: the
+// ECU makes a connection for each of its pairs of addresses.
 func TestFunctionalRequestsOf11BitsComeToEachPair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, virtual.Options{})

@@ -30,7 +30,7 @@ func TestFirstMessageMakesTheConnAndIsKept(t *testing.T) {
 			n := newNetwork(t, virtual.Options{})
 			ln := listenOn(t, newTap(t, n), ecuAddr, isotpnet.Config{})
 			tester := dialOn(t, newTap(t, n), testerAddr, isotpnet.Config{})
-			wantWrite(t, tester, payload(size)) // nobody accepts yet
+			wantWrite(t, tester, payload(size)) // no caller accepts yet
 			wantWrite(t, tester, "the second")
 			ecu := accept(t, ln)
 			wantRead(t, ecu, payload(size))

@@ -11,7 +11,7 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-// What nobody continues is given up when its sender gives it up.
+// A message that stops in the middle is given up when its sender gives it up.
 func TestListenOnlyGivesUpWhatNobodyContinues(t *testing.T) {
 	const first = "7E8#1064010203040506"
 	block := []string{"7E8#21AAAAAAAAAAAAAA", "7E8#22AAAAAAAAAAAAAA"}
@@ -21,7 +21,7 @@ func TestListenOnlyGivesUpWhatNobodyContinues(t *testing.T) {
 		code          isotpnet.Code
 		after         time.Duration
 	}{
-		{"a First Frame that nobody answers", "/7E0:7E8", []string{first}, isotpnet.CodeTimeoutBs, 300 * ms},
+		{"a First Frame that no peer answers", "/7E0:7E8", []string{first}, isotpnet.CodeTimeoutBs, 300 * ms},
 		{"a WAIT and silence", "/7E0:7E8", []string{first, "7E0#310000"}, isotpnet.CodeTimeoutBs, 300 * ms},
 		{"no flow control after a block", "/7E0:7E8", append([]string{first, "7E0#300200"}, block...), isotpnet.CodeTimeoutBs, 300 * ms},
 		{"a CTS and silence", "/7E0:7E8", []string{first, "7E0#300000"}, isotpnet.CodeTimeoutCr, 700 * ms},

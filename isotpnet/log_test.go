@@ -48,8 +48,8 @@ func (*fakeLog) Properties() canbus.Properties {
 	return canbus.Properties{Waits: true, OwnTime: true}
 }
 
-// TestLongLogIsReadWholeInConstantMemory reads far more than Config.ReadBuffer holds, by
-// somebody who is slower than the log.
+// TestLongLogIsReadWholeInConstantMemory reads far more than Config.ReadBuffer holds, and
+// more slowly than the log comes.
 func TestLongLogIsReadWholeInConstantMemory(t *testing.T) {
 	const messages = 200_000
 	c := dialOn(t, &fakeLog{messages: messages}, "/:7E8", isotpnet.Config{ListenOnly: true})

@@ -83,7 +83,7 @@ func makePipe(t *testing.T, c isotpnet.Config) (c1, c2 *isotpnet.Conn, stop func
 	return c1, c2, func() { closeAll(c1, c2) }, err
 }
 
-// makeOnBusName dials twice as a user would, who knows the bus by its name.
+// makeOnBusName dials twice, as a program does that knows only the name of the bus.
 func makeOnBusName(t *testing.T, c isotpnet.Config) (c1, c2 *isotpnet.Conn, stop func(), err error) {
 	d := isotpnet.Dialer{Config: c}
 	bus := "virtual:" + t.Name()

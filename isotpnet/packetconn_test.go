@@ -128,7 +128,8 @@ func TestPacketConnKnowsWhoSpeaks(t *testing.T) {
 	}
 }
 
-// Who was spoken to first gets the flow control of its answer from the same engine.
+// The PacketConn writes to a peer before it has heard it. The engine that sent that message
+// also sends the flow control for the peer's answer.
 func TestPacketConnSpeaksFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t, virtual.Options{})
@@ -321,7 +322,8 @@ func TestListenPacketRefuses(t *testing.T) {
 	}
 }
 
-// The kernel's trap, two who answer the same messages, is refused in one process.
+// The kernel lets two sockets answer the same messages, which is a trap. Within one process
+// the package refuses the second of them.
 func TestPairsThatBothAnswerAreRefused(t *testing.T) {
 	open := map[string]func(bus canbus.Bus, address string) (io.Closer, error){
 		"Dial": func(bus canbus.Bus, address string) (io.Closer, error) {
@@ -417,7 +419,8 @@ func TestPeersAreReapedWhenIdle(t *testing.T) {
 		check(1, 3) // the one heard again
 		time.Sleep(time.Minute)
 		check(0, 4)
-		// What was counted is not lost, and whoever comes back is heard.
+		// Stats still has the counts of the peers that were reaped, and a peer that comes
+		// back is heard.
 		peers.send("18DAF110#0104")
 		wantReadFrom(t, pc, "\x04", "/fixed:10:F1")
 		if s := pc.Stats(); s.MessagesReceived != 4 || s.ReceptionsAborted != 1 || s.Errors[isotpnet.CodeTimeoutCr] != 1 || s.PeersMade != 5 {
@@ -443,7 +446,7 @@ func TestMaxPeers(t *testing.T) {
 		peers.send("18DAF103#0104")
 		wantReadFrom(t, pc, "\x02", "/fixed:02:F1")
 		wantReadFrom(t, pc, "\x04", "/fixed:03:F1")
-		// Who only begins messages gives way to others.
+		// A peer that only begins messages gives way to others.
 		peers.send("18DAF105#1008010203040506", "18DAF106#1008010203040506", "18DAF107#1008010203040506")
 		peers.send("18DAF107#210708")
 		wantReadFrom(t, pc, "\x01\x02\x03\x04\x05\x06\x07\x08", "/fixed:07:F1")
@@ -544,7 +547,7 @@ func TestPacketConnDeadlines(t *testing.T) {
 			if !err.(net.Error).Timeout() {
 				t.Error("no time-out")
 			}
-			_, err = pc.WriteTo(make([]byte, 100), peer) // nobody answers
+			_, err = pc.WriteTo(make([]byte, 100), peer) // no peer answers
 			wantPacketErr(t, err, "write", os.ErrDeadlineExceeded)
 			wantSince(t, start, max(d, 0))
 		}

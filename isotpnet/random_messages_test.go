@@ -110,7 +110,8 @@ func (e *messageEnd) run(messages int, writers *sync.WaitGroup, over chan struct
 	<-reader
 }
 
-// message is the one with that number: only who knows it can make it.
+// message makes the message with the number k. Its bytes follow from the seed, the side and
+// k, so that other bytes do not pass for it.
 func (e *messageEnd) message(k uint64, size int) []byte {
 	p := make([]byte, size)
 	fill(p, e.w.seed<<1|e.side, k)
@@ -191,7 +192,7 @@ func (e *messageEnd) took(p []byte, whole bool, sum *messageCounts) {
 	switch {
 	case !bytes.Equal(p, other.message(k, max(len(p), 2))):
 		if sum.mixed.Add(1); e.w.duplicate == 0 {
-			e.w.t.Errorf("%v: %d bytes were read that nobody has written, beginning as message %d of side %d", e.w, len(p), k, other.side)
+			e.w.t.Errorf("%v: %d bytes were read that were not written, beginning as message %d of side %d", e.w, len(p), k, other.side)
 		}
 	case !whole:
 		e.broken++
@@ -220,9 +221,10 @@ func (e *messageEnd) check(from *messageEnd, sum *messageCounts) {
 	}
 	sum.unread.Add(int64(unread))
 	for k := range e.read {
-		e.w.t.Errorf("%v: side %d has read a message %d, which nobody has written", e.w, e.side, k)
+		e.w.t.Errorf("%v: side %d has read a message %d, which was not written", e.w, e.side, k)
 	}
-	// Who closes its Conn may lose one that is complete and one that is coming.
+	// A side that closes its Conn may lose one message that is complete and one that is
+	// coming.
 	if most := int(e.w.lost.Load()+e.w.duplicated.Load()) + 2*(e.redials+from.redials); unread > most {
 		e.w.t.Errorf("%v: %d messages for side %d were written and not read, with %d frames lost, %d repeated, %d and %d redials",
 			e.w, unread, e.side, e.w.lost.Load(), e.w.duplicated.Load(), e.redials, from.redials)

@@ -19,8 +19,8 @@ import (
 
 // Streams whose Writes run into deadlines, whose ends close early, and whose
 // messages the bus loses: what is read is what was written, from the beginning and
-// without a hole; io.EOF comes after all of it, and who does not get that learns of
-// an error, on both sides.
+// without a hole. io.EOF comes after all of it. If a reader gets no io.EOF, both sides
+// learn of an error.
 func TestRandomStreams(t *testing.T) {
 	const worlds, sessions = 400, 50
 	var sum streamCounts
@@ -140,7 +140,7 @@ func testRandomStreams(w *randomWorld, sessions int, sum *streamCounts) {
 		delete(accepted, id)
 	}
 	for id := range accepted {
-		t.Errorf("%v: nobody has opened the stream %X", w, id)
+		t.Errorf("%v: no client has opened the stream %X", w, id)
 	}
 }
 
@@ -247,8 +247,8 @@ func checkStreamSides(w *randomWorld, id uint64, dialled, accepted *streamSide, 
 			w.t.Errorf("%v\nstream %X, %s: %s: %d bytes written (%v), %d read (%v)", w, id, d.name, problem, len(d.from.wrote), d.from.err, len(d.to.read), d.to.err)
 		}
 	}
-	// Who knows of a loss tells the other, or else the other asks, after 15 s at the
-	// latest, and again where that is lost.
+	// The side that knows of a loss tells the other. If that message is lost, the other
+	// asks, after 15 s at the latest, and again if the question is lost.
 	apart := dialled.ended.Sub(accepted.ended).Abs()
 	if there && w.lose < 0.01 && dialled.err != nil && accepted.err != nil && !dialled.end && !accepted.end && apart > 31*time.Second {
 		w.t.Errorf("%v: stream %X: one side learned of the error %v after the other: %v; %v", w, id, apart, dialled.err, accepted.err)

@@ -240,7 +240,7 @@ func TestReportAbortedTellsAWaitingRead(t *testing.T) {
 		wantSince(t, start, time.Second)
 		wantCode(t, err, "read", c, isotpnet.CodeTimeoutCr)
 
-		// Nobody waits: nobody is told, then or later.
+		// No Read waits, so none is told, then or later.
 		ecu.send("7E8#1064010203040506")
 		time.Sleep(2 * time.Second)
 		ecu.send("7E8#02ABCD")

@@ -122,7 +122,7 @@ func TestTraceOfWhatGoesWrong(t *testing.T) {
 			Trace: tracer(time.Now(), &steps), MaxMessageSize: 20,
 		})
 		c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
-		c.Read(make([]byte, 1)) // who reads whole messages refuses long ones
+		c.Read(make([]byte, 1)) // a reader of whole messages refuses long ones
 		for _, f := range []string{
 			"7E8#1015303132333435",           // too long
 			"7E8#1014303132333435", "7E8#22", // wrong SN
