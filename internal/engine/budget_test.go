@@ -29,19 +29,19 @@ func TestLongMessagesComeInBlocks(t *testing.T) {
 		{"with NeverHold none does: OBD forbids it", func(c *Config) { long(c); c.NeverHold = true }, func(s *script) {
 			s.hears(longFirst).sends(cts)
 		}},
-		{"before somebody has read they are held up, and taken when messages are read", long, func(s *script) {
+		{"before the first read they are held up, and taken when messages are read", long, func(s *script) {
 			s.hears(longFirst).at(100 * ms).reading(ReadMessages).sends(longBlock)
 		}},
 		{"the same by parts", long, func(s *script) {
 			s.hears(longFirst).at(100 * ms).reading(ReadStreams).sends(longBlock).opens(longSize)
 		}},
-		{"and refused if nobody does", func(c *Config) { long(c); c.MaxSendWaits = 1 }, func(s *script) {
+		{"and refused if no caller reads", func(c *Config) { long(c); c.MaxSendWaits = 1 }, func(s *script) {
 			s.hears(longFirst).due(800*ms).sends("31 FF 00 CC CC CC CC CC").due(1600*ms).sends(ovflw).counts(WaitOverrun, 1)
 		}},
 		{"one longer than MaxMessageSize is refused as soon as messages are read", long, func(s *script) {
 			s.hears("10 00 00 10 00 01 01 02").reading(ReadMessages).sends(ovflw)
 		}},
-		{"who only listens takes them", func(c *Config) { long(c); c.ListenOnly = true }, func(s *script) {
+		{"an engine that only listens takes them", func(c *Config) { long(c); c.ListenOnly = true }, func(s *script) {
 			s.hears(longFirst).hears("21 01 02 03 04 05 06 07")
 			if got := s.e.Receiving().Done; got != 9 {
 				s.t.Errorf("%d bytes have come", got)
@@ -205,7 +205,7 @@ func TestBudget(t *testing.T) {
 		}
 		ss[0].counts(ReceiverFull, 0)
 	})
-	t.Run("who cannot hold refuses", func(t *testing.T) {
+	t.Run("an engine that cannot hold a message up refuses it", func(t *testing.T) {
 		ss := sharing(t, 1, 2, func(c *Config) { c.NeverHold = true })
 		ss[0].hears(longFirst).sends(cts)
 		ss[1].hears(longFirst).sends(ovflw).counts(ReceiverFull, 1)
@@ -215,7 +215,7 @@ func TestBudget(t *testing.T) {
 		ss[0].hears(longFirst).sends(cts)
 		ss[1].hears(longFirst).sends(ovflw).idle().hears("21 01 02 03 04 05 06 07").counts(UnexpectedConsecutive, 1)
 	})
-	t.Run("who only listens loses, and that is said", func(t *testing.T) {
+	t.Run("an engine that only listens loses the message, and that is said", func(t *testing.T) {
 		ss := sharing(t, 1, 2, func(c *Config) { c.ListenOnly = true })
 		ss[0].hears(longFirst)
 		ss[1].hears(longFirst).readFails(ReceiverFull).idle()

@@ -131,7 +131,7 @@ func TestOwedFlowControl(t *testing.T) {
 			giveUp(s, Aborted).at(600 * ms).echo().send(20).due(1600 * ms)
 			whole(s)
 		}},
-		{"nobody knows whether the frame reaches the bus: N_As and N_Bs", nil, func(s *script) {
+		{"it is not known whether the frame reaches the bus: N_As and N_Bs", nil, func(s *script) {
 			s.send(20).hands(first).at(50 * ms)
 			giveUp(s, Aborted).send(20).due(2000 * ms).hands(first)
 		}},

@@ -104,7 +104,7 @@ func TestReceiveHold(t *testing.T) {
 			s.hears("10 14 01 02 03 04 05 06").sends("30 01 00 CC CC CC CC CC").hearsFunctional("01 AA").hears("21 07 08 09 0A 0B 0C 0D")
 			s.sends("30 01 00 CC CC CC CC CC").hears("22 0E 0F 10 11 12 13 14").reads("AA").readsMessage(20)
 		}},
-		{"FC/receive/NeverHold: too long a message is refused although nobody has read yet", func(c *Config) { c.MaxMessageSize, c.NeverHold = 10, true }, func(s *script) {
+		{"FC/receive/NeverHold: too long a message is refused although no caller has read yet", func(c *Config) { c.MaxMessageSize, c.NeverHold = 10, true }, func(s *script) {
 			s.hears("10 14 01 02 03 04 05 06").sends(ovflw).idle().counts(MessageTooLong, 1)
 		}},
 	})

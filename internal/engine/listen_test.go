@@ -12,7 +12,7 @@ func TestListenOnly(t *testing.T) {
 		{"no OVFLW for too long a message", func(c *Config) { listen(c); c.MaxMessageSize = 10 }, func(s *script) {
 			s.reading(ReadMessages).hears(f...).idle().readsNothing().counts(MessageTooLong, 1)
 		}},
-		{"no OVFLW when somebody reads messages after the First Frame", func(c *Config) { listen(c); c.MaxMessageSize = 10 }, func(s *script) {
+		{"no OVFLW when a caller reads messages after the First Frame", func(c *Config) { listen(c); c.MaxMessageSize = 10 }, func(s *script) {
 			s.hears(f[0]).reading(ReadMessages).idle()
 		}},
 		{"no OVFLW and no WAIT when the queue is full", func(c *Config) { listen(c); c.HighMark, c.NeverHold = 0, true }, func(s *script) {
@@ -44,7 +44,7 @@ func TestListenOnly(t *testing.T) {
 			s.hears(f[0]).overhears("30 00 00").hears(f[1:]...).readsMessage(34)
 			s.hears(f[0]).at(2900*ms).overhears("30 00 00").due(3900*ms).counts(TimeoutCr, 1)
 		}},
-		{"a First Frame that nobody answers is given up at N_Bs", func(c *Config) { listen(c); c.NBs = 300 * ms }, func(s *script) {
+		{"a First Frame that no peer answers is given up at N_Bs", func(c *Config) { listen(c); c.NBs = 300 * ms }, func(s *script) {
 			s.hears(f[0]).overhears("30 00 00").hears(f[1:]...).readsMessage(34)
 			s.at(100*ms).hears(f[0]).due(400*ms).idle().counts(TimeoutBs, 1)
 		}},
@@ -78,7 +78,7 @@ func TestListenOnly(t *testing.T) {
 			}
 			s.readsMessage(34).readsMessage(34).readFails(ReceiverFull).readsNothing()
 		}},
-		{"a stream that nobody reads is lost, and that is said", func(c *Config) { listen(c); c.MaxMessageSize, c.Window = 20, 14 }, func(s *script) {
+		{"a stream that no caller reads is lost, and that is said", func(c *Config) { listen(c); c.MaxMessageSize, c.Window = 20, 14 }, func(s *script) {
 			s.reading(ReadStreams).hears(f...).readFails(ReceiverFull).readsNothing()
 		}},
 	})

@@ -245,9 +245,9 @@ func (w *world) randomNode(name string) *node {
 	return n
 }
 
-// TestTwoEngines: whatever the two ends' Configs, the delays of the wire and the
-// speed of those who read and write, every message arrives, whole and in order,
-// and nothing is ever out of place.
+// TestTwoEngines: whatever the two ends' Configs, the delays of the wire and the speed of the
+// readers and writers, every message arrives, whole and in order, and nothing is ever out of
+// place.
 func TestTwoEngines(t *testing.T) {
 	for seed := range scale.Down[uint64](150, 30) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { runWorld(t, seed) })

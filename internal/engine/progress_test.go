@@ -35,7 +35,7 @@ func TestDeadlinesExtended(t *testing.T) {
 		{"given up for a late Single Frame", func(s *script) {
 			s.hears(f[0]).sends("30 00 00 CC CC CC CC CC").at(150 * ms).hears("02 AA BB")
 		}, false, false},
-		{"given up, and somebody is to be told", func(s *script) {
+		{"given up, and a read is to be told", func(s *script) {
 			s.cfg.ReportAborted = true
 			s.readsNothing().hears(f[0]).sends("30 00 00 CC CC CC CC CC").at(150 * ms).hears(f[2])
 		}, true, false},
@@ -96,7 +96,7 @@ func TestBegun(t *testing.T) {
 		{"a First Frame behind a message", nil, func(s *script) { first(s.hears("02 AA BB")) }, true, 2, 2, OK, Progress{6, 20}, true},
 		{"thrown away", nil, func(s *script) { first(s); s.e.Drain() }, false, 0, 0, OK, Progress{6, 20}, false},
 		{"given up", nil, func(s *script) { first(s).hears(f[2]) }, false, 0, 0, OK, Progress{}, false},
-		{"given up, and somebody is to be told", func(c *Config) { c.ReportAborted = true }, func(s *script) {
+		{"given up, and a read is to be told", func(c *Config) { c.ReportAborted = true }, func(s *script) {
 			s.readsNothing() // it waits from now on
 			first(s).hears(f[2])
 		}, true, 0, 0, WrongSN, Progress{}, false},

@@ -57,7 +57,7 @@ func TestRateLimit(t *testing.T) {
 			s.send(1).sends("01 01 CC CC CC CC CC CC").done(OK).send(13).sends(f[0]).at(500 * ms).hears("30 00 00")
 			s.due(890 * ms).sends(f[1]).done(OK)
 		}},
-		{"before the First Frame nobody waits", func(c *Config) { c.RateBits, c.RateWindow = 64, 5*time.Second }, func(s *script) {
+		{"before the First Frame no peer waits", func(c *Config) { c.RateBits, c.RateWindow = 64, 5*time.Second }, func(s *script) {
 			s.send(1).sends("01 01 CC CC CC CC CC CC").done(OK).send(1).due(5000 * ms).sends("01 01 CC CC CC CC CC CC").done(OK)
 		}},
 	})

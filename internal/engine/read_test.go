@@ -21,14 +21,14 @@ func TestReportAborted(t *testing.T) {
 			s.reading(ReadMessages).readsNothing()
 			s.hears("10 14 01 02 03 04 05 06").sends("32 00 00 CC CC CC CC CC").readFails(MessageTooLong).readsNothing()
 		}},
-		{"where no read waits, nobody is told", report, func(s *script) {
+		{"where no read waits, none is told", report, func(s *script) {
 			s.hears("10 14 01 02 03 04 05 06").sends(cts).due(1000 * ms).readsNothing()
 		}},
 		{"one read is told once", report, func(s *script) {
 			s.readsNothing().hears("10 14 01 02 03 04 05 06").sends(cts).hears("22 00 00 00 00 00 00 00")
 			s.hears("10 14 01 02 03 04 05 06").sends(cts).due(1000 * ms).readFails(WrongSN).readsNothing()
 		}},
-		{"without ReportAborted nobody is told", nil, func(s *script) {
+		{"without ReportAborted no read is told", nil, func(s *script) {
 			s.readsNothing().hears("10 14 01 02 03 04 05 06").sends(cts).due(1000 * ms).readsNothing()
 		}},
 	})
@@ -134,24 +134,25 @@ func TestInMidMessage(t *testing.T) {
 }
 
 func TestReadUndecided(t *testing.T) {
-	// Longer than MaxMessageSize, and nobody has said how to read yet.
+	// The message is longer than MaxMessageSize, and no caller has said yet whether it
+	// reads messages or streams.
 	small := func(c *Config) { c.MaxMessageSize, c.Window = 19, 28 }
 	const grant = "30 04 00 CC CC CC CC CC"
 	play(t, []scenario{
 		{"CTS is held back, WAITs say so", small, func(s *script) {
 			s.hears("10 14 01 02 03 04 05 06").due(800 * ms).sends("31 04 00 CC CC CC CC CC").due(1600 * ms).sends("31 04 00 CC CC CC CC CC").readsNothing()
 		}},
-		{"who reads messages: OVFLW", small, func(s *script) {
+		{"to a reader of messages: OVFLW", small, func(s *script) {
 			s.hears("10 14 01 02 03 04 05 06").at(100*ms).reading(ReadMessages).sends(ovflw).idle().readsNothing().counts(MessageTooLong, 1)
 		}},
-		{"who reads streams gets it", small, func(s *script) {
+		{"a reader of streams gets it", small, func(s *script) {
 			s.hears("10 14 01 02 03 04 05 06").at(100 * ms).reading(ReadUndecided).reading(ReadStreams).sends(grant).reading(ReadStreams)
 			s.hears("21 07 08 09 0A 0B 0C 0D", "22 0E 0F 10 11 12 13 14").opens(20).readsMessage(20).idle()
 		}},
 		{"Consecutive Frames before that are ignored", small, func(s *script) {
 			s.hears("10 14 01 02 03 04 05 06", "21 07 08 09 0A 0B 0C 0D").counts(UnexpectedConsecutive, 1).reading(ReadMessages).sends(ovflw)
 		}},
-		{"nobody reads: OVFLW after N_WFTmax WAITs", func(c *Config) { small(c); c.MaxSendWaits = 0 }, func(s *script) {
+		{"no caller reads: OVFLW after N_WFTmax WAITs", func(c *Config) { small(c); c.MaxSendWaits = 0 }, func(s *script) {
 			s.hears("10 14 01 02 03 04 05 06").due(800*ms).sends(ovflw).idle().counts(WaitOverrun, 1)
 			s.reading(ReadStreams).idle().readsNothing()
 		}},
@@ -193,7 +194,7 @@ func TestReadStreams(t *testing.T) {
 			s.due(800 * ms).sends("31 04 00 CC CC CC CC CC").due(1600 * ms).idle()
 			s.readsPart(text(message1(34)[6:])).readFails(WaitOverrun).readsNothing()
 		}},
-		{"one that nobody has begun to read is not reported", func(c *Config) { window(c); c.MaxSendWaits = 0 }, func(s *script) {
+		{"one that no caller has begun to read is not reported", func(c *Config) { window(c); c.MaxSendWaits = 0 }, func(s *script) {
 			s.reading(ReadStreams).hears(f[0]).due(800 * ms).sends(ovflw).readsNothing().idle()
 		}},
 		{"what remains of a block's message at its end fits, so CTS need not wait", window, func(s *script) {
@@ -221,7 +222,7 @@ func TestReadStreams(t *testing.T) {
 			s.hears("10 08 01 02 03 04 05 06").sends(cts).hears("21 07 08")
 			s.readsPart("AA AA AA AA AA AA").readFails(InterruptedByFirstFrame).opens(8).readsMessage(8)
 		}},
-		{"the abort of one that nobody has begun leaves no trace", nil, func(s *script) {
+		{"the abort of one that no caller has begun to read leaves no trace", nil, func(s *script) {
 			s.reading(ReadStreams).hears("10 14 AA AA AA AA AA AA").sends(cts).hears("10 08 01 02 03 04 05 06").sends(cts).hears("21 07 08").opens(8).readsMessage(8)
 		}},
 		{"opening the next message skips the rest of a complete one", nil, func(s *script) {
@@ -268,7 +269,7 @@ func TestReadStreams(t *testing.T) {
 				s.t.Fatalf("the buffer has %d bytes", n)
 			}
 		}},
-		{"who changes to whole messages keeps the one that streams", window, func(s *script) {
+		{"a reader that changes to whole messages keeps the one that streams", window, func(s *script) {
 			s.reading(ReadStreams).hears(f[0]).reading(ReadMessages).readsPart("01 02 03 04 05 06").sends(grant)
 		}},
 	})

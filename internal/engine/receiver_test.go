@@ -44,7 +44,7 @@ func TestReceiveSingleFrame(t *testing.T) {
 		{"SF/receive/CAN FD: escaped SF_DL 0 or longer than the frame: ignored", nil, func(s *script) {
 			s.hears("00 00 CC CC CC CC CC CC CC CC CC CC", "00 0B 01 02 03 04 05 06 07 08 09 0A").readsNothing().counts(InvalidFrame, 2)
 		}},
-		{"SF/receive/the message says when it came, and to whom", nil, func(s *script) {
+		{"SF/receive/the message says when it came, and whether to the functional address", nil, func(s *script) {
 			s.at(7 * ms).hears("01 AA")
 			if info := s.readsInfo("AA"); info != (Info{
 				Size: 1, First: start.Add(7 * ms), Last: start.Add(7 * ms),
@@ -253,7 +253,7 @@ func TestReceiveTimeouts(t *testing.T) {
 		{"Ar/receive/its echo after that changes nothing", nil, func(s *script) {
 			s.hears("10 14 01 02 03 04 05 06").hands(cts).due(1000 * ms).echo().idle()
 		}},
-		{"Ar/receive/an OVFLW that does not get on the wire harms nobody", func(c *Config) { c.MaxMessageSize = 10 }, func(s *script) {
+		{"Ar/receive/an OVFLW that does not get on the wire does no harm", func(c *Config) { c.MaxMessageSize = 10 }, func(s *script) {
 			s.reading(ReadMessages).hears("10 14 01 02 03 04 05 06").hands(ovflw).due(1000*ms).idle().counts(TimeoutA, 0)
 		}},
 	})
