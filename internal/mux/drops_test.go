@@ -27,7 +27,7 @@ func (b *dropBus) drop(t testing.TB, n uint64, frames ...string) {
 	b.put(t, frames...)
 }
 
-// foreign is a frame that is for nobody.
+// foreign is a frame that is for no endpoint.
 const foreign = "123#00"
 
 // wantDropped waits for a result, which must be that so many frames were dropped.

@@ -214,7 +214,7 @@ func TestSplitMessagesEndWithTheFirstThatFails(t *testing.T) {
 	})
 }
 
-// Who gives up leaves the turn to the next.
+// A sender that gives up leaves the turn to the next.
 func TestTurnPassesOnWhenOneGivesUp(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		first, second := startSend(ep, message(20)), startSend(ep, []byte{2})
@@ -290,7 +290,7 @@ func TestAbortedSendLeavesNothingForTheNext(t *testing.T) {
 			ep.SetWriteDeadline(time.Now())
 			wantResult(t, result, os.ErrDeadlineExceeded)
 			ep.SetWriteDeadline(time.Time{})
-			bus.put(t, "7E8#300000") // for nobody any more
+			bus.put(t, "7E8#300000") // no sender waits for it any more
 			bus.written()
 			if err := send(ep, []byte{1}); err != nil {
 				t.Error(err)
@@ -500,7 +500,7 @@ func TestReportAbortedReachesWhoWaits(t *testing.T) {
 		result := startReceive(ep, nil)
 		bus.put(t, "7E8#1014010203040506")
 		wantResult(t, result, ResultError(engine.TimeoutCr))
-		// Who has stopped waiting is not told later.
+		// A read that has stopped waiting is not told later.
 		ep.SetReadDeadline(time.Now().Add(time.Second))
 		if _, err := receive(ep); err != os.ErrDeadlineExceeded {
 			t.Error(err)
@@ -613,7 +613,8 @@ func TestIdleEndpointsAreSmall(t *testing.T) {
 	}
 }
 
-// A read beyond its deadline ends with the message that extended it, whoever ends that.
+// A read beyond its deadline ends with the message that extended it, whatever ends that
+// message.
 func TestAReadBeyondItsDeadlineEndsWithTheMessage(t *testing.T) {
 	for name, end := range map[string]func(*fakeBus, *Endpoint){
 		"a late First Frame": func(bus *fakeBus, _ *Endpoint) { bus.put(t, "7E8#1008010203040506") },

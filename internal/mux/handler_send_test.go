@@ -66,8 +66,8 @@ func TestRecalledMessageThatFailsLater(t *testing.T) {
 	})
 }
 
-// The First Frame waits, as the peer owes a flow control: nobody has the message, and
-// it can be sent again.
+// The First Frame waits, as the peer owes a flow control. The peer has nothing of the
+// message, which can be sent again.
 func TestRecallOfAMessageThatIsHeld(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		ep.SetWriteDeadline(time.Now().Add(time.Millisecond))
@@ -214,7 +214,7 @@ func TestStartedMessageOfABusThatFails(t *testing.T) {
 	})
 }
 
-// Those who are handled in a row are told the time of their own call.
+// Handlers that are called in a row are each told the time of their own call.
 func TestSentHasItsOwnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newFakeBus()
@@ -292,7 +292,7 @@ func TestHandlersSendFromTheirCalls(t *testing.T) {
 	})
 }
 
-// Whoever starts a message is not kept for all those that follow from it.
+// A caller of Start need not wait for all the messages that follow from its own.
 func TestStartReturnsWhileOthersAreHandled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ep := attach(t, own(t, tryBus{newFakeBus()}), pair(0x7E0, 0x7E8))

@@ -174,8 +174,8 @@ func TestHandlerOfABusThatHasFailed(t *testing.T) {
 	})
 }
 
-// Whoever has closed the endpoint: its handler waits for what comes, and is told that
-// there will be nothing.
+// Whichever caller has closed the endpoint: the handler waits for what comes, and is told
+// that nothing will come.
 func TestHandlerIsToldOfClose(t *testing.T) {
 	inEndpointBubble(t, func(t *testing.T, bus *fakeBus, ep *Endpoint) {
 		c := handle(t, ep)

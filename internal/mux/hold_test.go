@@ -170,7 +170,7 @@ func TestOneWhoDoesNotReadHoldsUpOthersForPatienceOnly(t *testing.T) {
 		idle, busy := attach(t, m, listener(0x7E0, 0x7E8)), attach(t, m, listener(0x7E1, 0x7E9))
 		bus.logged(t, 0x7E8, 0, 500)
 		bus.logged(t, 0x7E9, 7, 1)
-		time.Sleep(time.Hour) // nobody waits
+		time.Sleep(time.Hour) // no caller waits
 		result := startReceive(busy, []byte{0, 7})
 		time.Sleep(patience - time.Nanosecond)
 		wantWaiting(t, result)
@@ -213,7 +213,7 @@ func TestPatienceBeginsAnewWithEachWait(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		if n := idle.Stats().Errors[engine.ReceiverFull]; n != 0 {
-			t.Errorf("%d lost, although nobody waits", n)
+			t.Errorf("%d lost, although no caller waits", n)
 		}
 	})
 }

@@ -104,8 +104,8 @@ func TestAFrameOfANodeTakesNoMemory(t *testing.T) {
 	}
 }
 
-// Whether somebody on our own bus hears an endpoint is remembered, until others come
-// and go.
+// A Mux remembers whether other endpoints of its bus hear an endpoint, until endpoints come
+// or go.
 func TestWhoComesLaterHearsEndpointsOfItsBus(t *testing.T) {
 	forEachBus(t, func(t *testing.T, bus canbus.Bus) {
 		m := own(t, bus)
@@ -129,7 +129,7 @@ func TestFunctionalRequestIsHeardOnItsBus(t *testing.T) {
 		m := own(t, bus)
 		tester := attach(t, m, pair(0x7E0, 0x7EF))
 		ecu := attach(t, m, functionally(pair(0x7E8, 0x7E1), addr(0x7DF)))
-		wantResult(t, startSend(tester, []byte{1}), nil) // nobody hears that
+		wantResult(t, startSend(tester, []byte{1}), nil) // no endpoint hears that
 		there := startReceive(ecu, []byte{2})
 		wantResult(t, startSend(group(t, m, tester), []byte{2}), nil)
 		wantResult(t, there, nil)

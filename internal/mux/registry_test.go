@@ -159,7 +159,7 @@ func TestDeadBusIsOpenedAnew(t *testing.T) {
 	})
 }
 
-// Whoever has seen the error can dial at once.
+// A caller that has seen the error can dial at once.
 func TestWhoIsToldThatTheBusIsDeadGetsANewOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		buses := newBuses(t)
@@ -491,7 +491,7 @@ func TestFramesThatAreThereBeforeTheFirstListener(t *testing.T) {
 				t.Errorf("Receive: %v", err)
 			}
 		},
-		"nobody": func(t *testing.T, m *Mux) { m.Begin() },
+		"no endpoint": func(t *testing.T, m *Mux) { m.Begin() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

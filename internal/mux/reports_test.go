@@ -196,7 +196,7 @@ func TestRequestIsToldBeforeItsAnswer(t *testing.T) {
 	})
 }
 
-// A call that hangs keeps from nobody what comes meanwhile.
+// A write that hangs does not keep from the observer what comes meanwhile.
 func TestObserverDoesNotWaitLongForAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newFakeBus()

@@ -379,7 +379,8 @@ func TestFailedFilterFailsTheCall(t *testing.T) {
 	})
 }
 
-// What could not be set is not taken as set by those who come at the same time.
+// A filter that could not be set is not taken as set by endpoints that come at the same
+// time.
 func TestFailedFilterIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := &filterBus{fakeBus: newFakeBus(), filterErr: errBroken}

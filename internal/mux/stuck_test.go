@@ -168,7 +168,8 @@ func TestEndpointsAndBusCloseOnAStuckBus(t *testing.T) {
 	}
 }
 
-// Who stands in line for other reasons than to send loses no time by that.
+// An endpoint that stands in line for another reason than a send has the whole N_As for its
+// next send.
 func TestEachSendHasItsNAs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := newFakeBus()
