@@ -27,7 +27,7 @@ func check(t *testing.T, d *Deadline, exceeded bool) {
 	}
 }
 
-// waited tells for how long somebody waits for the deadline.
+// waited tells for how long a caller waits for the deadline.
 func waited(d *Deadline) time.Duration {
 	start := time.Now()
 	<-d.Wait()

@@ -28,7 +28,7 @@ func TestSignalWithoutAnybodyWaitingIsForgotten(t *testing.T) {
 	var d Deadline
 	d.Set(time.Now())
 	if s.Wait(&d) {
-		t.Error("a signal for nobody")
+		t.Error("a signal that no caller waited for was kept")
 	}
 }
 
@@ -61,6 +61,6 @@ func TestTurnWakesOneWhoWaits(t *testing.T) {
 	turn.Free.Make()
 	turn.Leave()
 	if turn.Taken || !turn.Free.Wait(new(Deadline)) {
-		t.Error("nobody was let in")
+		t.Error("no caller was let in")
 	}
 }

@@ -148,7 +148,7 @@ func TestMomentChangesInTheEndOfALongWait(t *testing.T) {
 	}
 }
 
-// Who spins wakes up early enough to spin.
+// A pacer that spins wakes up early enough to spin.
 func TestLatenessIsMadeUpForBeforeSpinning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lead = 200 * time.Microsecond

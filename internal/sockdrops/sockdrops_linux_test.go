@@ -101,7 +101,7 @@ func TestDropsAreKnownAgainAfterMoreOfThem(t *testing.T) {
 		total += sent
 		for s.read() {
 			read++
-			s.fresh.Store(false) // nobody asks
+			s.fresh.Store(false) // no caller asks
 		}
 		s.fresh.Store(true)
 		if n := s.Dropped(); read+int(n) != total {

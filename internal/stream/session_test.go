@@ -713,7 +713,7 @@ func TestWhatIsAwaitedComesToItsPlace(t *testing.T) {
 	s.Await(p)
 	sc.gets("<DATA 0001 3000 01 02")
 	if s.events&Readable == 0 {
-		t.Error("nobody is told")
+		t.Error("no reader is told")
 	}
 	sc.gets("<DATA 0001 3001 03 04 05")
 	if n := s.Arrived(); n != 3 || !bytes.Equal(p[:4], []byte{1, 2, 3, 0}) {
