@@ -167,7 +167,7 @@ func TestGarbageIsLeftOutAndCounted(t *testing.T) {
 	}
 }
 
-// The server goes in the middle of a message: whoever waits is told, and why.
+// The server goes in the middle of a message: the calls that wait fail, and say why.
 func TestServerThatVanishes(t *testing.T) {
 	b := openTest(t, script(t, func(conn net.Conn, r *bufio.Reader) {
 		if first, _ := r.ReadString('>'); first != "< send 7E0 8 1F A0 00 00 00 00 00 00 >" {

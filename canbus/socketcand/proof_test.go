@@ -480,7 +480,8 @@ func TestCloseOfAServerWithoutEcho(t *testing.T) {
 	}
 }
 
-// What nobody reads is counted; what was sent is told all the same.
+// Frames that no caller reads are dropped and counted; the echo of a frame that was sent is
+// delivered all the same.
 func TestFramesDroppedForASlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = queueLen + 1000

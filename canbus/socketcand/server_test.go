@@ -325,8 +325,8 @@ func TestSlowClientIsToldWhatItMisses(t *testing.T) {
 	})
 }
 
-// All clients share what is opened once, under a name of its own, and hear each other:
-// the one who has sent a frame does not hear it.
+// All clients share a bus, which is opened once and has a name of its own, and hear each
+// other. The client that has sent a frame gets only its echo.
 func TestClientsShareABus(t *testing.T) {
 	for name, o := range map[string]virtual.Options{
 		"Ideal":     {},
@@ -466,7 +466,7 @@ func TestEchoIsAnsweredWhenFramesAreOnTheWire(t *testing.T) {
 		defer n.Close()
 		l, stop := tapOf(n, new(atomic.Int32)).start(t)
 		defer stop()
-		tap := tapOn(t, n) // a frame needs somebody to acknowledge it
+		tap := tapOn(t, n) // a frame needs another tap to acknowledge it
 		defer tap.Close()
 		b := l.open(t, "can0")
 		start := time.Now()
@@ -526,7 +526,7 @@ func TestRefusedFramesAreToldToTheirClient(t *testing.T) {
 	})
 }
 
-// A frame that never leaves is refused in the end, and those who wait behind it are told.
+// A frame that never leaves is refused in the end, and senders that wait behind it are told.
 func TestFramesThatNeverLeaveAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := network(t, virtual.Options{Bitrate: 500_000})
@@ -556,7 +556,7 @@ func TestFramesThatNeverLeaveAreRefused(t *testing.T) {
 	})
 }
 
-// What the bus itself has dropped those who listen are told.
+// Clients are told how many frames the bus itself has dropped.
 func TestDropsOfTheBusAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := network(t, virtual.Options{})
@@ -624,8 +624,8 @@ func TestServerClosesABusThatIsStuck(t *testing.T) {
 	})
 }
 
-// A bus that fails ends its clients, who have read what came before; the next one has it
-// opened anew.
+// When a bus fails, its clients first read what came before, and then end. For the next
+// client the bus is opened anew.
 func TestBusThatFailsIsOpenedAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := network(t, virtual.Options{HangUp: true})
