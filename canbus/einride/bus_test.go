@@ -222,7 +222,7 @@ func TestGarbageInDatagramsIsLeftOutAndCounted(t *testing.T) {
 	}
 }
 
-// The other end goes in the middle of a message: whoever waits is told, and why.
+// The other end goes in the middle of a message: the calls that wait fail, and say why.
 func TestConnectionThatVanishes(t *testing.T) {
 	b, far := busOn(t)
 	d := isotpnet.Dialer{Bus: b}
@@ -412,7 +412,7 @@ func (g *onGroup) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// An equal frame of somebody else is not an echo.
+// An equal frame from another member of the group is not an echo.
 func TestOwnFramesAreKnownByTheirMark(t *testing.T) {
 	g := newGroup()
 	b := NewBus(g)

@@ -194,7 +194,7 @@ func TestReadKeepsWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// A Conn that nobody reads holds no bus up.
+// A Conn that no caller reads does not hold the bus up.
 func TestWhatIsNotReadIsDroppedAndCounted(t *testing.T) {
 	const more = 100
 	frames := make([]canbus.Frame, receiveFrames+more)

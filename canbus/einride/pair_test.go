@@ -69,7 +69,7 @@ func relay(from, to net.Conn) {
 	rx, tx := socketcan.NewReceiver(from), socketcan.NewTransmitter(to)
 	var gone bool
 	for rx.Receive() {
-		// Nobody shall be held up by one who has gone.
+		// An end that has gone must not hold up the other.
 		gone = gone || tx.TransmitFrame(context.Background(), rx.Frame()) != nil
 	}
 }
@@ -113,8 +113,8 @@ func pairOfTheirEmulator() (a, b canbus.Bus, stop func(), err error) {
 	return buses[0], buses[1], nil, nil
 }
 
-// members of a group hold each other up, or a test that has much to do elsewhere
-// would lose frames: their sockets have room for 250, and nobody can give them more.
+// members of a group hold each other up. Otherwise a test that has much to do elsewhere would
+// lose frames: the sockets have room for 250, and a program cannot give them more.
 type members struct {
 	mu      sync.Mutex
 	news    sync.Cond
@@ -148,7 +148,7 @@ func (m *member) Write(p []byte) (int, error) {
 	return m.Conn.Write(p)
 }
 
-// behind reports whether somebody has much to read.
+// behind reports whether a member has much to read.
 func (a *members) behind() bool {
 	for _, n := range a.read {
 		if a.written-n >= 150 {
