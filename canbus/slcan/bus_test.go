@@ -27,8 +27,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // classic has timing registers, so that the Bus does not know a bit rate to keep to.
 var classic = Options{Registers: "031C"}
 
-// A master is the other end of a serial line that openPty has made. It holds its
-// port open, or what the line is read would fail until somebody else does.
+// A master is the other end of a serial line that openPty has made. It keeps the port open
+// too: reads of the line fail while no program has the port open.
 type master struct {
 	*os.File
 	tty *os.File
@@ -215,7 +215,7 @@ func TestCloseClosesTheChannel(t *testing.T) {
 	}
 }
 
-// The adapter is unplugged in the middle of a message: whoever waits is told, and why.
+// The adapter is unplugged in the middle of a message: the calls that wait fail, and say why.
 func TestAdapterThatVanishes(t *testing.T) {
 	b, other := openLine(t, classic)
 	d := isotpnet.Dialer{Bus: b}

@@ -460,7 +460,7 @@ func TestSerialOverTCP(t *testing.T) {
 			t.Error("the channel was not closed")
 		}
 		if _, err := canbus.Open(t.Context(), "slcan:tcp:"+ln.Addr().String()+"@500000"); err == nil || !strings.Contains(err.Error(), "tcp:") {
-			t.Errorf("nobody there: %v", err)
+			t.Errorf("no listener is there: %v", err)
 		}
 	}
 }

@@ -612,7 +612,7 @@ func TestFlushWaitsForTheWireAndAMargin(t *testing.T) {
 	}
 }
 
-// Nobody reads, and frames can be written all the same.
+// While no caller reads, frames can be written all the same.
 func TestNobodyReads(t *testing.T) {
 	eachFirmware(t, func(t *testing.T, of string) {
 		wire := newWire(t, 500_000, 0)
