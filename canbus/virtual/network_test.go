@@ -133,7 +133,8 @@ func TestEchoComesBackFlagged(t *testing.T) {
 	f.Flags = canbus.Echo
 	wantFrames(t, read(t, taps[0], 1), f)
 
-	// A frame forwarded with the flag it was read with is nobody else's echo.
+	// A frame that is written with the flag Echo, as it was read, is not an echo to other
+	// taps.
 	write(t, taps[0], f)
 	wantFrames(t, read(t, taps[1], 1), frame(0x100, 1))
 }
@@ -219,7 +220,7 @@ func TestFullTapDoesNotHoldUpWhatItFilters(t *testing.T) {
 		}
 		go write(t, taps[0], frame(0x100, 4))
 		synctest.Wait()
-		// Who does not want the frame any more does not hold it up either.
+		// A tap that does not want the frame any more does not hold it up either.
 		taps[1].SetFilters(nil)
 		wantFrames(t, read(t, taps[2], 2), frame(0x200), frame(0x100, 4))
 		wantFrames(t, read(t, taps[1], 2), frame(0x100, 1), frame(0x100, 2))
@@ -438,7 +439,7 @@ func TestClosedTapFails(t *testing.T) {
 			if err := taps[0].SetFilters(nil); !errors.Is(err, net.ErrClosed) {
 				t.Errorf("SetFilters: %v; want net.ErrClosed", err)
 			}
-			write(t, taps[1], frame(2)) // to nobody
+			write(t, taps[1], frame(2)) // no other tap is left
 		})
 	}
 }
@@ -466,7 +467,7 @@ func TestHangUp(t *testing.T) {
 				write(t, taps[1], frame(1), frame(2))
 				read(t, taps[2], 2) // when they have left the wire
 				taps[1].Close()
-				write(t, taps[0], frame(3)) // somebody is left to hear it
+				write(t, taps[0], frame(3)) // taps[2] is left to hear it
 				read(t, taps[2], 1)
 				taps[2].Close()
 				if n, err := taps[0].WriteFrames(numbered(1)); n != 0 || err != io.ErrClosedPipe {
@@ -522,7 +523,7 @@ func TestHangUpDoesNotCountObservers(t *testing.T) {
 	}
 	c, _ := n.Tap()
 	defer c.Close()
-	write(t, a, frame(2)) // and there is somebody again
+	write(t, a, frame(2)) // now another tap is there again
 	wantFrames(t, read(t, c, 1), frame(2))
 }
 

@@ -276,15 +276,15 @@ func TestManyTapsAtOnce(t *testing.T) {
 	}
 }
 
-// What left the wire before a tap came, or wanted it, is not for that tap, even
-// if nobody looked at the clock since.
+// A frame that left the wire before a tap came, or before the tap wanted it, is not for that
+// tap, even if no call has looked at the clock since.
 func TestLateProcessKeepsThePast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		taps := join(t, Options{Bitrate: 500e3}, 3)
 		if err := taps[1].SetFilters(nil); err != nil {
 			t.Fatal(err)
 		}
-		taps[0].network.sim.pacer.Close() // nobody does
+		taps[0].network.sim.pacer.Close() // so nothing looks at the clock
 		write(t, taps[0], frame(1))
 		time.Sleep(time.Second)
 		late, err := taps[0].network.Tap()
