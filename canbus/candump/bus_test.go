@@ -37,7 +37,7 @@ func TestPlaysEveryFrameOfALog(t *testing.T) {
 	}
 	for i, f := range frames {
 		if f.Has(canbus.Echo) {
-			t.Errorf("frame %d has the flag Echo, and nobody here has sent it", i)
+			t.Errorf("frame %d has the flag Echo, although this program has not sent it", i)
 		}
 	}
 	if got := frames[3].Timestamp; got != 1_700_000_000_251_000_000 {
@@ -110,7 +110,7 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// Whoever reads late gets what is due at once, and the rest in time.
+// A reader that comes late gets at once what is due, and the rest in time.
 func TestSlowReaderDoesNotDelayWhatFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, writeLog(t, minutes), Options{})
@@ -253,7 +253,8 @@ func TestLastLineThatIsCut(t *testing.T) {
 	}
 }
 
-// Those who dial do so before the end, or never.
+// The end comes in a call of its own, after the last frame: once it has come, no program can
+// dial any more.
 func TestEndComesAfterTheLastFrame(t *testing.T) {
 	b := open(t, writeLog(t, "(1.0) can0 001#\n\n"), Options{})
 	if n, err := b.ReadFrames(make([]canbus.Frame, 4)); n != 1 || err != nil {

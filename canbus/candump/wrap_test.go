@@ -100,8 +100,8 @@ func (b *buffer) Close() error {
 	return nil
 }
 
-// The reading half of a bus conforms. What is written takes another way, as nobody
-// hears it.
+// The reading half of a bus that plays a log conforms. Frames that are written to such a bus
+// reach no reader: the player takes them to the other bus.
 func TestPlayedBusConforms(t *testing.T) {
 	for name, o := range map[string]Options{"Fast": {Fast: true}, "Pace": {}} {
 		t.Run(name, func(t *testing.T) {
