@@ -153,7 +153,7 @@ func BenchmarkReadWithFilters(b *testing.B) {
 				list[i] = canbus.Filter{ID: 0x10000 + uint32(i), Mask: canbus.MaxExtendedID, Extended: true}
 			}
 			must(b, bus.SetFilters(list))
-			fd := rawSocket(b) // sends what nobody wants
+			fd := rawSocket(b) // sends what the bus does not want
 			var raw [16]byte
 			for b.Loop() {
 				if _, err := unix.Write(fd, raw[:]); err != nil {

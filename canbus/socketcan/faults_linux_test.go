@@ -167,7 +167,7 @@ func TestLostFramesAreCounted(t *testing.T) {
 	}
 	lost := b.Dropped()
 	if lost == 0 || lost >= n {
-		t.Fatalf("%d of %d frames that nobody read were lost", lost, n)
+		t.Fatalf("%d of %d frames were lost while no caller read", lost, n)
 	}
 	read(t, b, n-int(lost), true)
 	if err := b.SetFilters([]canbus.Filter{{ID: 0x700, Mask: canbus.MaxStandardID}}); err != nil {

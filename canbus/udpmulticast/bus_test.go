@@ -215,8 +215,8 @@ func TestReaderThatWasStoppedMissesNothingUncounted(t *testing.T) {
 	}
 }
 
-// The network goes: who writes is told, who reads waits, and all is well when it
-// is back.
+// While the network is gone, a writer gets an error and a reader waits. When it is back, both
+// go on.
 func TestNetworkThatGoesAndComesBack(t *testing.T) {
 	b, peer := openTest(t, group4+"@none"), openTest(t, group4+"@none")
 	if err := netns.SetLoopback(false); err != nil {

@@ -43,7 +43,7 @@ func TestConformance(t *testing.T) {
 		"Lossy":          {Echo: wiretest.EchoOnWire, ReceiveLen: 300},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// Who says which frames the adapters refuse comes later.
+			// The functions that say which frames the adapters refuse come later.
 			var refuse map[canbus.Bus]func(*canbus.Frame) bool
 			options := bustest.Options{Lossy: o.ReceiveLen > 0}
 			if o.Echo != wiretest.NoEcho {

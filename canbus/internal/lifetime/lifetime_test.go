@@ -45,7 +45,7 @@ func TestWhatEndsItFirstIsTheError(t *testing.T) {
 	}
 }
 
-// Whoever sees what is released fail must not take that for the cause.
+// A caller that sees a released resource fail must not take that failure for the cause.
 func TestItIsOverBeforeItIsReleased(t *testing.T) {
 	var l *Lifetime
 	var then error
