@@ -210,7 +210,7 @@ func TestDemoNeedsAFileWithContent(t *testing.T) {
 	}
 }
 
-// A gateway that damages data without anybody's CRC noticing.
+// A gateway damages data, and no CRC notices it.
 func TestDemoFailsWhenTheDigestsDiffer(t *testing.T) {
 	var frames atomic.Int32
 	bus, err := newDemoBus(virtual.Options{Intercept: func(f *canbus.Frame) virtual.Verdict {

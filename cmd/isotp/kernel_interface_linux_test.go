@@ -38,7 +38,7 @@ func TestKernelSendAndRecvOnAnInterface(t *testing.T) {
 		go func() {
 			received <- isotp(t.Context(), nil, "recv", "--hex", "--count", "1", "--network", networks[1], "vcan1/7E8:7E0")
 		}()
-		// The message needs flow control, which nobody sends before recv listens.
+		// The message needs flow control, which no program sends before recv listens.
 		send := func() result {
 			return isotp(t.Context(), strings.NewReader(message), "send", "--hex", "--network", networks[0], "vcan1/7E0:7E8")
 		}
@@ -61,7 +61,7 @@ func TestKernelIsLeftForLongMessagesOnAnInterface(t *testing.T) {
 	go func() {
 		received <- isotp(t.Context(), nil, "recv", "--long", "--count", "1", "vcan1/7E8:7E0")
 	}()
-	// The message needs flow control, which nobody sends before recv listens.
+	// The message needs flow control, which no program sends before recv listens.
 	send := func() result {
 		return isotp(t.Context(), strings.NewReader(message), "send", "--size", "100000", "vcan1/7E0:7E8")
 	}

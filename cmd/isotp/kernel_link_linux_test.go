@@ -52,7 +52,7 @@ func TestKernelLinkOfWhatIsNotCAN(t *testing.T) {
 	wantLinkError(t, exitUsage, "not a CAN interface", "down", "lo")
 }
 
-// Without its capabilities this thread is nobody.
+// Without its capabilities this thread has only the rights of an ordinary user.
 func TestKernelLinkNeedsRoot(t *testing.T) {
 	cantest.Need(t)
 	if err := cantest.AddLink("made2"); err != nil {

@@ -587,7 +587,7 @@ func (o *slowOutput) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The log waits for whoever reads it.
+// The log waits for its reader.
 func TestLogThroughASlowPipe(t *testing.T) {
 	const count = 20_000
 	var log bytes.Buffer

@@ -43,7 +43,7 @@ func TestRecvOfALog(t *testing.T) {
 		"--listen-only candump:" + path + "/7E0:7E8",
 		"--listen-only candump:" + path + ",fast/7E0:7E8",
 		"--listen-only candump:" + path + ",fast,interface=can0/:7E8",
-		"candump:" + path + ",fast/7E0:7E8", // what it sends nobody hears
+		"candump:" + path + ",fast/7E0:7E8", // no ECU hears what it sends
 		"--count 1 candump:" + path + "/7E0:7E8",
 	} {
 		r := isotp(t.Context(), nil, append([]string{"recv", "--hex"}, words(args)...)...)

@@ -70,7 +70,7 @@ func TestServeBusSharesABusUnderAName(t *testing.T) {
 	go func() {
 		recv <- isotp(t.Context(), nil, "recv", "--count", "1", "--timeout", "60s", "socketcand:"+address+"/adapter/7E8:7E0")
 	}()
-	// The First Frame waits for a receiver: it is sent until somebody answers.
+	// The First Frame needs a receiver: it is sent until recv answers.
 	for {
 		r := isotp(t.Context(), strings.NewReader("twenty bytes of data"), "send", "--flow-control-timeout", "100ms", "socketcand:"+other+"/adapter/7E0:7E8")
 		if r.status == exitOK {

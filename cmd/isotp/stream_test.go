@@ -186,7 +186,7 @@ func TestProxyPassesResets(t *testing.T) {
 	}
 }
 
-// Nobody listens on the bus: the client's connection is reset, and the proxy goes
+// When no program listens on the bus, the client's connection is reset, and the proxy goes
 // on.
 func TestProxyWithoutAPeer(t *testing.T) {
 	bus := "virtual:nobody"
