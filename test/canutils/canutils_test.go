@@ -211,7 +211,7 @@ func TestIsotptunTunnelsToUs(t *testing.T) {
 			tun := "t" + name
 			start(t, "isotptun", "-s", "7E8", "-d", "7E0", "-n", tun, name)
 			awaitReceiver(t, name, "7e0", "isotp")
-			// isotptun ends if nobody takes the packets that come with the interface.
+			// isotptun ends if no program takes the packets that come with the interface.
 			conn := dial(t, network, name+"/7E0:7E8", isotpnet.Config{})
 			for _, args := range [][]string{
 				{"addr", "add", "192.0.2.1", "peer", "192.0.2.2", "dev", tun}, {"link", "set", tun, "up"},
