@@ -9,7 +9,7 @@ import (
 
 // BenchmarkMessage sends messages of 4095 bytes from end to end.
 func BenchmarkMessage(b *testing.B) {
-	for _, place := range []place{pipe, twoDials} {
+	for _, place := range []place{pipe, twoDials, twoTaps} {
 		for _, bc := range []struct {
 			name   string
 			config isotpnet.Config
@@ -62,6 +62,8 @@ func BenchmarkRoundTrip(b *testing.B) {
 		{"Pipe/FD", pipe, isotpnet.Config{FD: true}},
 		{"TwoDials/classic", twoDials, isotpnet.Config{}},
 		{"TwoDials/FD", twoDials, isotpnet.Config{FD: true}},
+		{"TwoTaps/classic", twoTaps, isotpnet.Config{}},
+		{"TwoTaps/FD", twoTaps, isotpnet.Config{FD: true}},
 		{"Stream/FD", stream, isotpnet.Config{FD: true}},
 	} {
 		b.Run(bc.name, func(b *testing.B) {

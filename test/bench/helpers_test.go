@@ -113,7 +113,13 @@ var (
 		tap := newTap(b, newNetwork(b))
 		return dial(b, tap, "isotp", testerAddr, c), dial(b, tap, "isotp", ecuAddr, c)
 	}}
-	// The ends of a stream, each with a bus of its own.
+	// Each end has a tap of its own, as in two programs: frames pass from goroutine to
+	// goroutine.
+	twoTaps = place{"TwoTaps", func(b *testing.B, c isotpnet.Config) (tester, ecu net.Conn) {
+		n := newNetwork(b)
+		return dial(b, newTap(b, n), "isotp", testerAddr, c), dial(b, newTap(b, n), "isotp", ecuAddr, c)
+	}}
+	// The ends of a stream, each with a tap of its own.
 	stream = place{"Stream", func(b *testing.B, c isotpnet.Config) (tester, ecu net.Conn) {
 		n := newNetwork(b)
 		lc := isotpnet.ListenConfig{Bus: newTap(b, n), Config: patient(c)}

@@ -24,7 +24,7 @@ func BenchmarkBytes(b *testing.B) {
 			place place
 			write int // bytes
 		}{
-			{"messages", pipe, size},
+			{"messages", twoTaps, size},
 			{"stream", stream, 15 * (size - 11)},
 			{"stream-WritesOf4095", stream, size},
 		} {

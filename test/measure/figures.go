@@ -50,6 +50,9 @@ func figures(ctx context.Context, o options, names []string) error {
 		if err != nil {
 			return fmt.Errorf("section %s: %w", s.name, err)
 		}
+		if strings.Contains(text, "| "+missing+" |") {
+			fmt.Fprintln(os.Stderr, "some figures are missing")
+		}
 		from, err := origin(ctx)
 		if err != nil {
 			return err

@@ -40,8 +40,9 @@ func memory(ctx context.Context, o options) (string, error) {
 		table(r, []string{"memory", ""}, memoryRows)), nil
 }
 
-const memoryText = `Both ends are in one process and on one bus. That of a ` + "`Pipe`" + ` exists for its two ends alone;
-two Dials share one that others may hear. Medians of %d rounds. Messages have 4095 bytes if nothing else is said.
+const memoryText = `Both ends are in one process. The bus of a ` + "`Pipe`" + ` exists for its two ends alone; two Dials share
+one that others may hear; with a tap each, as for streams, frames pass from goroutine to goroutine.
+Medians of %d rounds. Messages have 4095 bytes if nothing else is said.
 
 %s
 %s
@@ -58,10 +59,16 @@ var timeRows = []row{
 	timeOf("two Dials, classic CAN, BS 8, per frame", "Message/TwoDials/classic/BS=8", "frame"),
 	timeOf("two Dials, CAN FD, BS 0, per frame", "Message/TwoDials/FD/BS=0", "frame"),
 	timeOf("two Dials, CAN FD, BS 8, per frame", "Message/TwoDials/FD/BS=8", "frame"),
+	timeOf("a tap each, classic CAN, BS 0, per frame", "Message/TwoTaps/classic/BS=0", "frame"),
+	timeOf("a tap each, classic CAN, BS 8, per frame", "Message/TwoTaps/classic/BS=8", "frame"),
+	timeOf("a tap each, CAN FD, BS 0, per frame", "Message/TwoTaps/FD/BS=0", "frame"),
+	timeOf("a tap each, CAN FD, BS 8, per frame", "Message/TwoTaps/FD/BS=8", "frame"),
 	timeOf("a Single Frame there and another back, Pipe", "RoundTrip/Pipe/classic", "trip"),
 	timeOf("the same, two Dials", "RoundTrip/TwoDials/classic", "trip"),
+	timeOf("the same, a tap each", "RoundTrip/TwoTaps/classic", "trip"),
 	timeOf("the same, Pipe, CAN FD", "RoundTrip/Pipe/FD", "trip"),
 	timeOf("the same, two Dials, CAN FD", "RoundTrip/TwoDials/FD", "trip"),
+	timeOf("the same, a tap each, CAN FD", "RoundTrip/TwoTaps/FD", "trip"),
 	timeOf("the same, a stream, CAN FD", "RoundTrip/Stream/FD", "trip"),
 	timeOf("a message of 1 MiB, Pipe, CAN FD", "LongMessage/Pipe/FD", "message"),
 	timeOf("a message of 1 MiB, two Dials, CAN FD", "LongMessage/TwoDials/FD", "message"),
@@ -96,7 +103,7 @@ var besideRows = []row{
 	beside("a stream, Writes of 4095 bytes, classic CAN, beside messages", "Bytes/classic/stream-WritesOf4095", "Bytes/classic/messages", "kB"),
 	beside("a stream, `io.Copy`, CAN FD, beside messages", "Bytes/FD/stream", "Bytes/FD/messages", "kB"),
 	beside("a stream, Writes of 4095 bytes, CAN FD, beside messages", "Bytes/FD/stream-WritesOf4095", "Bytes/FD/messages", "kB"),
-	beside("there and back on a stream, CAN FD, beside messages", "RoundTrip/Stream/FD", "RoundTrip/Pipe/FD", "trip"),
+	beside("there and back on a stream, CAN FD, beside messages", "RoundTrip/Stream/FD", "RoundTrip/TwoTaps/FD", "trip"),
 }
 
 // beside is how many times the processor time of another benchmark one takes.
