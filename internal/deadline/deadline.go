@@ -19,15 +19,22 @@ type Deadline struct {
 	isSet atomic.Bool // to tell without mu that there is none
 	mu    sync.Mutex
 	past  bool          // it had come when it was set
-	at    time.Time     // zero: no deadline
-	timer *time.Timer   // calls expire; armed if passed is open and at is set
+	at    time.Duration // after base; only if isSet
+	timer *time.Timer   // calls expire; armed if a goroutine waits and at is to come
 	c     chan struct{} // passed if at has come; nil until a goroutine waits
+	ends  *Signal       // whose Wait it ends, see WaitAlone; nil: of none
 }
+
+// base is what moments are measured from: numbers are smaller than a time.Time.
+var base = time.Now()
 
 // passed is the channel of every deadline that has come.
 var passed = make(chan struct{})
 
 func init() { close(passed) }
+
+// maxLeft is how far off a deadline can be: beyond it is never.
+const maxLeft = 100 * 365 * 24 * time.Hour
 
 // Set sets the deadline to t, or to none if t is zero. With a t that is now or
 // past the deadline is exceeded when Set returns; with one in the future, or
@@ -43,19 +50,18 @@ func (d *Deadline) Set(t time.Time) {
 	}
 	d.isSet.Store(!t.IsZero())
 	if t.IsZero() {
-		d.at = t
 		d.stop()
 		return
 	}
 	now := time.Now()
-	left := t.Sub(now)
+	left := max(0, min(t.Sub(now), maxLeft))
 	// What was right by the clocks now stays so if the wall clock is set.
-	d.at = now.Add(left)
-	d.past = left <= 0
+	d.at = now.Sub(base) + left
+	d.past = left == 0
 	switch {
-	case left <= 0:
+	case left == 0:
 		d.pass()
-	case d.c != nil:
+	case d.c != nil || d.ends != nil:
 		d.arm(left)
 	}
 }
@@ -74,6 +80,29 @@ func (d *Deadline) Wait() <-chan struct{} {
 		}
 	}
 	return d.c
+}
+
+// end has the signal woken when the deadline is exceeded, until letGo. It reports false if
+// the deadline is exceeded, or another signal is to be woken: then Wait does.
+func (d *Deadline) end(s *Signal) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	left, set := d.check()
+	if d.c == passed || d.ends != nil {
+		return false
+	}
+	d.ends = s
+	if set {
+		d.arm(left)
+	}
+	return true
+}
+
+// letGo undoes end.
+func (d *Deadline) letGo() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ends = nil
 }
 
 // Exceeded reports whether the deadline has come. It asks the clock, and so
@@ -95,7 +124,7 @@ func (d *Deadline) Came() (at time.Time, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.check()
-	return d.at, d.c == passed && !d.past
+	return base.Add(d.at), d.c == passed && !d.past
 }
 
 // expire is called by the timer, perhaps by one that was for an earlier
@@ -111,10 +140,10 @@ func (d *Deadline) expire() {
 // check closes the channel if the deadline has come. Otherwise it returns how
 // far off it is, and whether there is one.
 func (d *Deadline) check() (left time.Duration, set bool) {
-	if d.c == passed || d.at.IsZero() {
+	if d.c == passed || !d.isSet.Load() {
 		return 0, false
 	}
-	if left = time.Until(d.at); left > 0 {
+	if left = d.at - time.Since(base); left > 0 {
 		return left, true
 	}
 	d.pass()
@@ -126,6 +155,9 @@ func (d *Deadline) pass() {
 		close(d.c)
 	}
 	d.c = passed
+	if d.ends != nil {
+		d.ends.send(false)
+	}
 	d.stop()
 }
 

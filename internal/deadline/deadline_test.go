@@ -377,3 +377,21 @@ func TestCameTellsAPastDeadlineFromOneThatCame(t *testing.T) {
 		want(time.Time{}, false)
 	})
 }
+
+func TestFarOffDeadlines(t *testing.T) {
+	var d Deadline
+	for _, tt := range []struct {
+		at       time.Time
+		exceeded bool
+	}{
+		{time.Unix(0, 0), true},
+		{time.Time{}.Add(1), true},
+		{time.Now().Add(99 * 365 * 24 * time.Hour), false},
+		{time.Unix(1<<40, 0), false},
+		{time.Unix(1<<62, 0), false},
+	} {
+		if d.Set(tt.at); d.Exceeded() != tt.exceeded {
+			t.Errorf("%v: exceeded is %t", tt.at, !tt.exceeded)
+		}
+	}
+}

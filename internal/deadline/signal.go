@@ -2,13 +2,15 @@ package deadline
 
 // A Signal wakes the goroutine that waits for it, also when it came first. It takes a
 // channel when one waits: connections that are open and idle can be many. The
-// zero value is ready to use. All but Wait is called under the owner's lock.
-type Signal struct{ c chan struct{} }
+// zero value is ready to use. Make and Set are called under the owner's lock.
+type Signal struct {
+	c chan bool // false is from a deadline
+}
 
 // Make is called before Wait.
 func (s *Signal) Make() {
 	if s.c == nil {
-		s.c = make(chan struct{}, 1)
+		s.c = make(chan bool, 1)
 	}
 }
 
@@ -27,13 +29,31 @@ func (s *Signal) Wait(d *Deadline) bool {
 	}
 }
 
+// WaitAlone is Wait where no other goroutine waits for the signal at that time. It costs less
+// than to wait for two channels. Now and then it returns true without a signal.
+func (s *Signal) WaitAlone(d *Deadline) bool {
+	select {
+	case <-s.c: // or what an earlier deadline has left
+		return true
+	default:
+	}
+	if !d.end(s) {
+		return s.Wait(d)
+	}
+	defer d.letGo()
+	return <-s.c
+}
+
 // Set wakes.
 func (s *Signal) Set() {
-	if s.c == nil {
-		return
+	if s.c != nil {
+		s.send(true)
 	}
+}
+
+func (s *Signal) send(signal bool) {
 	select {
-	case s.c <- struct{}{}:
+	case s.c <- signal:
 	default:
 	}
 }

@@ -77,7 +77,7 @@ func (ep *Endpoint) read(how engine.Reading, take taker) (engine.Info, error) {
 		if done {
 			return info, err
 		}
-		inTime := ep.readable.Wait(until)
+		inTime := ep.readable.WaitAlone(until)
 		m.mu.Lock()
 		if goesOn, late := ep.beyondDeadline(); late {
 			inTime = goesOn

@@ -117,7 +117,7 @@ func sendError(err error) error {
 
 // waitSent waits for a change in the transmission. At the deadline it ends it.
 func (ep *Endpoint) waitSent() error {
-	if ep.sent.Wait(ep.sendDeadline()) {
+	if ep.sent.WaitAlone(ep.sendDeadline()) {
 		return nil
 	}
 	return ep.expire()
