@@ -63,6 +63,31 @@ func BenchmarkMessage(b *testing.B) {
 	}
 }
 
+// BenchmarkLongMessage sends messages of 1 MiB, each received whole.
+func BenchmarkLongMessage(b *testing.B) {
+	for _, fd := range []bool{false, true} {
+		b.Run(fmt.Sprintf("FD=%v", fd), func(b *testing.B) {
+			c1, c2 := newPipe(b, &isotpnet.Config{FD: fd})
+			go func() {
+				buf := make([]byte, mib)
+				for {
+					if _, _, err := c2.ReadMessage(buf); err != nil {
+						return
+					}
+				}
+			}()
+			p := make([]byte, mib)
+			b.SetBytes(mib)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c1.Write(p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkRoundTrip sends a Single Frame there and another back.
 func BenchmarkRoundTrip(b *testing.B) {
 	for _, pair := range benchmarkPairs {

@@ -91,7 +91,21 @@ func (m *message) add(p []byte) {
 		m.buf = m.buf[:copy(m.buf, m.buf[m.read:])]
 		m.read = 0
 	}
+	if !m.streamed && len(m.buf)+len(p) > cap(m.buf) {
+		m.grow(len(p))
+	}
 	m.buf = append(m.buf, p...)
+}
+
+// leastBuffer is the first buffer of a message that may be of any size.
+const leastBuffer = 1 << 10
+
+// grow makes room for n bytes more of a message that is kept whole. The buffer gets twice as
+// large, not a quarter larger as by append, but no larger than the message.
+func (m *message) grow(n int) {
+	size := max(2*cap(m.buf), leastBuffer)
+	buf := make([]byte, max(min(size, int(m.info.Size)), len(m.buf)+n))
+	m.buf = buf[:copy(buf, m.buf)]
 }
 
 // drop forgets what of a message has come, and has the rest thrown away.
