@@ -213,6 +213,16 @@ func (e *Engine) PollTransmit(now Time, frames []canbus.Frame) int {
 	return n
 }
 
+// Sendable reports whether PollTransmit may have something to do now. If not, it need not be
+// called before something else is.
+func (e *Engine) Sendable() bool {
+	switch e.tx.state {
+	case sendSingle, sendFirst, sendBlock:
+		return true
+	}
+	return e.rx.fc != noFlowControl
+}
+
 // PollTimeout returns when HandleTimeout and PollTransmit have something to do
 // next if nothing else happens; false: never. Call it after PollTransmit.
 func (e *Engine) PollTimeout() (Time, bool) {

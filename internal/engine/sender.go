@@ -158,6 +158,9 @@ func (e *Engine) SendResult() Code { return e.tx.result }
 // under way, or of the last one.
 func (e *Engine) Started() bool { return e.tx.handed > 0 }
 
+// Paced reports whether it matters exactly when a frame is on the wire: STmin runs from then.
+func (e *Engine) Paced() bool { return e.tx.stmin > 0 }
+
 // Held reports whether the First Frame of the transmission under way waits for a
 // flow control that is owed: see Debt.
 func (e *Engine) Held() bool { return e.tx.held }

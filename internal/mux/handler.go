@@ -215,9 +215,7 @@ func (h *handlers) run(m *Mux, now engine.Time) {
 		m.touch(ep)
 		m.serve(now)
 		if m.writer.wanted() {
-			m.mu.Unlock()
 			m.writer.run(now)
-			m.mu.Lock()
 		}
 	}
 	h.running = false

@@ -123,8 +123,8 @@ func (m *Mux) Time(t engine.Time) time.Time { return m.epoch.Add(time.Duration(t
 
 func (m *Mux) now() engine.Time { return engine.Time(time.Since(m.epoch)) }
 
-// unlock serves the endpoints that something has happened to, calls handlers and releases
-// mu; then it sends what there is to send, and tells observers.
+// unlock serves the endpoints that something has happened to, calls handlers, sends what
+// there is to send, releases mu and tells observers.
 //
 // It sends last. On an in-process bus sending wakes the peer's reader, and the scheduler
 // runs the goroutine woken last first: waking our readers afterwards would delay the peer.
@@ -134,14 +134,19 @@ func (m *Mux) unlock(now engine.Time) {
 	if handle {
 		m.handlers.run(m, now)
 	}
-	send, report := m.writer.wanted(), m.reportsWanted()
-	m.mu.Unlock()
-	if send {
+	if m.writer.wanted() {
 		if handle {
 			now = m.now()
 		}
 		m.writer.run(now)
 	}
+	m.release()
+}
+
+// release releases mu and tells observers.
+func (m *Mux) release() {
+	report := m.reportsWanted()
+	m.mu.Unlock()
 	if report {
 		m.reports.run(&m.mu)
 	}
@@ -174,14 +179,18 @@ func (m *Mux) touch(ep *Endpoint) {
 	}
 }
 
-// serve wakes the callers that wait for the endpoints touched, and puts these in line
-// to send. Under mu.
+// serve wakes the callers that wait for the endpoints touched, and puts those in line that
+// may have something to send. Under mu.
 func (m *Mux) serve(now engine.Time) {
 	for i, ep := range m.touched {
 		m.touched[i] = nil
 		ep.touched = false
 		ep.wake()
-		m.writer.enqueue(now, ep)
+		if ep.engine.Sendable() {
+			m.writer.enqueue(now, ep)
+		} else {
+			m.reschedule(ep)
+		}
 	}
 	m.touched = m.touched[:0]
 }

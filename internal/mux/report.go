@@ -89,11 +89,7 @@ func (m *Mux) holdNoLonger(call int) {
 	if m.reports.writes == call {
 		m.reports.endWrite()
 	}
-	report := m.reportsWanted()
-	m.mu.Unlock()
-	if report {
-		m.reports.run(&m.mu)
-	}
+	m.release()
 }
 
 // beginWrite is called before a call that writes. Under mu.

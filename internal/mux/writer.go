@@ -30,6 +30,7 @@ type writer struct {
 	out       [batch]canbus.Frame
 	owners    [batch]owner
 	head, end int
+	paced     bool // STmin runs from when one of them is on the wire
 
 	// inFlight are the frames not yet echoed, where the bus echoes, in the order of
 	// writing. Those in out belong to them: an echo may be quicker than the
@@ -183,13 +184,11 @@ func (w *writer) wanted() bool {
 // full: no more frames may be on their way.
 func (w *writer) full() bool { return w.maxInFlight > 0 && len(w.inFlight) >= w.maxInFlight }
 
-// run writes what can be written without waiting. It is called without mu.
+// run writes what can be written without waiting. Under mu, which it releases meanwhile.
 func (w *writer) run(now engine.Time) {
 	if w.try != nil && w.pump(now, w.try, maxRounds) {
 		return
 	}
-	w.m.mu.Lock()
-	defer w.m.mu.Unlock()
 	if w.m.err != nil || w.busy || !w.fill(now) {
 		return
 	}
@@ -205,9 +204,15 @@ func (w *writer) run(now engine.Time) {
 
 // loop is the goroutine that writes where the bus may block.
 func (w *writer) loop(kick <-chan struct{}) {
+	m := w.m
 	for range kick {
-		for !w.pump(w.m.now(), w.m.bus.WriteFrames, 0) {
-			time.Sleep(pause) // until the bus has room
+		for done := false; !done; {
+			m.mu.Lock()
+			done = w.pump(m.now(), m.bus.WriteFrames, 0)
+			m.release()
+			if !done {
+				time.Sleep(pause) // until the bus has room
+			}
 		}
 	}
 }
@@ -224,13 +229,11 @@ func (w *writer) stop() {
 
 // pump writes until there is nothing to write, and returns true; or until the
 // bus takes nothing more, or for so many rounds, and returns false. If another
-// goroutine is at it, nothing is left to do. At last it calls handlers and tells observers, as
-// Mux.unlock does.
+// goroutine is at it, nothing is left to do. At last it calls handlers, as Mux.unlock does.
+// Under mu, which it releases for the calls and while it writes.
 func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), rounds int) (done bool) {
 	m := w.m
-	m.mu.Lock()
 	if w.busy {
-		m.mu.Unlock()
 		return true
 	}
 	w.busy = true
@@ -243,7 +246,9 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 		m.reports.beginWrite(now)
 		m.mu.Unlock()
 		n, err := write(frames)
-		now = m.now()
+		if rounds == 0 || w.paced || !m.props.InProcess { // else it was no more than a copy
+			now = m.now()
+		}
 		m.mu.Lock()
 		m.reports.ended = true
 		w.written(now, n, err)
@@ -264,11 +269,6 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 	}
 	if m.handlers.wanted() {
 		m.handlers.run(m, now)
-	}
-	report := m.reportsWanted()
-	m.mu.Unlock()
-	if report {
-		m.reports.run(&m.mu)
 	}
 	return done
 }
@@ -315,7 +315,7 @@ func (w *writer) fill(now engine.Time) bool {
 	if w.head < w.end {
 		return true
 	}
-	w.head, w.end = 0, 0
+	w.head, w.end, w.paced = 0, 0, false
 	room := batch
 	if w.maxInFlight > 0 {
 		if w.full() {
@@ -340,8 +340,10 @@ func (w *writer) fill(now engine.Time) bool {
 		if ep == nil {
 			break
 		}
-		want := min(share, room)
-		got := w.poll(now, ep, want)
+		want, got := min(share, room), 0
+		if ep.engine.Sendable() { // its flow control may have been all
+			got = w.poll(now, ep, want)
+		}
 		room -= got
 		if got == want {
 			ep.readySince = now
@@ -372,6 +374,7 @@ func (w *writer) poll(now engine.Time, ep *Endpoint, n int) int {
 	}
 	frames := w.out[w.end : w.end+n]
 	n = ep.engine.PollTransmit(now, frames)
+	w.paced = w.paced || ep.engine.Paced()
 	number := ep.engine.Handed() - uint32(n)
 	for i := range frames[:n] {
 		number++
