@@ -132,9 +132,12 @@ func (f *Frame) validate() error {
 // if it can.
 func CheckFrames(frames []Frame, refuse func(*Frame) error) (n int, err error) {
 	for i := range frames {
-		err := frames[i].Validate()
+		f := &frames[i]
+		if i == 0 || !f.resembles(&frames[i-1]) {
+			err = f.Validate()
+		}
 		if err == nil && refuse != nil {
-			err = refuse(&frames[i])
+			err = refuse(f)
 		}
 		if err != nil {
 			return i, err
@@ -142,6 +145,9 @@ func CheckFrames(frames []Frame, refuse func(*Frame) error) (n int, err error) {
 	}
 	return len(frames), nil
 }
+
+// resembles reports whether two frames are the same to Validate.
+func (f *Frame) resembles(g *Frame) bool { return f.ID == g.ID && f.Flags == g.Flags && f.Len == g.Len }
 
 // lengths are the data lengths that a CAN FD DLC can say above 8.
 var lengths = [...]uint8{12, 16, 20, 24, 32, 48, 64}

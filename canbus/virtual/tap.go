@@ -87,7 +87,7 @@ func (t *Tap) TryWriteFrames(b []canbus.Frame) (int, error) { return t.write(b, 
 
 func (t *Tap) write(b []canbus.Frame, wait bool) (int, error) {
 	n := t.network
-	good, bad := canbus.CheckFrames(b, n.refuse)
+	good, bad := canbus.CheckFrames(b, n.refuse())
 	if good == 0 {
 		return 0, bad
 	}
@@ -121,12 +121,17 @@ func (t *Tap) write(b []canbus.Frame, wait bool) (int, error) {
 	}
 }
 
-// refuse refuses CAN FD frames on a classic CAN bus.
-func (n *Network) refuse(f *canbus.Frame) error {
-	if n.options.Classic && f.Has(canbus.FD) {
-		return fmt.Errorf("virtual: CAN FD frame %X on a classic CAN bus (leave FD out, or make the network without Options.Classic)", f.ID)
+// refuse returns what refuses CAN FD frames on a classic CAN bus; nil on others.
+func (n *Network) refuse() func(f *canbus.Frame) error {
+	if !n.options.Classic {
+		return nil
 	}
-	return nil
+	return func(f *canbus.Frame) error {
+		if f.Has(canbus.FD) {
+			return fmt.Errorf("virtual: CAN FD frame %X on a classic CAN bus (leave FD out, or make the network without Options.Classic)", f.ID)
+		}
+		return nil
+	}
 }
 
 // roomMade is called by the tap's reader when a writer waits for room in the tap's
@@ -178,9 +183,9 @@ func (t *Tap) receive(b []canbus.Frame, add canbus.Flags) {
 		return
 	}
 	for i := 0; i < len(b); {
-		// Runs of frames that pass go in together.
+		// Runs of frames that pass go in together, and most are of one identifier.
 		j := i
-		for j < len(b) && t.wants(&b[j]) {
+		for j < len(b) && (j > i && sameWay(&b[j], &b[j-1]) || t.wants(&b[j])) {
 			j++
 		}
 		t.buffer(b[i:j], add)
@@ -201,6 +206,9 @@ func (t *Tap) buffer(b []canbus.Frame, add canbus.Flags) {
 		t.rx.rouse()
 	}
 }
+
+// sameWay reports whether two frames are the same to filters.
+func sameWay(f, g *canbus.Frame) bool { return f.ID == g.ID && f.Flags == g.Flags }
 
 // wants reports whether a frame of another tap passes the filters.
 func (t *Tap) wants(f *canbus.Frame) bool {
