@@ -32,7 +32,8 @@ type claim struct {
 	name string
 }
 
-// claimAddrs makes the addresses ours, all of them or none, until release is called.
+// claimAddrs makes the addresses ours, all of them or none, until release is called; a
+// second call of that does nothing.
 // The error is an *inUseError. m is the Mux of their bus; it may be nil if that is a
 // network interface.
 func claimAddrs(addrs []Addr, m *mux.Mux) (release func(), err error) {
@@ -52,11 +53,11 @@ func claimAddrs(addrs []Addr, m *mux.Mux) (release func(), err error) {
 		}
 		claims.open[c.key] = append(claims.open[c.key], c)
 	}
-	return sync.OnceFunc(func() {
+	return func() {
 		claims.Lock()
 		defer claims.Unlock()
 		unclaim(mine)
-	}), nil
+	}, nil
 }
 
 func busKey(name string, m *mux.Mux) any {

@@ -167,12 +167,12 @@ func openAddrs(ctx context.Context, addrs []Addr, given canbus.Bus, c *Config) (
 			return nil, nil, err
 		}
 	}
-	logger := c.Logger
+	logger, bus := c.Logger, addrs[0].Bus() // and not all of c and addrs
 	return m, func() error {
 		defer unclaim()
 		err := releaseBus()
 		if err != nil && logger != nil {
-			logger.Warn("isotp: closing a bus", slog.String("bus", addrs[0].Bus()), slog.Any("error", err))
+			logger.Warn("isotp: closing a bus", slog.String("bus", bus), slog.Any("error", err))
 		}
 		return err
 	}, nil
