@@ -62,7 +62,8 @@ type Engine struct {
 	// Observe, where not nil, is told of what happens. It must not call the
 	// engine.
 	Observe func(Observation)
-	stats   Stats
+	stats   commonStats
+	rare    *rareStats // nil: all are 0
 }
 
 // Init makes an engine ready that sends to one address and listens on another.
@@ -146,10 +147,10 @@ func (e *Engine) HandleRefused(now Time, number uint32) {
 	case e.Transmits(number):
 		e.endSend(now, Refused)
 	case !e.isFlowControl(number) || number != e.rx.fcNumber:
-		e.stats.Errors[Refused]++
+		e.rareStats().Errors[Refused]++
 	case e.rx.state == receiveIdle:
 		e.rx.fcBy = never // it was an OVFLW
-		e.stats.Errors[Refused]++
+		e.rareStats().Errors[Refused]++
 	default:
 		e.abortReceive(now, Refused)
 	}
@@ -232,7 +233,7 @@ func (e *Engine) PollTimeout() (Time, bool) {
 
 // ignore counts a frame that does not change anything.
 func (e *Engine) ignore(now Time, why Code) {
-	e.stats.Errors[why]++
+	e.rareStats().Errors[why]++
 	e.observe(Observation{Kind: FrameIgnored, At: now, Code: why})
 }
 

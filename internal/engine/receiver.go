@@ -90,7 +90,7 @@ func (e *Engine) handleSingle(now Time, p *wire.PDU, functional bool) {
 
 // lost reports a message that the engine has no room for and cannot refuse.
 func (e *Engine) lost(now Time, size uint32, functional bool) {
-	e.stats.Errors[ReceiverFull]++
+	e.rareStats().Errors[ReceiverFull]++
 	e.queue.pushLoss(now, ReceiverFull, 0)
 	e.events |= Readable
 	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: ReceiverFull, Size: size, Functional: functional})
@@ -180,7 +180,7 @@ func (e *Engine) consecutiveData() int { return int(e.rx.frameSize) - 1 - e.list
 
 // refuse answers a First Frame with OVFLW.
 func (e *Engine) refuse(now Time, why Code, size uint32) {
-	e.stats.Errors[why]++
+	e.rareStats().Errors[why]++
 	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: why, Size: size})
 	e.reportAborted(now, why, 0)
 	e.queueFlowControl(wire.Overflow)
@@ -388,7 +388,7 @@ func (e *Engine) abortReceive(now Time, why Code) {
 	}
 	e.unclaim(m)
 	e.stats.ReceivesAborted++
-	e.stats.Errors[why]++
+	e.rareStats().Errors[why]++
 	dropped := e.cfg.Drops.Since(rx.drops)
 	e.observe(Observation{Kind: ReceptionAborted, At: now, Code: why, Size: rx.got, Dropped: dropped})
 	if e.reader == waitsForBegin || e.cfg.DeadlineAtFirstFrame {

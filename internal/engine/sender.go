@@ -214,7 +214,7 @@ func (e *Engine) endSend(now Time, result Code) {
 		e.observe(Observation{Kind: MessageSent, At: now, Size: tx.size})
 	} else {
 		e.stats.SendsAborted++
-		e.stats.Errors[result]++
+		e.rareStats().Errors[result]++
 		e.observe(Observation{Kind: SendAborted, At: now, Code: result, Size: tx.handed, Dropped: tx.drops})
 	}
 	tx.base = e.handed // frames still in flight belong to no transmission now
@@ -358,7 +358,7 @@ func (tx *sender) take(n int) {
 func (e *Engine) consecutiveHanded(now Time, n int) {
 	tx := &e.tx
 	if tx.gapOpen && !tx.blockBegin {
-		e.stats.gap(now.Sub(tx.gapStart))
+		e.rareStats().gap(now.Sub(tx.gapStart))
 	}
 	tx.sn += uint8(n)
 	tx.blockBegin = false

@@ -4,12 +4,22 @@ import "time"
 
 // Stats count what an engine has done since it was made.
 type Stats struct {
+	commonStats
+	rareStats
+}
+
+// commonStats are what every message counts.
+type commonStats struct {
 	FramesSent, FramesReceived     uint64
 	MessagesSent, MessagesReceived uint64
 	BytesSent, BytesReceived       uint64 // of whole messages
 	WaitsSent, WaitsReceived       uint64
 	SendsAborted, ReceivesAborted  uint64
+}
 
+// rareStats are what many engines never count. They have none until they do, as idle
+// connections can be many.
+type rareStats struct {
 	// Errors count each Code, those of ignored frames too.
 	Errors [NumCodes]uint32
 
@@ -21,7 +31,15 @@ type Stats struct {
 	GapMin, GapMax time.Duration
 }
 
-func (s *Stats) gap(d time.Duration) {
+// rareStats returns the engine's, to count.
+func (e *Engine) rareStats() *rareStats {
+	if e.rare == nil {
+		e.rare = new(rareStats)
+	}
+	return e.rare
+}
+
+func (s *rareStats) gap(d time.Duration) {
 	if s.Gaps == 0 || d < s.GapMin {
 		s.GapMin = d
 	}
@@ -54,7 +72,13 @@ func (s *Stats) Add(o *Stats) {
 }
 
 // Stats returns the counts so far.
-func (e *Engine) Stats() Stats { return e.stats }
+func (e *Engine) Stats() Stats {
+	s := Stats{commonStats: e.stats}
+	if e.rare != nil {
+		s.rareStats = *e.rare
+	}
+	return s
+}
 
 // ObservationKind says what an Observation is about.
 type ObservationKind uint8

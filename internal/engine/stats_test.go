@@ -54,11 +54,11 @@ func TestObserve(t *testing.T) {
 }
 
 func TestStatsOfSeveralEngines(t *testing.T) {
-	short := Stats{FramesSent: 1, MessagesReceived: 2, Gaps: 2, GapSum: 5 * ms, GapMin: 2 * ms, GapMax: 3 * ms}
+	short := Stats{commonStats{FramesSent: 1, MessagesReceived: 2}, rareStats{Gaps: 2, GapSum: 5 * ms, GapMin: 2 * ms, GapMax: 3 * ms}}
 	short.Errors[WrongSN] = 1
-	long := Stats{FramesSent: 10, MessagesReceived: 20, Gaps: 1, GapSum: 4 * ms, GapMin: 4 * ms, GapMax: 4 * ms}
+	long := Stats{commonStats{FramesSent: 10, MessagesReceived: 20}, rareStats{Gaps: 1, GapSum: 4 * ms, GapMin: 4 * ms, GapMax: 4 * ms}}
 	long.Errors[WrongSN] = 2
-	want := Stats{FramesSent: 11, MessagesReceived: 22, Gaps: 3, GapSum: 9 * ms, GapMin: 2 * ms, GapMax: 4 * ms}
+	want := Stats{commonStats{FramesSent: 11, MessagesReceived: 22}, rareStats{Gaps: 3, GapSum: 9 * ms, GapMin: 2 * ms, GapMax: 4 * ms}}
 	want.Errors[WrongSN] = 3
 	for _, order := range [][]Stats{{short, long, {}}, {long, short, {}}, {{}, short, long}} {
 		var sum Stats
