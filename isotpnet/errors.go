@@ -241,6 +241,7 @@ const (
 	CodeTimeWentBack Code = Code(engine.TimeWentBack)
 )
 
+// codeTexts has a name and a text for each Code of internal/engine/code.go.
 var codeTexts = [engine.NumCodes]struct{ name, text string }{
 	CodeTimeoutA:                   {"N_TIMEOUT_A", "a frame did not get on the bus in time"},
 	CodeTimeoutBs:                  {"N_TIMEOUT_Bs", "no flow control came in time"},

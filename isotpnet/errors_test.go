@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/isotp/internal/engine"
 	"example.com/isotp/isotpnet"
 )
 
@@ -48,7 +49,7 @@ func TestErrorTexts(t *testing.T) {
 // Each Code has a text, which begins with the standard's name where it has one.
 func TestCodeTexts(t *testing.T) {
 	seen := map[string]bool{}
-	for code := isotpnet.CodeTimeoutA; code <= isotpnet.CodeTimeWentBack; code++ {
+	for code := isotpnet.Code(engine.OK + 1); code < isotpnet.Code(engine.NumCodes); code++ {
 		text := code.String()
 		if strings.HasPrefix(text, "Code(") || seen[text] {
 			t.Errorf("%d is %q", code, text)

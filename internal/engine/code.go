@@ -2,7 +2,9 @@ package engine
 
 // A Code says how a transmission or a reception ended, or why a frame was
 // ignored. There is one for each N_Result of ISO 15765-2 and one for each error
-// that can-isotp tells apart.
+// that can-isotp tells apart. isotpnet/errors.go has a Code and a text for each of these;
+// a new one stands before NumCodes, and its row in docs/architecture.md says what else it
+// needs.
 type Code uint8
 
 const (
