@@ -289,7 +289,7 @@ func (l *userListener) close() error {
 // busUsers counts the users of a bus: a listener and the connections that it has made. The
 // last of them to leave releases the bus.
 type busUsers struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards count; a leaf, taken under Mux.mu
 	count   int
 	release func() error
 }

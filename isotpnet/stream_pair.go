@@ -58,7 +58,7 @@ type streamPair struct {
 	// mu guards what follows, and the fields of the pair's StreamConns that say so. The
 	// order of locks is StreamListener.mu, streamPair.mu, streamWindows.mu; streamPairs
 	// is locked alone. The backend is called under none of them: it may call back at once,
-	// and the user's hooks too.
+	// and the user's hooks too. The kernel's calls back under its readTurn, which comes first.
 	mu     sync.Mutex
 	proto  stream.Endpoint
 	source *streamSource // of the listener that accepts the streams; nil if there is none

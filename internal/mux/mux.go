@@ -25,7 +25,10 @@
 // Mux.mu guards a Mux, its endpoints, listeners and peers, their engines, the routes, the
 // timers and the writer's queue. The order is registry, Mux.filterMu (held while the bus's
 // filters are computed and set), Mux.mu, and then the locks of the bus, of the pacer, of
-// deadlines and of leftDebts, under which no other lock is taken.
+// deadlines, of leftDebts and of what is given to Listen as made, under which no other lock
+// is taken. Owe and Owed are called under kernel.Conn.mu, which comes before all of these.
+// So do an endpoint's readTurn and sendTurn, which a call holds while it waits. See Locks in
+// docs/architecture.md, which has those of the other packages.
 //
 // "Under mu" in a comment means that the caller holds Mux.mu when it calls the function,
 // and still holds it when the function returns. A function that releases the lock meanwhile
