@@ -369,7 +369,9 @@ func (s *streamSource) admit(key pairKey) error {
 		key.addr = c.remote.WithBus("")
 		p := newStreamPair(key, c.remote, &s.listener.config.Config)
 		p.admitter = s
-		if !p.enlist() { // a Dial is opening it, and will fail
+		// The pair may be in opening: a Dial opens it, and will fail. Or it is in over: shut
+		// has closed its Conn, and is about to forget it. The peer asks again.
+		if !p.enlist() {
 			c.Close()
 			continue
 		}

@@ -30,7 +30,8 @@ import (
 //
 //	opening  the transport is opened: open; that fails: gone, with err
 //	open     the transport fails, or nothing uses the pair any more: over
-//	over     the transport is closed: gone
+//	over     the transport is closed: gone. What the peer sends meanwhile is dropped; if it
+//	         opens a stream it asks again
 //	gone     another streamPair can be opened for the same addresses
 //
 // A caller that wants to join waits until opening or over is at its end: until then opened

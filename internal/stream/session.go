@@ -11,7 +11,10 @@ import (
 //
 //	opening  ACCEPT: open; RESET, Close, a failure of the transport: gone
 //	open     both directions have ended, RESET, a loss, no answer, a failure of the
-//	         transport: gone
+//	         transport: gone. Close with unread data: gone, with a RESET. Else the session
+//	         is closed here and lingers: the peer has ended its direction, or has got our
+//	         END, three seconds have passed, or Dial or an OPEN needs room: gone; DATA is
+//	         answered by RESET: gone
 //	gone     the endpoint does not know it any more; what has arrived can be read
 //
 // A session that the peer has opened begins in open.
