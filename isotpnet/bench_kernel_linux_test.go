@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,6 +46,27 @@ func BenchmarkKernelThroughput(b *testing.B) {
 
 // BenchmarkKernelRoundTrip is a Single Frame and its answer.
 func BenchmarkKernelRoundTrip(b *testing.B) {
+	roundTrip := kernelRoundTrip(b)
+	b.ReportAllocs()
+	work := processorTime()
+	for b.Loop() {
+		roundTrip()
+	}
+	compareWithC(b, processorTime()-work, "roundtrip", false, 3, 0)
+}
+
+// BenchmarkCallsKernel counts the system calls of both ends of it, of the scheduler too.
+func BenchmarkCallsKernel(b *testing.B) {
+	roundTrip := kernelRoundTrip(b)
+	count := cantest.CountCalls(b)
+	for b.Loop() {
+		roundTrip()
+	}
+	b.ReportMetric(count()/float64(b.N), "calls/round-trip")
+}
+
+// kernelRoundTrip returns a function that sends 3 bytes and waits for them to come back.
+func kernelRoundTrip(b *testing.B) (do func()) {
 	c1, c2 := kernelPair(b, &Dialer{})
 	go func() {
 		buf := make([]byte, 8)
@@ -60,9 +82,7 @@ func BenchmarkKernelRoundTrip(b *testing.B) {
 	}()
 	p := []byte{1, 2, 3}
 	buf := make([]byte, 8)
-	b.ReportAllocs()
-	work := processorTime()
-	for b.Loop() {
+	return func() {
 		if _, err := c1.Write(p); err != nil {
 			b.Fatal(err)
 		}
@@ -70,7 +90,6 @@ func BenchmarkKernelRoundTrip(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	compareWithC(b, processorTime()-work, "roundtrip", false, len(p), 0)
 }
 
 // framesOf is how many frames a message and its flow control are.

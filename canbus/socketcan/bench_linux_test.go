@@ -185,3 +185,27 @@ func BenchmarkISOTP(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCallsRaw counts the system calls of both ends of a message, of the scheduler too.
+func BenchmarkCallsRaw(b *testing.B) {
+	const size, frames = 4095, 2 + (4095-6+6)/7 // with the flow control
+	c1, c2 := dialPair(b, "vcan0")
+	message, buf := make([]byte, size), make([]byte, size)
+	exchange := func() {
+		done := make(chan error)
+		go func() {
+			_, err := c1.Write(message)
+			done <- err
+		}()
+		if n, err := c2.Read(buf); n != size || err != nil {
+			b.Fatal(n, err)
+		}
+		must(b, <-done)
+	}
+	exchange() // sets filters
+	count := cantest.CountCalls(b)
+	for b.Loop() {
+		exchange()
+	}
+	b.ReportMetric(count()/float64(b.N)/frames, "calls/frame")
+}

@@ -108,6 +108,11 @@ func sockets(ctx context.Context, o options) (string, error) {
 	}
 	r, err := goTest(ctx, "test/vm/run", "-q", "-k", emulated, "-a", cProgram, "./isotpnet", "./canbus/socketcan", "--",
 		"-cpu", "2", "-run", "^$", "-bench", "^Benchmark(Kernel.*|Write|Read)$")
+	if err != nil {
+		return "", err
+	}
+	calls, err := goTest(ctx, "test/vm/run", "-q", "-k", emulated, "./isotpnet", "./canbus/socketcan", "--",
+		"-cpu", "1", "-run", "^$", "-bench", "^BenchmarkCalls", "-benchtime", "1000x")
 	return socketsText + table(r, []string{"`isotp:kernel`, beside C", "time", "processor time"}, []row{
 		besideC("messages of 4095 bytes, classic CAN", "Throughput/FD=false/FrameTxTime=0s"),
 		besideC("the same, CAN FD", "Throughput/FD=true/FrameTxTime=0s"),
@@ -115,6 +120,9 @@ func sockets(ctx context.Context, o options) (string, error) {
 	}) + rawText + table(r, []string{"`CAN_RAW`", "time"}, []row{
 		{"reading, beside read(2)", []cell{ratio("BenchmarkRead/batch=64-2", "BenchmarkRead/read(2)-2", "ns/op")}},
 		{"writing, beside write(2) and read(2) of the echo", []cell{ratio("BenchmarkWrite/batch=64-2", "BenchmarkWrite/write(2)_and_read(2)-2", "ns/op")}},
+	}) + callsText + table(calls, []string{"system calls", ""}, []row{
+		{"`isotp:user` on `CAN_RAW`, messages of 4095 bytes, per frame", []cell{value("BenchmarkCallsRaw", "calls/frame", plain("%.3f"))}},
+		{"`isotp:kernel`, a Single Frame there and another back", []cell{value("BenchmarkCallsKernel", "calls/round-trip", plain("%.1f"))}},
 	}), err
 }
 
@@ -129,6 +137,10 @@ all sockets at once.
 `
 	rawText = `
 64 frames in one system call:
+
+`
+	callsText = `
+System calls of both ends together, all that the kernel counts, those of Go's scheduler too:
 
 `
 )
