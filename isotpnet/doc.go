@@ -235,7 +235,8 @@
 //
 // # Time
 //
-// STmin and the time-outs are exact: where Go's timers are too coarse, on Linux,
-// the package waits on a timerfd. Inside a testing/synctest bubble it goes by the
+// STmin and the time-outs are exact. On the user backend, where Go's timers are too coarse,
+// on Linux, the package waits on a timerfd; on the kernel's backend the kernel waits. Setting
+// the clock changes nothing. Inside a testing/synctest bubble the user backend goes by the
 // bubble's clock, to the nanosecond.
 package isotpnet
