@@ -130,6 +130,9 @@ var faultCodes = [...]Code{
 // than 64 may be in flight at once.
 func (e *Engine) HandleTransmitted(now Time, first, last uint32) {
 	e.stats.FramesSent += uint64(last-first) + 1
+	if e.flowControls == 0 && e.debt == nil {
+		first = last // which says all that those before it could
+	}
 	for number := first; number != last+1; number++ {
 		switch {
 		case !e.isFlowControl(number):

@@ -81,20 +81,25 @@ func (m *message) free() {
 	}
 }
 
-// add appends what a frame brought. Where most of a streamed message is read, the
-// rest moves to the front first, so that the buffer stays below twice its window.
+// add appends what a frame brought.
 func (m *message) add(p []byte) {
-	if m.skipped {
-		return
+	if !m.skipped {
+		m.makeRoom(len(p))
+		m.buf = append(m.buf, p...)
 	}
-	if m.streamed && len(m.buf)+len(p) > cap(m.buf) && m.read >= len(m.buf)/2 {
+}
+
+// makeRoom is called before n bytes more are appended. Where most of a streamed message is
+// read, the rest moves to the front, so that the buffer stays below twice its window.
+func (m *message) makeRoom(n int) {
+	switch {
+	case len(m.buf)+n <= cap(m.buf):
+	case !m.streamed:
+		m.grow(n)
+	case m.read >= len(m.buf)/2:
 		m.buf = m.buf[:copy(m.buf, m.buf[m.read:])]
 		m.read = 0
 	}
-	if !m.streamed && len(m.buf)+len(p) > cap(m.buf) {
-		m.grow(len(p))
-	}
-	m.buf = append(m.buf, p...)
 }
 
 // leastBuffer is the first buffer of a message that may be of any size.

@@ -30,6 +30,9 @@ const (
 	receiveData
 )
 
+// classicData is what a Consecutive Frame of classic CAN brings without address information.
+const classicData = canbus.MaxClassicLen - 1
+
 // noFlowControl: there is none to be sent.
 const noFlowControl = wire.FlowStatus(0xFF)
 
@@ -284,7 +287,8 @@ func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frames []canbus.Frame)
 		rx.waits = 0
 		rx.fc = noFlowControl
 	}
-	rx.add(data)
+	rx.msg.add(data)
+	rx.added(1, len(data))
 	n := 1
 	if e.Observe == nil { // else each is an observation
 		n += e.addMore(frames[1:])
@@ -309,33 +313,42 @@ func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frames []canbus.Frame)
 // addMore adds those of the frames that are the message's next ones, in order, in full
 // length and in the same block. It returns how many they are.
 func (e *Engine) addMore(frames []canbus.Frame) int {
-	rx := &e.rx
-	data := uint32(e.consecutiveData())
-	n := min(len(frames), int((rx.msg.info.Size-rx.got)/data))
+	rx, m := &e.rx, e.rx.msg
+	data := e.consecutiveData()
+	n := min(len(frames), int((m.info.Size-rx.got)/uint32(data)))
 	if rx.left >= 0 {
 		n = min(n, rx.left)
 	}
-	if rx.msg.streamed {
-		n = min(n, (2*e.cfg.Window-rx.msg.unread())/int(data))
+	if m.streamed {
+		n = min(n, (2*e.cfg.Window-m.unread())/data)
 	}
+	if n == 0 || m.skipped {
+		return 0
+	}
+	m.makeRoom(n * data)
 	for i := range frames[:n] {
 		f := &frames[i]
-		if f.Len != rx.frameSize || f.Data[e.listen] != byte(wire.ConsecutiveFrame)<<4|rx.sn ||
+		if f.Len != rx.frameSize || f.Data[e.listen] != byte(wire.ConsecutiveFrame)<<4|(rx.sn+uint8(i))&0xF ||
 			f.Flags&(canbus.Remote|canbus.ErrorFrame) != 0 {
-			return i
+			n = i
+			break
 		}
-		rx.add(f.Data[e.listen+1 : f.Len])
+		if data == classicData { // a copy of fixed size is faster
+			m.buf = append(m.buf, f.Data[1:canbus.MaxClassicLen]...)
+		} else {
+			m.buf = append(m.buf, f.Data[e.listen+1:f.Len]...)
+		}
 	}
+	rx.added(n, n*data)
 	return n
 }
 
-// add adds what a frame brought.
-func (rx *receiver) add(data []byte) {
-	rx.msg.add(data)
-	rx.got += uint32(len(data))
-	rx.sn = (rx.sn + 1) & 0xF
+// added is called after n frames have brought so many bytes of the message.
+func (rx *receiver) added(n, size int) {
+	rx.got += uint32(size)
+	rx.sn = (rx.sn + uint8(n)) & 0xF
 	if rx.left > 0 {
-		rx.left--
+		rx.left -= n
 	}
 }
 

@@ -246,7 +246,7 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 		m.reports.beginWrite(now)
 		m.mu.Unlock()
 		n, err := write(frames)
-		if rounds == 0 || w.paced || !m.props.InProcess { // else it was no more than a copy
+		if rounds == 0 || w.paced || !w.inMemory { // else it was no more than a copy
 			now = m.now()
 		}
 		m.mu.Lock()
