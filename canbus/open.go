@@ -18,8 +18,10 @@ var (
 // Register makes a driver known to [Open] under a scheme, the part of a bus's
 // name before its first colon; the driver's open function gets the part after
 // it. The empty scheme serves names without a colon. Register is for the init
-// functions of drivers and panics if the scheme is taken. A small driver to copy is
-// canbus/udpmulticast; canbus/bustest tests whether a driver keeps the contract of a [Bus].
+// functions of drivers and panics if the scheme is taken. A driver begins with the sample in
+// this package's comment; canbus/bustest tests whether it keeps the contract of a [Bus]. The
+// drivers of this module are no samples for other modules, which cannot import the internal
+// packages that they use.
 //
 // For an address that it cannot read, the open function returns a *[NameError].
 //

@@ -10,6 +10,15 @@
 //
 // A bus has no deadlines, so there is no test of them: what ends a call that waits
 // is Close. Run the tests with -race.
+//
+// Where there is one adapter only, the other bus may be of another driver on the same wire,
+// such as a second CAN interface of the computer. What a says of itself and the Options are
+// expected of both buses: b must have the same Properties.FD and Echo, and SetFilters and
+// Dropped if a has them. Some tests try only what a or only what b does, so call TestBus
+// once more, with the two exchanged.
+//
+// The next step is package test/conntest, which runs nettest over connections on the same
+// pair of buses.
 package bustest
 
 import (

@@ -1,5 +1,6 @@
 // Package conntest runs the tests of package nettest over connections on any pair
-// of buses.
+// of buses, which package canbus/bustest has found to be good. Drivers of other modules may
+// use it, too, but it may change with every version.
 package conntest
 
 import (
