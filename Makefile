@@ -21,7 +21,7 @@ check test cover kernels:
 demo:
 	go run ./cmd/isotp demo
 
-# as make bench-against REV=HEAD~3 ARGS="-bench RoundTrip -rounds 5 -cpu 1"
+# as make bench-against REV=HEAD~3 ARGS="-bench RoundTrip -rounds 6 -cpu 1"
 bench-against:
 	@test -n "$(REV)" || { echo "usage: make bench-against REV=COMMIT"; exit 2; }
 	go run ./test/measure $(ARGS) against $(REV)

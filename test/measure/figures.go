@@ -46,16 +46,16 @@ func figures(ctx context.Context, o options, names []string) error {
 			continue
 		}
 		fmt.Fprintln(os.Stderr, "section", s.name)
+		from, err := origin(ctx)
+		if err != nil {
+			return err
+		}
 		text, err := s.write(ctx, o)
 		if err != nil {
 			return fmt.Errorf("section %s: %w", s.name, err)
 		}
 		if strings.Contains(text, "| "+missing+" |") {
 			fmt.Fprintln(os.Stderr, "some figures are missing")
-		}
-		from, err := origin(ctx)
-		if err != nil {
-			return err
 		}
 		// A run may take long, so each section is written as soon as it is there.
 		if err := edit(figuresFile, func(file string) string { return replace(file, s.title, from+"\n\n"+text) }); err != nil {
