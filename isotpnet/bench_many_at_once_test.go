@@ -30,16 +30,25 @@ func BenchmarkManyAtOnce(b *testing.B) {
 					}
 				}()
 			}
-			round := func() {
-				received.Add(conns)
-				var sent sync.WaitGroup
-				for _, c := range clients {
-					sent.Go(func() {
+			var sent sync.WaitGroup
+			begin := make([]chan struct{}, conns)
+			for i, c := range clients {
+				begin[i] = make(chan struct{}, 1)
+				go func() {
+					for range begin[i] {
 						if _, err := c.Write(p); err != nil {
 							b.Error(err)
 							received.Done()
 						}
-					})
+						sent.Done()
+					}
+				}()
+			}
+			round := func() {
+				received.Add(conns)
+				sent.Add(conns)
+				for _, writer := range begin {
+					writer <- struct{}{}
 				}
 				sent.Wait()
 				received.Wait()
@@ -48,6 +57,9 @@ func BenchmarkManyAtOnce(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				round()
+			}
+			for _, writer := range begin {
+				close(writer)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(conns*frames), "ns/frame")
 		})

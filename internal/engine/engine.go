@@ -33,20 +33,16 @@ const (
 // An Engine is one endpoint of one pair of addresses. Its methods must not be
 // called at the same time.
 type Engine struct {
+	// What every frame needs comes first: see mux.Endpoint.
 	cfg    *Config
 	format wire.Format // how we write to the peer
 	listen int         // address bytes in what we receive
-
-	tx     sender
-	rx     receiver
-	queue  queue
-	budget *Budget // shared with other engines, or nil
-	events Events
 
 	// handed is the number of the last frame that PollTransmit handed over; numbers tell
 	// HandleTransmitted which frame it is about. flowControls says which of the last 64
 	// frames are flow controls: the bit of a number modulo 64.
 	handed       uint32
+	events       Events
 	flowControls uint64
 
 	reader reader
@@ -57,13 +53,17 @@ type Engine struct {
 	// has reached us once. Set it where HandleOverheard may be called.
 	Overhears bool
 
-	debt *Debt // what the peer owes, perhaps over by now; nil: nothing
-
 	// Observe, where not nil, is told of what happens. It must not call the
 	// engine.
 	Observe func(Observation)
-	stats   commonStats
-	rare    *rareStats // nil: all are 0
+
+	rx     receiver
+	stats  commonStats
+	tx     sender
+	queue  queue
+	rare   *rareStats // nil: all are 0
+	budget *Budget    // shared with other engines, or nil
+	debt   *Debt      // what the peer owes, perhaps over by now; nil: nothing
 }
 
 // Init makes an engine ready that sends to one address and listens on another.

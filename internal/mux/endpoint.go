@@ -21,14 +21,35 @@ type Endpoint struct {
 	User     any
 	Observer Observer
 
-	m      *Mux
-	engine engine.Engine
-	routes []route
-	host   *host     // that has made it for a peer, else nil
-	member *member   // if it is one of Peers, else nil
-	beside *Endpoint // see Spec.Beside
+	m *Mux
 
+	// What a frame needs stands together, next to the first fields of the engine: of very
+	// many endpoints the processor's caches hold none.
+	member   *member   // if it is one of Peers, else nil
 	handling *handling // if it has a Handler, else nil
+	closed   bool
+	touched  bool
+	// Whether another endpoint of this bus hears this one, as of routes.changes.
+	isHeard    bool
+	heardSince uint32
+	// The timers' and the writer's.
+	isReady, isUrgent     bool
+	spin                  bool
+	unaccepted            bool // it waits in a Listener's backlog
+	late                  bool // see hold
+	timerAt               engine.Time
+	timerIndex            int
+	nextReady, nextUrgent *Endpoint
+	readySince            engine.Time
+	stallTimeout          time.Duration
+
+	engine engine.Engine
+
+	reading engine.Reading
+	index   uint8 // in host.peers
+	routes  []route
+	host    *host     // that has made it for a peer, else nil
+	beside  *Endpoint // see Spec.Beside
 
 	readDeadline, writeDeadline deadline.Deadline
 	readTurn, sendTurn          deadline.Turn
@@ -39,26 +60,6 @@ type Endpoint struct {
 	drops   dropsTold
 	err     error // of the bus
 	sendErr error // why the bus did not take a frame
-
-	// Small fields stand together: idle endpoints are counted in bytes.
-	index   uint8 // in host.peers
-	reading engine.Reading
-	closed  bool
-	// Whether another endpoint of this bus hears this one, as of routes.changes.
-	isHeard    bool
-	heardSince uint32
-
-	// The timers' and the writer's.
-	timerAt               engine.Time
-	timerIndex            int
-	spin                  bool
-	touched               bool
-	isReady, isUrgent     bool
-	unaccepted            bool // it waits in a Listener's backlog
-	late                  bool // see hold
-	nextReady, nextUrgent *Endpoint
-	readySince            engine.Time
-	stallTimeout          time.Duration
 }
 
 // enter waits for the turn, for the deadline, or until the endpoint is closed.

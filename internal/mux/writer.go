@@ -75,7 +75,7 @@ const (
 	manyReady = 256
 	// maxRound is how many frames at most the longer turns of all in line make together,
 	// so that the line is through within a fraction of any time-out.
-	maxRound = 1 << 19
+	maxRound = 1 << 20
 	// maxRounds is how many batches others than the goroutine write in a row.
 	maxRounds = 16
 	// unknownQueue is how many frames may be on their way to a bus that echoes
