@@ -23,8 +23,8 @@ import (
 //
 // The order of locks is readTurn, sendTurn, drainTurn, mu, and then those that Spec.Owed and
 // Spec.Owe take, in package mux, and those of deadlines. Handler.Message is called under
-// readTurn: the handler's locks come before mu. Observer is called under none, but by the
-// drainer under drainTurn. docs/architecture.md has the locks of all packages.
+// readTurn: the handler's locks come before mu. Observer is called under none.
+// docs/architecture.md has the locks of all packages.
 type Conn struct {
 	// User and Observer are set by Spec.Made only.
 	User     any

@@ -181,12 +181,20 @@ func (c *Conn) ticked() (empty, stand bool) {
 
 // standAtSocket is the drainer.
 func (c *Conn) standAtSocket() {
+	for c.standOnce() {
+		c.tell() // not under drainTurn: Observer may call Close, which waits for that
+	}
+}
+
+// standOnce waits for messages. It reports false if the drainer is to go.
+func (c *Conn) standOnce() bool {
 	c.drainTurn.Lock()
 	defer c.drainTurn.Unlock()
-	for c.stays() {
-		c.wait(c.raw.Read, c.tryDrain, &c.readDeadline)
-		c.tell()
+	if !c.stays() {
+		return false
 	}
+	c.wait(c.raw.Read, c.tryDrain, &c.readDeadline)
+	return true
 }
 
 // stays reports whether the drainer is to go on.

@@ -3,6 +3,7 @@ package kernel
 import (
 	"net"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -170,6 +171,26 @@ func TestObserver(t *testing.T) {
 	want := []engine.ObservationKind{engine.MessageReceived, engine.MessageSent, engine.ReceptionAborted}
 	if len(heard) != 3 || heard[0] != want[0] || heard[1] != want[1] || heard[2] != want[2] {
 		t.Errorf("%v, want %v", heard, want)
+	}
+}
+
+// An Observer may close the connection, also when the drainer tells it.
+func TestObserverThatCloses(t *testing.T) {
+	closed := make(chan error, 1)
+	f := newFake(t, func(s *Spec) {
+		s.Made = func(c *Conn) {
+			c.Observer = observerFunc(func(engine.Observation) { closed <- c.Close() })
+		}
+	})
+	f.c.begin()
+	for stands := false; !stands; runtime.Gosched() {
+		f.c.mu.Lock()
+		stands = f.c.queue.state == drainStanding
+		f.c.mu.Unlock()
+	}
+	f.brings("one")
+	if err := <-closed; err != nil {
+		t.Error(err)
 	}
 }
 
