@@ -126,12 +126,18 @@ func (m *Mux) Time(t engine.Time) time.Time { return m.epoch.Add(time.Duration(t
 
 func (m *Mux) now() engine.Time { return engine.Time(time.Since(m.epoch)) }
 
-// unlock serves the endpoints that something has happened to, calls handlers, sends what
-// there is to send, releases mu and tells observers.
+// unlock settles what has happened, releases mu and tells observers.
+func (m *Mux) unlock(now engine.Time) {
+	m.settle(now)
+	m.release()
+}
+
+// settle serves the endpoints that something has happened to, calls handlers, and sends what
+// there is to send. Under mu, which it releases for the calls.
 //
 // It sends last. On an in-process bus sending wakes the peer's reader, and the scheduler
 // runs the goroutine woken last first: waking our readers afterwards would delay the peer.
-func (m *Mux) unlock(now engine.Time) {
+func (m *Mux) settle(now engine.Time) {
 	m.serve(now)
 	handle := m.handlers.wanted()
 	if handle {
@@ -143,7 +149,6 @@ func (m *Mux) unlock(now engine.Time) {
 		}
 		m.writer.run(now)
 	}
-	m.release()
 }
 
 // release releases mu and tells observers.

@@ -43,19 +43,29 @@ func (ep *Endpoint) SendSplit(p []byte, size int) (n int, err error) {
 		return 0, err
 	}
 	for n < len(p) && err == nil {
-		message := p[n:min(n+size, len(p))]
-		now := m.now()
-		if err = ep.begin(now, uint32(len(message)), message); err != nil {
-			break
+		if n > 0 { // observers of the message before are told
+			m.release()
+			m.mu.Lock()
 		}
-		m.unlock(now)
-		if err = ep.finish(); err == nil {
+		message := p[n:min(n+size, len(p))]
+		if err = ep.sendWhole(message); err == nil {
 			n += len(message)
 		}
 	}
 	ep.sendTurn.Leave()
-	m.mu.Unlock()
+	m.release()
 	return n, err
+}
+
+// sendWhole sends a message and waits until it is sent. Under mu, which it releases
+// meanwhile.
+func (ep *Endpoint) sendWhole(p []byte) error {
+	now := ep.m.now()
+	if err := ep.begin(now, uint32(len(p)), p); err != nil {
+		return err
+	}
+	ep.m.settle(now)
+	return ep.finish()
 }
 
 // begin starts a transmission. Under mu, whose release with Mux.unlock sends what
@@ -74,17 +84,17 @@ func (ep *Endpoint) begin(now engine.Time, size uint32, p []byte) error {
 	return nil
 }
 
-// finish waits for the end of a transmission, and returns how that was, with mu
-// locked.
+// finish waits for the end of a transmission, and returns how that was. Under mu, which it
+// releases while it waits.
 func (ep *Endpoint) finish() error {
 	for {
-		ep.m.mu.Lock()
 		if done, err := ep.result(); done {
 			return err
 		}
-		ep.m.mu.Unlock()
-		if err := ep.waitSent(); err != nil {
-			ep.m.mu.Lock()
+		ep.m.release()
+		err := ep.waitSent()
+		ep.m.mu.Lock()
+		if err != nil {
 			return err
 		}
 	}
