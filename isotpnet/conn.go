@@ -53,9 +53,11 @@ type backend interface {
 	// bytes of those that were sent.
 	send(p []byte, size int, functional bool) (n int, err error)
 	sendFrom(r io.Reader, size int64) error
-	// receive reads bytes of one message, as Read does. end: the message is read to its
+	// read reads bytes of one message, as Read does. end: the message is read to its
 	// end. With stream true it goes on with the message that open has opened.
-	receive(p []byte, stream bool) (n int, info MessageInfo, end bool, err error)
+	read(p []byte, stream bool) (n int, end bool, err error)
+	// readMessage is read that describes the message too, which takes time.
+	readMessage(p []byte) (n int, info MessageInfo, end bool, err error)
 	open() (MessageInfo, error)
 	await() (MessageInfo, error)
 	discard() (messages int, err error)
@@ -98,7 +100,10 @@ type MessageInfo struct {
 // final: the connection goes on when the interface is up again. Only the Conns of [Pipe]
 // return io.EOF.
 func (c *Conn) Read(p []byte) (int, error) {
-	n, _, err := c.ReadMessage(p)
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, _, err := c.read(p, false)
 	return n, err
 }
 
@@ -108,16 +113,21 @@ func (c *Conn) ReadMessage(p []byte) (n int, info MessageInfo, err error) {
 	if len(p) == 0 {
 		return 0, MessageInfo{}, nil
 	}
-	n, info, _, err = c.receive(p, false)
-	return n, info, err
+	n, info, end, err := c.backend.readMessage(p)
+	return n, info, c.ended(end, err)
 }
 
-func (c *Conn) receive(p []byte, stream bool) (n int, info MessageInfo, end bool, err error) {
-	n, info, end, err = c.backend.receive(p, stream)
+func (c *Conn) read(p []byte, stream bool) (n int, end bool, err error) {
+	n, end, err = c.backend.read(p, stream)
+	return n, end, c.ended(end, err)
+}
+
+// ended follows a read, which perhaps was the last one of its message.
+func (c *Conn) ended(end bool, err error) error {
 	if end {
 		c.message.Add(1)
 	}
-	return n, info, end, c.error(opRead, err)
+	return c.error(opRead, err)
 }
 
 // NextReader waits until the next message is started, and returns a reader that gives its
@@ -156,7 +166,7 @@ func (r *messageReader) Read(p []byte) (int, error) {
 	if r.err != nil || len(p) == 0 {
 		return 0, r.err
 	}
-	n, _, end, err := r.c.receive(p, true)
+	n, end, err := r.c.read(p, true)
 	if end {
 		r.err = io.EOF
 		if err != nil {

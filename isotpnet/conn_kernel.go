@@ -180,9 +180,14 @@ func (k kernelConn) sendFrom(r io.Reader, size int64) error {
 	return kernelError(k.socket.SendFrom(r, size))
 }
 
-func (k kernelConn) receive(p []byte, _ bool) (int, MessageInfo, bool, error) {
-	n, info, err := k.socket.Receive(p)
-	return n, kernelInfo(info), err == nil && info.Rest == 0, kernelError(err)
+func (k kernelConn) read(p []byte, _ bool) (n int, end bool, err error) {
+	n, _, end, err = k.readMessage(p)
+	return n, end, err
+}
+
+func (k kernelConn) readMessage(p []byte) (n int, info MessageInfo, end bool, err error) {
+	n, i, err := k.socket.Receive(p)
+	return n, kernelInfo(i), err == nil && i.Rest == 0, kernelError(err)
 }
 
 func (k kernelConn) open() (MessageInfo, error) {

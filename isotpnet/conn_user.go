@@ -50,19 +50,29 @@ func (u *userConn) sendFrom(r io.Reader, size int64) error {
 	return protocolError(u.endpoint.SendFrom(r, uint32(size)))
 }
 
-func (u *userConn) receive(p []byte, stream bool) (int, MessageInfo, bool, error) {
-	if u.sendOnly {
-		return 0, MessageInfo{}, false, ErrSendOnly
-	}
+func (u *userConn) read(p []byte, stream bool) (n int, end bool, err error) {
 	how := engine.ReadMessages
 	if stream {
 		how = engine.ReadStreams
 	}
-	n, info, err := u.endpoint.Receive(p, how)
+	n, info, err := u.receive(p, how)
+	return n, info.End, err
+}
+
+func (u *userConn) readMessage(p []byte) (n int, info MessageInfo, end bool, err error) {
+	n, i, err := u.receive(p, engine.ReadMessages)
 	if err != nil {
-		return 0, MessageInfo{}, info.End, protocolError(err)
+		return n, MessageInfo{}, i.End, err
 	}
-	return n, newMessageInfo(u.endpoint, &info), info.End, nil
+	return n, newMessageInfo(u.endpoint, &i), i.End, nil
+}
+
+func (u *userConn) receive(p []byte, how engine.Reading) (n int, info engine.Info, err error) {
+	if u.sendOnly {
+		return 0, engine.Info{}, ErrSendOnly
+	}
+	n, info, err = u.endpoint.Receive(p, how)
+	return n, info, protocolError(err)
 }
 
 func (u *userConn) open() (MessageInfo, error) {

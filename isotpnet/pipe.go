@@ -54,7 +54,12 @@ type pipeBus struct {
 	closed  chan struct{}
 }
 
-var _ canbus.TryWriter = (*pipeBus)(nil)
+var (
+	_ canbus.Describer = (*pipeBus)(nil)
+	_ canbus.TryWriter = (*pipeBus)(nil)
+)
+
+func (b *pipeBus) Properties() canbus.Properties { return canbus.Properties{FD: true, InProcess: true} }
 
 func (b *pipeBus) ReadFrames([]canbus.Frame) (int, error) {
 	<-b.closed
