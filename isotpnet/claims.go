@@ -33,9 +33,8 @@ type claim struct {
 }
 
 // claimAddrs makes the addresses ours, all of them or none, until release is called; a
-// second call of that does nothing.
-// The error is an *inUseError. m is the Mux of their bus; it may be nil if that is a
-// network interface.
+// second call of that does nothing. The error is an *inUseError. m is the Mux of their bus;
+// it may be nil if that is a network interface.
 func claimAddrs(addrs []Addr, m *mux.Mux) (release func(), err error) {
 	bus := busKey(addrs[0].Bus(), m)
 	var mine []*claim
