@@ -39,7 +39,7 @@ func transfer(t testing.TB, from, to *isotpnet.Conn, p []byte, read func(*isotpn
 }
 
 func TestIdleConnsAreSmallAfterAMessage(t *testing.T) {
-	const most = 2500
+	const most = 2000
 	conns := scale.Down(10000, 2000)
 	before := liveHeap()
 	clients, servers := dialMany(t, conns/2)
