@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/internal/engine"
 )
 
@@ -78,6 +79,26 @@ func TestOrderIsKeptAcrossGoroutines(t *testing.T) {
 		}
 	}
 	<-done
+}
+
+// TestObserverIsToldBetweenTheMessagesOfOneSend: it is not kept waiting for those that follow.
+func TestObserverIsToldBetweenTheMessagesOfOneSend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		taps := virtualTaps(t, virtual.Options{}, 1)
+		var ep *Endpoint
+		var sent []uint64
+		ep = attachObserved(t, own(t, taps[0]), pair(0x7E0, 0x7E8), &observer{step: func(o engine.Observation) {
+			if o.Kind == engine.MessageSent {
+				sent = append(sent, ep.Stats().MessagesSent)
+			}
+		}})
+		if n, err := ep.SendSplit(make([]byte, 6), 2); n != 6 || err != nil {
+			t.Fatal(n, err)
+		}
+		if want := []uint64{1, 2, 3}; !slices.Equal(sent, want) {
+			t.Errorf("told when so many messages were sent: %d, want %d", sent, want)
+		}
+	})
 }
 
 func TestObserverMayCallTheEndpoint(t *testing.T) {
