@@ -41,7 +41,7 @@ func pairAddrs(i int) (tester, ecu string) {
 }
 
 // BenchmarkMany transfers a message on each of many connections of one bus, on all at once. Each
-// connection has a goroutine that reads.
+// connection has a goroutine that writes, and its other end one that reads.
 func BenchmarkMany(b *testing.B) {
 	for _, conns := range []int{10, 10000} {
 		b.Run(fmt.Sprintf("conns=%d", conns), func(b *testing.B) {
@@ -51,18 +51,28 @@ func BenchmarkMany(b *testing.B) {
 				go readMessages(c, make([]byte, size), received.Done)
 			}
 			message := make([]byte, size)
-			run(b, conns*framesClassic, "frame", func() {
-				received.Add(conns)
-				for _, c := range testers {
-					go func() {
+			begin := make([]chan struct{}, conns)
+			for i, c := range testers {
+				begin[i] = make(chan struct{}, 1)
+				go func() {
+					for range begin[i] {
 						if _, err := c.Write(message); err != nil {
 							b.Error(err)
 							received.Done()
 						}
-					}()
+					}
+				}()
+			}
+			run(b, conns*framesClassic, "frame", func() {
+				received.Add(conns)
+				for _, ch := range begin {
+					ch <- struct{}{}
 				}
 				received.Wait()
 			})
+			for _, ch := range begin {
+				close(ch)
+			}
 		})
 	}
 }
