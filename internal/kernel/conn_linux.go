@@ -39,9 +39,10 @@ type Conn struct {
 	pair       boundPair // what the socket is bound to
 	mirror     boundPair // what its peer's would be
 
-	limit  int64 // of a message, in bytes
-	buffer int   // as long as the socket has less it drops nothing, as messageCost counts
-	began  time.Time
+	virtual bool  // see sentAtOnce
+	limit   int64 // of a message, in bytes
+	buffer  int   // as long as the socket has less it drops nothing, as messageCost counts
+	began   time.Time
 
 	readDeadline, writeDeadline pollDeadline
 	closed                      atomic.Bool
@@ -115,7 +116,7 @@ func open(spec *Spec) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := newConn(sock, spec, o.bus)
+	c, err := newConn(sock, &o)
 	if err != nil {
 		sock.Close()
 		return nil, err
@@ -124,7 +125,8 @@ func open(spec *Spec) (*Conn, error) {
 }
 
 // newConn makes a connection of a socket that is bound to an interface.
-func newConn(sock *socket.Conn, spec *Spec, bus string) (*Conn, error) {
+func newConn(sock *socket.Conn, o *opener) (*Conn, error) {
+	spec := o.Spec
 	raw, err := sock.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -134,6 +136,7 @@ func newConn(sock *socket.Conn, spec *Spec, bus string) (*Conn, error) {
 		sock:    sock,
 		raw:     raw,
 		release: func() {},
+		virtual: o.virtual,
 		limit:   maxMessage(),
 		began:   time.Now(),
 	}
@@ -141,8 +144,8 @@ func newConn(sock *socket.Conn, spec *Spec, bus string) (*Conn, error) {
 		c.limit = int64(spec.Single)
 	}
 	if spec.Rx != nil {
-		c.pair = boundPair{bus, spec.Tx, *spec.Rx}
-		c.mirror = boundPair{bus, *spec.Rx, spec.Tx}
+		c.pair = boundPair{o.bus, spec.Tx, *spec.Rx}
+		c.mirror = boundPair{o.bus, *spec.Rx, spec.Tx}
 	}
 	c.tryRead, c.tryWrite = c.tryReadOnce, c.tryWriteOnce
 	c.readDeadline.set, c.writeDeadline.set = sock.SetReadDeadline, sock.SetWriteDeadline

@@ -52,7 +52,7 @@ func newFake(t testing.TB, adapt func(*Spec)) *fakeSocket {
 	if adapt != nil {
 		adapt(spec)
 	}
-	f.c, err = newConn(sock, spec, "fake")
+	f.c, err = newConn(sock, &opener{Spec: spec, bus: "fake"})
 	f.must(err)
 	t.Cleanup(func() { f.c.Close() })
 	return f

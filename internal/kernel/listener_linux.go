@@ -97,7 +97,7 @@ func (l *Listener) acceptOn(sock *socket.Conn) (*Conn, error) {
 			return nil, err
 		}
 	}
-	c, err := newConn(sock, l.opener.Spec, l.opener.bus)
+	c, err := newConn(sock, &l.opener)
 	if err != nil {
 		l.put(sock)
 		return nil, err

@@ -77,6 +77,24 @@ func TestRealPeerIsSilent(t *testing.T) {
 	}
 }
 
+// What is known of interfaces must be true of the kernel that runs: it names vcans, and when
+// it has taken a Single Frame on one it has sent it.
+func TestRealVcanSendsAtOnce(t *testing.T) {
+	c := dialReal(t, "kreal5")
+	if !c.virtual {
+		t.Error("a vcan is taken for another interface")
+	}
+	for range 100 {
+		_, err := c.Send([]byte{1}, 1)
+		must(t, err)
+		c.raw.Control(func(fd uintptr) {
+			if !idle(int(fd)) {
+				t.Error("the kernel has not sent what it has taken")
+			}
+		})
+	}
+}
+
 func TestRealQueueIsFull(t *testing.T) {
 	c := dialReal(t, "kreal1")
 	must(t, cantest.SetQueue("kreal1", 1, 10_000_000))

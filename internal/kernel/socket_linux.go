@@ -21,8 +21,9 @@ const solCANISOTP = 100 + unix.CAN_ISOTP
 type opener struct {
 	*Spec
 
-	index int    // of the interface; 0: no socket was opened yet
-	bus   string // its canbus.Identity
+	index   int    // of the interface; 0: no socket was opened yet
+	bus     string // its canbus.Identity
+	virtual bool   // it is a vcan
 }
 
 // open opens a socket, sets its options and binds it.
@@ -141,6 +142,7 @@ func (o *opener) bind(fd int) error {
 			return os.NewSyscallError("bind", unix.ENODEV)
 		}
 		o.index, o.bus = int(ifr.Uint32()), canbus.Identity(o.Interface)
+		o.virtual = isVirtual(fd, o.Interface)
 		err = o.bindTo(fd, o.index)
 	}
 	switch {
@@ -154,6 +156,12 @@ func (o *opener) bind(fd int) error {
 		return os.NewSyscallError("bind", errno)
 	}
 	return nil
+}
+
+// isVirtual reports whether an interface is a vcan. If the kernel does not say, it is none.
+func isVirtual(fd int, name string) bool {
+	info, err := unix.IoctlGetEthtoolDrvinfo(fd, name)
+	return err == nil && unix.ByteSliceToString(info.Driver[:]) == "vcan"
 }
 
 func (o *opener) bindTo(fd, index int) error {

@@ -5,10 +5,11 @@ package kernel
 // What becomes of the message that Send, SendFrom or Start has:
 //
 //	sendIdle   a message is there: sendReady
-//	sendReady  the kernel takes it: sendTaken; the peer owes a flow control and the message
-//	           has more than one frame: sendOwed; the interface's queue is full (ENOBUFS):
-//	           sendFull; the kernel still has a message given up (EAGAIN): sendReady;
-//	           other errors, deadline, Close: sendIdle, not started
+//	sendReady  the kernel takes it: sendTaken, or if it is a Single Frame on a vcan sendIdle,
+//	           sent; the peer owes a flow control and the message has more than one frame:
+//	           sendOwed; the interface's queue is full (ENOBUFS): sendFull; the kernel still
+//	           has a message given up (EAGAIN): sendReady; other errors, deadline, Close:
+//	           sendIdle, not started
 //	sendOwed   after 20 ms, or when nothing is owed any more: as in sendReady;
 //	           deadline: sendIdle, OwedError
 //	sendFull   after 1 ms: as in sendReady; when that has lasted for 1 s: sendIdle, TimeoutA

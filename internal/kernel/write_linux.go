@@ -168,6 +168,10 @@ func (c *Conn) tryWriteOnce(fd uintptr) bool {
 		}
 		c.send = sendTaken
 		c.write.taken, c.write.size = true, len(c.write.p)
+		if c.sentAtOnce() {
+			c.sendEnded()
+			return true
+		}
 	}
 	// A Single Frame's only error is its time-out.
 	mayFail := !justTaken || len(c.write.p) > c.spec.Single || time.Since(began) > ReplyTimeout/2
@@ -186,11 +190,21 @@ func (c *Conn) checkSent(fd int, mayFail bool) (ended bool) {
 		c.armRetry(retryInterval)
 		return false
 	}
+	c.sendEnded()
+	return true
+}
+
+// sentAtOnce reports whether the message that the kernel has just taken needs no asking
+// whether it is sent. A vcan sends a frame while write(2) runs, and has no echoes of its own:
+// the kernel makes them as soon as the interface has taken the frame. Under mu.
+func (c *Conn) sentAtOnce() bool { return c.virtual && len(c.write.p) <= c.spec.Single }
+
+// sendEnded follows the end of the message. Under mu.
+func (c *Conn) sendEnded() {
 	c.send = sendIdle
 	if c.write.err = c.sendErr; c.sendErr == nil {
 		c.linkWorks()
 	}
-	return true
 }
 
 // holdBack reports whether the message has to wait for a flow control that is owed for

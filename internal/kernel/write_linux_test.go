@@ -28,6 +28,19 @@ func TestSendWaitsForTheEnd(t *testing.T) {
 	}
 }
 
+// Whether a Single Frame on a vcan is sent is not asked: this one is never taken.
+func TestSingleFrameOnVcanIsSentAtOnce(t *testing.T) {
+	f := newFake(t, func(s *Spec) { s.Single = long })
+	f.c.virtual = true
+	f.c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	if _, err := f.c.Send(message4000, long); err != nil {
+		t.Error(err)
+	}
+	if f.c.send != sendIdle {
+		t.Errorf("state %d after the message was sent", f.c.send)
+	}
+}
+
 func TestSendSplits(t *testing.T) {
 	f := newFake(t, nil)
 	sent := make(chan error, 1)
