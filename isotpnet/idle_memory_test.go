@@ -1,11 +1,13 @@
 package isotpnet_test
 
 import (
+	"fmt"
 	"io"
 	"runtime"
 	"testing"
 	"time"
 
+	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
 	"example.com/isotp/test/scale"
 )
@@ -17,6 +19,40 @@ func liveHeap() float64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return float64(m.HeapAlloc)
+}
+
+// dialMany opens n pairs of connections between two taps of one bus.
+func dialMany(t testing.TB, n int) (clients, servers []*isotpnet.Conn) {
+	t.Helper()
+	bus, err := virtual.New(virtual.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func(count int, addr func(i int) string) []*isotpnet.Conn {
+		tap, err := bus.Tap()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { tap.Close() })
+		d := isotpnet.Dialer{Bus: tap, Config: patient}
+		conns := make([]*isotpnet.Conn, count)
+		for i := range conns {
+			c, err := d.DialAddr(t.Context(), "isotp:user", isotpnet.MustParseAddr(addr(i)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns[i] = c
+		}
+		t.Cleanup(func() {
+			for _, c := range conns {
+				c.Close()
+			}
+		})
+		return conns
+	}
+	clients = dial(n, func(i int) string { return fmt.Sprintf("/%08X:%08X", 0x10000000+i, 0x11000000+i) })
+	servers = dial(n, func(i int) string { return fmt.Sprintf("/%08X:%08X", 0x11000000+i, 0x10000000+i) })
+	return clients, servers
 }
 
 // transfer sends p from one end to the other, and reads it there.
