@@ -71,12 +71,9 @@ func send(b *batch, fd uintptr) bool {
 	return true
 }
 
-// call makes the system call. It does not wait, and moves a full batch in some 50 us, so Go's
-// scheduler is not told: it would take a longer call for one that waits, and have a reader
-// fetch frame by frame what is still being written.
 func (b *batch) call(trap, fd uintptr) {
 	for {
-		n, _, errno := unix.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(&b.messages[0])), uintptr(b.want), unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.Syscall6(trap, fd, uintptr(unsafe.Pointer(&b.messages[0])), uintptr(b.want), unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}
