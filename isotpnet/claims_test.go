@@ -40,6 +40,7 @@ func TestClaimsOfPairs(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			first, second := MustParseAddr(test.first), MustParseAddr(test.second)
+			before := len(claims.open) // other tests may have connections that they never close
 			release, err := claimAddrs([]Addr{first}, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -59,7 +60,7 @@ func TestClaimsOfPairs(t *testing.T) {
 				t.Fatalf("after the release: %v", err)
 			}
 			again()
-			if n := len(claims.open); n != 0 {
+			if n := len(claims.open) - before; n > 0 {
 				t.Errorf("%d claims are left", n)
 			}
 		})
