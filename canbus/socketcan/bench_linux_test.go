@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/isotpnet"
 	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/sys/unix"
 )
@@ -164,6 +165,19 @@ func BenchmarkReadWithFilters(b *testing.B) {
 	}
 }
 
+// transfer sends a message from c1 to c2, with a buffer for it.
+func transfer(b *testing.B, c1, c2 *isotpnet.Conn, message, buf []byte) {
+	done := make(chan error)
+	go func() {
+		_, err := c1.Write(message)
+		done <- err
+	}()
+	if n, err := c2.Read(buf); n != len(message) || err != nil {
+		b.Fatal(n, err)
+	}
+	must(b, <-done)
+}
+
 func BenchmarkISOTP(b *testing.B) {
 	for _, size := range []int{7, 4095} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
@@ -172,15 +186,7 @@ func BenchmarkISOTP(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				done := make(chan error)
-				go func() {
-					_, err := c1.Write(message)
-					done <- err
-				}()
-				if n, err := c2.Read(buf); n != size || err != nil {
-					b.Fatal(n, err)
-				}
-				must(b, <-done)
+				transfer(b, c1, c2, message, buf)
 			}
 		})
 	}
@@ -191,21 +197,10 @@ func BenchmarkCallsRaw(b *testing.B) {
 	const size, frames = 4095, 2 + (4095-6+6)/7 // with the flow control
 	c1, c2 := dialPair(b, "vcan0")
 	message, buf := make([]byte, size), make([]byte, size)
-	exchange := func() {
-		done := make(chan error)
-		go func() {
-			_, err := c1.Write(message)
-			done <- err
-		}()
-		if n, err := c2.Read(buf); n != size || err != nil {
-			b.Fatal(n, err)
-		}
-		must(b, <-done)
-	}
-	exchange() // sets filters
+	transfer(b, c1, c2, message, buf) // sets filters
 	count := cantest.CountCalls(b)
 	for b.Loop() {
-		exchange()
+		transfer(b, c1, c2, message, buf)
 	}
 	b.ReportMetric(count()/float64(b.N)/frames, "calls/frame")
 }
