@@ -30,9 +30,6 @@ const (
 	receiveData
 )
 
-// classicData is what a Consecutive Frame of classic CAN brings without address information.
-const classicData = canbus.MaxClassicLen - 1
-
 // noFlowControl: there is none to be sent.
 const noFlowControl = wire.FlowStatus(0xFF)
 
@@ -333,7 +330,7 @@ func (e *Engine) addMore(frames []canbus.Frame) int {
 			n = i
 			break
 		}
-		if data == classicData { // a copy of fixed size is faster
+		if data == wire.ClassicData { // a copy of fixed size is faster
 			m.buf = append(m.buf, f.Data[1:canbus.MaxClassicLen]...)
 		} else {
 			m.buf = append(m.buf, f.Data[e.listen+1:f.Len]...)

@@ -29,8 +29,8 @@ func (t *Format) MaxSingle() int { return MaxSingle(t.FrameSize, t.Address.Overh
 // ConsecutiveData is how many bytes of a message a full Consecutive Frame carries.
 func (t *Format) ConsecutiveData() int { return t.FrameSize - 1 - t.Address.Overhead() }
 
-// classicData is ConsecutiveData of most frames.
-const classicData = canbus.MaxClassicLen - 1
+// ClassicData is ConsecutiveData in classic CAN, without an address byte.
+const ClassicData = canbus.MaxClassicLen - 1
 
 // FirstData is how many bytes of a message of that length its First Frame carries.
 func (t *Format) FirstData(length uint32) int {
@@ -92,8 +92,8 @@ func (t *Format) ConsecutiveFrames(frames []canbus.Frame, sn uint8, p []byte) {
 		at := t.begin(f)
 		f.Len = uint8(t.FrameSize)
 		f.Data[at] = byte(ConsecutiveFrame)<<4 | sn&0xF
-		if n == classicData { // a copy of fixed size is faster
-			*(*[classicData]byte)(f.Data[1:]) = [classicData]byte(p)
+		if n == ClassicData { // a copy of fixed size is faster
+			*(*[ClassicData]byte)(f.Data[1:]) = [ClassicData]byte(p)
 		} else {
 			copy(f.Data[at+1:t.FrameSize], p)
 		}
