@@ -43,7 +43,7 @@ func TestJobOfSend(t *testing.T) {
 	}{
 		{"parts", sendCmd{}, 0, 4095},
 		{"parts of a size", sendCmd{MessageSize: 20_000}, 0, 20_000},
-		{"a size", sendCmd{Size: 4 << 20}, 0, 4 << 20},
+		{"a size", sendCmd{Size: sizeRange{4 << 20, 4 << 20}}, 0, 4 << 20},
 		{"the whole", sendCmd{Single: true}, 9000, 9000},
 		{"the whole in parts", sendCmd{Single: true, connFlags: connFlags{configFlags: configFlags{SplitWrites: true}}}, 9000, 4095},
 		{"lines, of which nothing is known", sendCmd{Hex: true}, 0, 0},

@@ -99,9 +99,7 @@ func (c *demoCmd) demo(ctx context.Context, s *streams, bus *demoBus, file *os.F
 		limit = c.affordable()
 	}
 	t.size = min(fileSize, limit)
-	progress := newProgress(s, t.size)
-	err = t.run(ctx, file, progress)
-	progress.end()
+	err = c.transfer(ctx, s, t, file)
 	if c.Stats {
 		fmt.Fprintln(s.stderr, "sender:")
 		printStats(s.stderr, t.sender.Stats())
@@ -115,6 +113,16 @@ func (c *demoCmd) demo(ctx context.Context, s *streams, bus *demoBus, file *os.F
 		return err
 	}
 	return t.verify()
+}
+
+// transfer sends the file and tells how far it is, where that is no terminal in lines.
+func (c *demoCmd) transfer(ctx context.Context, s *streams, t *transfer, file io.Reader) error {
+	if !s.terminal {
+		return t.run(ctx, file, &progressLines{w: s.stderr, total: t.size})
+	}
+	progress := s.progress(bytesText, t.size, nil)
+	defer progress.end()
+	return t.run(ctx, file, progress)
 }
 
 // open opens the file, whose size must be known: the receiver of an ISO-TP message

@@ -281,7 +281,7 @@ func TestDemoFailsWhenTheFileShrinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	s := &streams{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer)}
+	s := newStreams(nil, new(bytes.Buffer), new(bytes.Buffer))
 	err = c.demo(t.Context(), s, bus, file, size+5)
 	if err == nil || exitStatus(err) != exitFailure || !strings.Contains(err.Error(), "ended after 10 of 15 bytes") {
 		t.Errorf("error %v", err)

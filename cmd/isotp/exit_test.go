@@ -44,7 +44,7 @@ var wrongLines = []struct{ args, text string }{
 
 	{"send --hex --single ADDR", "--hex and --single can't be used together"},
 	{"send --size 5 --functional 7DF: ADDR", "Single Frame"},
-	{"send --size -1 ADDR", "--size -1: "},
+	{"send --size -1 ADDR", `--size: "-1" is not a size`},
 	{"send --message-size -1 ADDR", "--message-size -1: "},
 	{"send --timeout -1s ADDR", "--timeout -1s: "},
 	{"send --functional 7DF ADDR", `--functional 7DF: no colon in "7DF"`},

@@ -12,11 +12,14 @@ import (
 
 type recvCmd struct {
 	Hex    bool `xor:"output" help:"Write each message as a line of hexadecimal digits."`
+	Check  bool `xor:"output" help:"Write no messages, but check that they are those of send --generate count: none changed, missing or out of turn."`
 	Long   bool `xor:"output" help:"Write messages while they arrive, of any length, in constant memory."`
 	Stream bool `xor:"output,count" help:"Accept one connection of the network isotp-stream, from send --stream, instead of messages."`
 	Count  int  `xor:"count" placeholder:"N" help:"End after N messages; 0: go on until interrupted."`
 
 	connFlags `embed:""`
+
+	checker countChecker
 }
 
 func (*recvCmd) Help() string {
@@ -27,7 +30,8 @@ default; for longer ones there are --network isotp:user, and --long, which impli
 unless --network names a backend.
 
 recv warns of each message that is given up before its end, or lost, and of each line of a
-log that is no frame; it goes on, and fails at the end.
+log that is no frame; it goes on, and fails at the end. With --check also of each message
+that is not the one that is due, from the first of a send --generate count on.
 
 	isotp recv --hex --count 1 --timeout 2s vcan0/7E8:7E0
 	isotp recv --long --count 1 vcan0/7E8:7E0 > firmware.bin
@@ -50,10 +54,12 @@ func (c *recvCmd) Run(ctx context.Context, s *streams) error {
 	}
 	overrun := false
 	lost, err := c.withConn(ctx, s, job{receives: true, streamed: c.Long}, isotpnet.Addr{}, func(conn *isotpnet.Conn) error {
+		progress := c.progress(s, conn)
+		defer progress.end()
 		var buf []byte
 		for i := 0; c.Count == 0 || i < c.Count; {
 			var err error
-			buf, err = c.receive(s.stdout, conn, buf)
+			buf, err = c.receive(s, conn, progress, buf)
 			switch {
 			case err == nil:
 				i++
@@ -72,6 +78,9 @@ func (c *recvCmd) Run(ctx context.Context, s *streams) error {
 	if overrun {
 		lost = errors.Join(lost, isotpnet.ErrOverrun)
 	}
+	if c.Check {
+		lost = errors.Join(lost, c.checker.failed())
+	}
 	// Without a count nothing else ends it but the end of a log.
 	if c.Count == 0 && (errors.Is(err, errInterrupted) || errors.Is(err, candump.ErrEnd)) {
 		err = nil
@@ -79,27 +88,51 @@ func (c *recvCmd) Run(ctx context.Context, s *streams) error {
 	return errors.Join(err, lost)
 }
 
-// receive receives one message, and writes it.
-func (c *recvCmd) receive(w io.Writer, conn *isotpnet.Conn, buf []byte) ([]byte, error) {
+// progress begins to tell how much is received. Where messages are written on a terminal, it
+// tells nothing.
+func (c *recvCmd) progress(s *streams, conn *isotpnet.Conn) *progress {
+	if isTerminal(s.stdout) && !c.Check {
+		s = s.quiet()
+	}
+	return s.progress(bytesText, 0, func() (done, total int64) {
+		received, _ := conn.Progress()
+		if c.Count == 1 {
+			total = received.Size
+		}
+		return received.Done, total
+	})
+}
+
+// receive receives one message, and writes or checks it.
+func (c *recvCmd) receive(s *streams, conn *isotpnet.Conn, progress *progress, buf []byte) ([]byte, error) {
 	if err := conn.SetReadDeadline(deadlineIn(c.Timeout)); err != nil {
 		return buf, err
 	}
 	if c.Long {
-		return buf, copyMessage(w, conn)
+		n, err := copyMessage(s.stdout, conn)
+		progress.add(n)
+		return buf, err
 	}
 	buf, err := readMessage(conn, buf[:0])
-	if err == nil {
-		err = c.write(w, buf)
+	progress.add(int64(len(buf)))
+	switch {
+	case err != nil:
+		return buf, err
+	case c.Check:
+		if err := c.checker.check(buf); err != nil {
+			s.warn(err)
+		}
+		return buf, nil
 	}
-	return buf, err
+	return buf, c.write(s.stdout, buf)
 }
 
-func copyMessage(w io.Writer, conn *isotpnet.Conn) error {
+func copyMessage(w io.Writer, conn *isotpnet.Conn) (int64, error) {
 	r, _, err := conn.NextReader()
-	if err == nil {
-		_, err = io.Copy(w, r)
+	if err != nil {
+		return 0, err
 	}
-	return err
+	return io.Copy(w, r)
 }
 
 // readMessage appends one message to buf.

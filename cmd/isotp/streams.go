@@ -15,16 +15,38 @@ import (
 type streams struct {
 	stdin    io.Reader
 	stdout   io.Writer
-	stderr   io.Writer // takes one Write at a time, as traces, logs and progress meet there
-	terminal bool      // stderr is a terminal
+	stderr   *lockedWriter // traces, logs and progress meet there
+	terminal bool          // stderr is a terminal
+	columns  func() int    // how wide that is
 }
 
 func newStreams(stdin io.Reader, stdout, stderr io.Writer) *streams {
-	return &streams{stdin: stdin, stdout: stdout, stderr: &lockedWriter{w: stderr}, terminal: isTerminal(stderr)}
+	return &streams{
+		stdin: stdin, stdout: stdout, stderr: &lockedWriter{w: stderr},
+		terminal: isTerminal(stderr), columns: func() int { return columnsOf(stderr) },
+	}
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// quiet are the same streams, but on a terminal no progress is shown.
+func (s *streams) quiet() *streams {
+	quiet := *s
+	quiet.terminal = false
+	return &quiet
+}
+
+// columnsOf returns how wide a terminal is, 80 if it does not say.
+func columnsOf(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 80
+}
+
+// isTerminal tells of a reader or writer whether it is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
@@ -34,16 +56,37 @@ func (s *streams) warn(err error) { fmt.Fprintln(s.stderr, oneLine(err)) }
 // oneLine is what is said of an error.
 func oneLine(err error) string { return strings.ReplaceAll(errorText(err), "\n", "; ") }
 
-// A lockedWriter lets many goroutines write to w.
+// A lockedWriter lets many goroutines write to w, a line or more at a time. On a terminal,
+// it keeps a line of its own below what they write.
 type lockedWriter struct {
-	mu sync.Mutex // held for a Write of w
-	w  io.Writer
+	mu   sync.Mutex // held for a Write of w; guards line
+	w    io.Writer
+	line string // "": there is none
 }
+
+// eraseLine empties the line in which a terminal's cursor is.
+const eraseLine = "\r\x1b[K"
 
 func (l *lockedWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	if l.line == "" {
+		return l.w.Write(p)
+	}
+	io.WriteString(l.w, eraseLine)
+	n, err := l.w.Write(p)
+	io.WriteString(l.w, l.line)
+	return n, err
+}
+
+// setLine changes the line below; "" takes it away.
+func (l *lockedWriter) setLine(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if line != l.line {
+		io.WriteString(l.w, eraseLine+line)
+		l.line = line
+	}
 }
 
 // input returns standard input, whose Read fails with the cause once ctx is done.
