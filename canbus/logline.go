@@ -1,10 +1,10 @@
 package canbus
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -27,14 +27,31 @@ func AppendLogLine(b []byte, f *Frame, bus string) []byte {
 	if bus == "" {
 		bus = "-"
 	}
-	us := int64(0)
+	us := uint64(0)
 	if f.Has(Timed) {
-		us = max(f.Timestamp, 0) / 1000
+		us = uint64(max(f.Timestamp, 0)) / 1000
 	}
-	b = fmt.Appendf(b, "(%010d.%06d) %s ", us/1e6, us%1e6, bus)
+	b = append(b, '(')
+	b = appendDecimal(b, us/1e6, 10)
+	b = append(b, '.')
+	b = appendDecimal(b, us%1e6, 6)
+	b = append(b, ") "...)
+	b = append(b, bus...)
+	b = append(b, ' ')
 	b = f.appendText(b)
 	if f.Has(Echo) {
 		b = append(b, " T"...)
+	}
+	return b
+}
+
+// appendDecimal appends the last so many digits of v.
+func appendDecimal(b []byte, v uint64, digits int) []byte {
+	b = append(b, "0000000000"[:digits]...)
+	for i := len(b) - 1; v > 0 && digits > 0; i-- {
+		b[i] = byte('0' + v%10)
+		v /= 10
+		digits--
 	}
 	return b
 }
@@ -48,44 +65,95 @@ func AppendLogLine(b []byte, f *Frame, bus string) []byte {
 //
 // The frame has the flag Timed. Its Channel is 0: a log's interfaces have names.
 func ParseLogLine(line string) (f Frame, bus string, err error) {
-	f, bus, err = parseLogLine(line)
+	name, err := f.parseLogLine([]byte(line))
 	if err != nil {
-		return Frame{}, "", fmt.Errorf("canbus: log line %q: %w", line, err)
+		return Frame{}, "", badLogLine(line, err)
 	}
-	return f, bus, nil
+	return f, string(name), nil
 }
 
-func parseLogLine(line string) (f Frame, bus string, err error) {
-	fields := strings.Fields(line)
-	if len(fields) < 3 {
-		return f, "", fmt.Errorf("%d fields (want \"(seconds.microseconds) bus frame\", and T or R)", len(fields))
-	}
-	timestamp, err := parseLogTime(fields[0])
+// UnmarshalLogLine is [ParseLogLine] for those who read many lines: it allocates nothing.
+// bus is a part of line. After an error f is the zero Frame.
+func (f *Frame) UnmarshalLogLine(line []byte) (bus []byte, err error) {
+	*f = Frame{}
+	bus, err = f.parseLogLine(line)
 	if err != nil {
-		return f, "", err
+		*f = Frame{}
+		return nil, badLogLine(line, err)
 	}
-	if err := f.parseLogged(fields[2]); err != nil {
-		return f, "", err
+	return bus, nil
+}
+
+func badLogLine[T string | []byte](line T, err error) error {
+	return fmt.Errorf("canbus: log line %q: %w", string(line), err)
+}
+
+// parseLogLine parses a line into a zero Frame. Only errors copy from the line.
+func (f *Frame) parseLogLine(line []byte) (bus []byte, err error) {
+	at, rest := cutWord(line)
+	bus, rest = cutWord(rest)
+	text, rest := cutWord(rest)
+	if len(text) == 0 {
+		return nil, fmt.Errorf("%d fields (want \"(seconds.microseconds) bus frame\", and T or R)", len(bytes.Fields(line)))
+	}
+	timestamp, err := parseLogTime(at)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.parseLogged(text); err != nil {
+		return nil, err
 	}
 	f.Stamp(timestamp)
-	rest := fields[3:]
-	if len(rest) > 0 {
-		switch rest[0] {
-		case "T", "t":
+	word, rest := cutWord(rest)
+	if len(word) == 1 {
+		switch word[0] | 0x20 {
+		case 't':
 			f.Flags |= Echo
-			rest = rest[1:]
-		case "R", "r":
-			rest = rest[1:]
+			word, _ = cutWord(rest)
+		case 'r':
+			word, _ = cutWord(rest)
 		}
 	}
-	if len(rest) > 0 && !isRemark(rest[0]) {
-		return f, "", fmt.Errorf("%q after the frame (want T for sent, R for received, or a remark behind #)", rest[0])
+	if len(word) > 0 && !isRemark(word) {
+		return nil, fmt.Errorf("%q after the frame (want T for sent, R for received, or a remark behind #)", string(word))
 	}
-	return f, fields[1], nil
+	return bus, nil
+}
+
+// cutWord returns the first word of a line, and what is behind it.
+func cutWord(line []byte) (word, rest []byte) {
+	start := 0
+	for start < len(line) {
+		n := spaceLen(line[start:])
+		if n == 0 {
+			break
+		}
+		start += n
+	}
+	end := start
+	for end < len(line) && spaceLen(line[end:]) == 0 {
+		end++
+	}
+	return line[start:end], line[end:]
+}
+
+// spaceLen returns how long the space is that s, which is not empty, begins with; 0 if it
+// begins with something else.
+func spaceLen(s []byte) int {
+	if c := s[0]; c < utf8.RuneSelf {
+		if c == ' ' || c >= '\t' && c <= '\r' {
+			return 1
+		}
+		return 0
+	}
+	if r, size := utf8.DecodeRune(s); unicode.IsSpace(r) {
+		return size
+	}
+	return 0
 }
 
 // parseLogged parses a frame's text in a log.
-func (f *Frame) parseLogged(s string) error {
+func (f *Frame) parseLogged(s []byte) error {
 	n, err := f.parseAnyLen(s)
 	switch {
 	case err != nil && isXL(s):
@@ -101,38 +169,50 @@ func (f *Frame) parseLogged(s string) error {
 
 // isXL reports whether a frame's text is that of a CAN XL frame, as
 // 00123#81:00:12345678#AABB: a virtual network and a priority, and a header of its own.
-func isXL(s string) bool {
+func isXL(s []byte) bool {
 	const priority, header = 5, 14
 	return len(s) > priority+1+header && s[priority] == '#' && s[priority+1+header] == '#'
 }
 
 // isRemark reports whether a word may begin one: what begins with a letter or a digit
 // may be data, that lost their place.
-func isRemark(word string) bool {
-	r, _ := utf8.DecodeRuneInString(word)
+func isRemark(word []byte) bool {
+	r, _ := utf8.DecodeRune(word)
 	return !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
 // parseLogTime returns nanoseconds. It goes by integers: a float64 is not exact
 // to a microsecond for ever.
-func parseLogTime(s string) (int64, error) {
-	bad := fmt.Errorf("time %q is not (seconds.microseconds)", s)
+func parseLogTime(s []byte) (int64, error) {
 	if len(s) < 2 || s[0] != '(' || s[len(s)-1] != ')' {
-		return 0, bad
+		return 0, badTime(s)
 	}
-	const digits = 9 // those of nanoseconds
-	whole, fraction, found := strings.Cut(s[1:len(s)-1], ".")
-	if found && fraction == "" || strings.Trim(fraction, "0123456789") != "" {
-		return 0, bad
+	whole, fraction, found := bytes.Cut(s[1:len(s)-1], []byte{'.'})
+	const most = math.MaxInt64 / 1_000_000_000 // the last second that a time may be in, or be above
+	seconds, scale := int64(0), int64(1e9)
+	for _, c := range whole {
+		if c < '0' || c > '9' {
+			return 0, badTime(s)
+		}
+		seconds = min(seconds*10+int64(c-'0'), most)
 	}
-	fraction = (fraction + "000000000")[:digits]
-	seconds, err1 := strconv.ParseUint(whole, 10, 63)
-	ns, err2 := strconv.ParseUint(fraction, 10, 63)
-	if err1 != nil || err2 != nil {
-		return 0, bad
+	ns := seconds * 1e9
+	for _, c := range fraction {
+		if c < '0' || c > '9' {
+			return 0, badTime(s)
+		}
+		scale /= 10 // 0 behind the digits of nanoseconds
+		ns += int64(c-'0') * scale
 	}
-	if seconds >= math.MaxInt64/1_000_000_000 {
-		return 0, fmt.Errorf("time %q is after the year 2262", s)
+	switch {
+	case len(whole) == 0, found && len(fraction) == 0:
+		return 0, badTime(s)
+	case seconds == most:
+		return 0, fmt.Errorf("time %q is after the year 2262", string(s))
 	}
-	return int64(seconds)*1e9 + int64(ns), nil
+	return ns, nil
+}
+
+func badTime(s []byte) error {
+	return fmt.Errorf("time %q is not (seconds.microseconds)", string(s))
 }

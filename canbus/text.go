@@ -1,10 +1,11 @@
 package canbus
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
+	"unicode"
 )
 
 // In a frame's text CAN FD's flags are one hexadecimal digit.
@@ -44,22 +45,24 @@ func (f Frame) MarshalText() ([]byte, error) { return f.AppendText(nil) }
 
 // UnmarshalText implements [encoding.TextUnmarshaler] with [ParseFrame].
 func (f *Frame) UnmarshalText(text []byte) error {
-	parsed, err := ParseFrame(string(text))
-	if err == nil {
-		*f = parsed
+	var parsed Frame
+	if err := parsed.parse(text); err != nil {
+		return badFrame(text, err)
 	}
-	return err
+	*f = parsed
+	return nil
 }
 
 func (f *Frame) appendText(b []byte) []byte {
 	switch {
 	case f.Has(ErrorFrame):
-		b = fmt.Appendf(b, "%08X#", f.ID|textError)
+		b = appendHex(b, f.ID|textError, 8)
 	case f.Has(Extended):
-		b = fmt.Appendf(b, "%08X#", f.ID)
+		b = appendHex(b, f.ID, 8)
 	default:
-		b = fmt.Appendf(b, "%03X#", f.ID)
+		b = appendHex(b, f.ID, 3)
 	}
+	b = append(b, '#')
 	switch {
 	case f.Has(ErrorFrame):
 	case f.Has(FD):
@@ -78,9 +81,21 @@ func (f *Frame) appendText(b []byte) []byte {
 		}
 		return b
 	}
-	const digits = "0123456789ABCDEF"
 	for _, d := range f.Payload() {
-		b = append(b, digits[d>>4], digits[d&15])
+		b = append(b, hexDigits[d>>4], hexDigits[d&15])
+	}
+	return b
+}
+
+const hexDigits = "0123456789ABCDEF"
+
+// appendHex appends v in hexadecimal, in so many digits or more if it needs them.
+func appendHex(b []byte, v uint32, digits int) []byte {
+	for digits < 8 && v>>(4*digits) != 0 {
+		digits++
+	}
+	for shift := 4 * (digits - 1); shift >= 0; shift -= 4 {
+		b = append(b, hexDigits[v>>shift&15])
 	}
 	return b
 }
@@ -90,13 +105,17 @@ func (f *Frame) appendText(b []byte) []byte {
 // classic ones (_9 to _F), which candump may print, are accepted too.
 func ParseFrame(s string) (Frame, error) {
 	var f Frame
-	if err := f.parse(s); err != nil {
-		return Frame{}, fmt.Errorf("canbus: frame %q: %w", s, err)
+	if err := f.parse([]byte(s)); err != nil {
+		return Frame{}, badFrame(s, err)
 	}
 	return f, nil
 }
 
-func (f *Frame) parse(s string) error {
+func badFrame[T string | []byte](text T, err error) error {
+	return fmt.Errorf("canbus: frame %q: %w", string(text), err)
+}
+
+func (f *Frame) parse(s []byte) error {
 	n, err := f.parseAnyLen(s)
 	if err != nil {
 		return err
@@ -104,55 +123,81 @@ func (f *Frame) parse(s string) error {
 	return f.setLen(n)
 }
 
-// parseAnyLen parses all but Len, which it returns: frames may not have it.
-func (f *Frame) parseAnyLen(s string) (n int, err error) {
-	id, rest, found := strings.Cut(s, "#")
-	if !found {
+// parseAnyLen parses all but Len, which it returns: frames may not have it. Here and below,
+// only errors copy the text.
+func (f *Frame) parseAnyLen(s []byte) (n int, err error) {
+	hash := bytes.IndexByte(s, '#')
+	if hash < 0 {
 		return 0, errors.New("no # between identifier and data (want 7E0#021003)")
 	}
-	if err := f.parseID(id); err != nil {
+	if err := f.parseID(s[:hash]); err != nil {
 		return 0, err
 	}
-	if after, fd := strings.CutPrefix(rest, "#"); fd {
-		if err := f.parseFlags(after); err != nil {
+	rest := s[hash+1:]
+	if len(rest) > 0 && rest[0] == '#' {
+		if err := f.parseFlags(rest[1:]); err != nil {
 			return 0, err
 		}
-		return f.parseData(after[1:])
+		return f.parseData(rest[2:])
 	}
-	if i := strings.LastIndexByte(rest, '_'); i >= 0 {
-		dlc := rest[i+1:]
-		if len(dlc) != 1 || !strings.Contains("9ABCDEFabcdef", dlc) {
-			return 0, fmt.Errorf("DLC %q after _ is not 9 to F", dlc)
-		}
-		rest = rest[:i]
+	if len(rest) > 0 && rest[0]|0x20 == 'r' {
+		return f.parseRemote(rest)
 	}
-	if rest != "" && (rest[0] == 'R' || rest[0] == 'r') {
-		if f.Has(ErrorFrame) {
-			return 0, errors.New("an error frame is not a remote frame (want data after #)")
-		}
-		f.Flags |= Remote
-		length := rest[1:]
-		switch {
-		case length == "":
-			return 0, nil
-		case len(length) == 1 && length[0] >= '0' && length[0] <= '8':
-			return int(length[0] - '0'), nil
-		}
-		return 0, fmt.Errorf("length %q of a remote frame is not 0 to 8", length)
+	rest, err = cutDLC(rest)
+	if err != nil {
+		return 0, err
 	}
 	return f.parseData(rest)
 }
 
-func (f *Frame) parseID(s string) error {
-	v, err := strconv.ParseUint(s, 16, 32)
-	id := uint32(v)
+// cutDLC cuts off the DLC above 8 that may stand behind a classic frame.
+func cutDLC(s []byte) ([]byte, error) {
+	i := bytes.LastIndexByte(s, '_')
+	if i < 0 {
+		return s, nil
+	}
+	dlc := s[i+1:]
+	if len(dlc) == 1 {
+		if v, ok := unhex(dlc[0]); ok && v > MaxClassicLen {
+			return s[:i], nil
+		}
+	}
+	return nil, fmt.Errorf("DLC %q after _ is not 9 to F", string(dlc))
+}
+
+// parseRemote parses a remote frame's text behind the #, and returns the length.
+func (f *Frame) parseRemote(s []byte) (n int, err error) {
+	if f.Has(ErrorFrame) {
+		return 0, errors.New("an error frame is not a remote frame (want data after #)")
+	}
+	if s, err = cutDLC(s); err != nil {
+		return 0, err
+	}
+	f.Flags |= Remote
+	length := s[1:]
 	switch {
-	case err != nil || len(s) != 3 && len(s) != 8:
-		return fmt.Errorf("identifier %q is not 3 or 8 hexadecimal digits", s)
+	case len(length) == 0:
+		return 0, nil
+	case len(length) == 1 && length[0] >= '0' && length[0] <= '8':
+		return int(length[0] - '0'), nil
+	}
+	return 0, fmt.Errorf("length %q of a remote frame is not 0 to 8", string(length))
+}
+
+func (f *Frame) parseID(s []byte) error {
+	id, ok := uint32(0), len(s) == 3 || len(s) == 8
+	for _, c := range s {
+		digit, isDigit := unhex(c)
+		id = id<<4 | uint32(digit)
+		ok = ok && isDigit
+	}
+	switch {
+	case !ok:
+		return fmt.Errorf("identifier %q is not 3 or 8 hexadecimal digits", string(s))
 	case len(s) == 3 && id > MaxStandardID:
-		return fmt.Errorf("identifier %s is above 7FF (29 bits take 8 digits)", s)
+		return fmt.Errorf("identifier %s is above 7FF (29 bits take 8 digits)", string(s))
 	case id > textError|MaxExtendedID:
-		return fmt.Errorf("identifier %s is above 1FFFFFFF (error frames: 3FFFFFFF)", s)
+		return fmt.Errorf("identifier %s is above 1FFFFFFF (error frames: 3FFFFFFF)", string(s))
 	case id > MaxExtendedID:
 		f.Flags = ErrorFrame
 	case len(s) == 8:
@@ -162,16 +207,16 @@ func (f *Frame) parseID(s string) error {
 	return nil
 }
 
-func (f *Frame) parseFlags(s string) error {
+func (f *Frame) parseFlags(s []byte) error {
 	if f.Has(ErrorFrame) {
 		return errors.New("an error frame is not CAN FD (want one # only)")
 	}
-	if s == "" {
+	if len(s) == 0 {
 		return errors.New("no flags after ## (want a digit: 1 for BRS plus 2 for ESI)")
 	}
 	flags, ok := unhex(s[0])
 	if !ok || flags&^(textBRS|textESI|textFDF) != 0 {
-		return fmt.Errorf("flags %q are not 0 to 7 (1 for BRS plus 2 for ESI)", s[:1])
+		return fmt.Errorf("flags %q are not 0 to 7 (1 for BRS plus 2 for ESI)", string(s[:1]))
 	}
 	f.Flags |= FD
 	if flags&textBRS != 0 {
@@ -184,18 +229,18 @@ func (f *Frame) parseFlags(s string) error {
 }
 
 // parseData returns how many bytes there are; those above MaxLen it leaves out.
-func (f *Frame) parseData(s string) (n int, err error) {
+func (f *Frame) parseData(s []byte) (n int, err error) {
 	for i := 0; i < len(s); n++ {
 		if n > 0 && s[i] == '.' {
 			i++
 		}
 		if i+2 > len(s) {
-			return 0, fmt.Errorf("data end in %q, half a byte (want two digits each)", s[max(i-1, 0):])
+			return 0, fmt.Errorf("data end in %q, half a byte (want two digits each)", string(s[max(i-1, 0):]))
 		}
 		high, ok1 := unhex(s[i])
 		low, ok2 := unhex(s[i+1])
 		if !ok1 || !ok2 {
-			return 0, fmt.Errorf("data byte %q is not two hexadecimal digits", s[i:i+2])
+			return 0, fmt.Errorf("data byte %q is not two hexadecimal digits", string(s[i:i+2]))
 		}
 		if n < MaxLen {
 			f.Data[n] = high<<4 | low
@@ -217,14 +262,19 @@ func (f *Frame) setLen(n int) error {
 	return nil
 }
 
+// unhex returns the value of a hexadecimal digit.
 func unhex(c byte) (v byte, ok bool) {
-	switch {
-	case c >= '0' && c <= '9':
-		return c - '0', true
-	case c >= 'A' && c <= 'F':
-		return c - 'A' + 10, true
-	case c >= 'a' && c <= 'f':
-		return c - 'a' + 10, true
-	}
-	return 0, false
+	v = digitValues[c]
+	return v & 15, v < 16
 }
+
+// digitValues are the values of hexadecimal digits; of other bytes 16.
+var digitValues = func() (t [256]byte) {
+	for c := range t {
+		t[c] = 16
+	}
+	for v, c := range hexDigits {
+		t[c], t[unicode.ToLower(c)] = byte(v), byte(v)
+	}
+	return t
+}()

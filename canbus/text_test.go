@@ -207,6 +207,23 @@ func TestLogLineVariants(t *testing.T) {
 	}
 }
 
+// Logs have millions of lines.
+func TestLogLinesAllocateNothing(t *testing.T) {
+	line := []byte("(1436509052.249713) vcan0 18DA10F1##3000102030405060708090A0B T")
+	var f Frame
+	if n := testing.AllocsPerRun(100, func() {
+		bus, err := f.UnmarshalLogLine(line)
+		if err != nil || string(bus) != "vcan0" {
+			t.Fatalf("bus %q, %v", bus, err)
+		}
+	}); n != 0 {
+		t.Errorf("reading one: %v allocations", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { line = AppendLogLine(line[:0], &f, "vcan0") }); n != 0 {
+		t.Errorf("writing one: %v allocations", n)
+	}
+}
+
 // As cansend fills them: on the wire there is no such length.
 func TestLogLineOfALengthThatNoDLCHas(t *testing.T) {
 	for n, want := range map[int]int{0: 0, 8: 8, 9: 12, 10: 12, 12: 12, 21: 24, 33: 48, 63: 64, 64: 64} {
@@ -248,6 +265,10 @@ func TestParseLogLineErrors(t *testing.T) {
 		{"(1.0) vcan0 044# X", `"X"`},
 	} {
 		f, bus, err := ParseLogLine(c.line)
+		g := newFrame(1, 0, 2)
+		if name, err2 := g.UnmarshalLogLine([]byte(c.line)); name != nil || g != (Frame{}) || fmt.Sprint(err2) != fmt.Sprint(err) {
+			t.Errorf("UnmarshalLogLine(%q) = %v, %q, %v; want the error %v", c.line, g, name, err2, err)
+		}
 		if err == nil || f != (Frame{}) || bus != "" {
 			t.Errorf("ParseLogLine(%q) = %v, %q, %v; want an error", c.line, f, bus, err)
 		} else if !strings.Contains(err.Error(), c.names) {
