@@ -39,6 +39,15 @@ func parseEndpoint(flag, text string) (isotpnet.Addr, error) {
 	return addr, err
 }
 
+// parseFunctional parses the value of --functional.
+func parseFunctional(text string) (isotpnet.Addr, error) {
+	addr, err := parseEndpoint("--functional", text)
+	if err == nil && addr.Kind() != isotpnet.KindFunctional {
+		err = usageErrorf("--functional %s: it must be an address that only sends, as 7DF:", text)
+	}
+	return addr, err
+}
+
 // openBus opens the bus of that name.
 func openBus(ctx context.Context, name string) (canbus.Bus, error) {
 	bus, err := canbus.Open(ctx, name)

@@ -16,8 +16,10 @@ type cli struct {
 	Recv  recvCmd  `cmd:"" help:"Write received messages to standard output."`
 	Proxy proxyCmd `cmd:"" help:"Pass connections between TCP and a CAN bus."`
 	Ecu   ecuCmd   `cmd:"" help:"Simulate ECUs."`
-	Obd   obdCmd   `cmd:"" help:"Send a functional request, and print the answers of all ECUs."`
-	Link  linkCmd  `cmd:"" help:"List CAN interfaces and what the kernel can do; make a virtual one; set one up with a bit rate, or down."`
+
+	Request requestCmd `cmd:"" help:"Send requests to an ECU, and print its answers."`
+	Obd     obdCmd     `cmd:"" help:"Send a functional request, and print the answers of all ECUs."`
+	Link    linkCmd    `cmd:"" help:"List CAN interfaces and what the kernel can do; make a virtual one; set one up with a bit rate, or down."`
 
 	Record recordCmd `cmd:"" help:"Record a bus to a log file, as candump -l does."`
 	Replay replayCmd `cmd:"" help:"Send the frames of a log file on a bus."`

@@ -50,7 +50,7 @@ func (r result) wantStdout(t *testing.T, want string) {
 func TestHelpTellsTheExitStatuses(t *testing.T) {
 	r := isotp(t.Context(), nil, "--help")
 	r.want(t, exitOK, "")
-	for _, text := range []string{"0  done", "1  failed", "2  the command line", "3  timed out", "demo", "send", "recv", "proxy"} {
+	for _, text := range []string{"0  done", "1  failed", "2  the command line", "3  timed out", "4  the ECU has answered", "demo", "send", "recv", "proxy"} {
 		if !strings.Contains(r.stdout, text) {
 			t.Errorf("help does not say %q:\n%s", text, r.stdout)
 		}

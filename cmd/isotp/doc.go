@@ -5,6 +5,7 @@
 //	isotp recv ADDRESS           write received messages to standard output
 //	isotp proxy FROM TO          pass connections between TCP and a CAN bus
 //	isotp ecu ADDRESS            simulate ECUs
+//	isotp request ADDRESS HEX    send requests to an ECU, print its answers
 //	isotp obd ADDRESS            send a functional request, print the answers of all ECUs
 //	isotp serve-bus BUS          let programs on other computers use a bus of this one
 //	isotp record BUS FILE        record a bus to a log file, as candump -l does
@@ -22,11 +23,11 @@
 // # Standard input and output
 //
 // Messages are raw bytes, or with --hex lines of hexadecimal digits. Standard output
-// carries what a command is asked for: recv's messages, obd's answers, record's log, the
-// demo's summary, link's tables, where serve-bus listens. All else goes to standard error:
-// with --trace the frames, as candump -L writes them, with --log the library's log, with
-// --stats what was counted. Of an error that ends the command one line, the last, begins
-// with "isotp: "; warnings and notices do not.
+// carries what a command is asked for: recv's messages, the answers to request and obd,
+// record's log, the demo's summary, link's tables, where serve-bus listens. All else goes
+// to standard error: with --trace the frames, as candump -L writes them, with --log the
+// library's log, with --stats what was counted. Of an error that ends the command one line,
+// the last, begins with "isotp: "; warnings and notices do not.
 //
 // SIGINT and SIGTERM interrupt: the message being sent is aborted and the bus
 // closed. A second signal ends the process at once.

@@ -18,10 +18,11 @@ import (
 
 // The exit statuses, of every command.
 const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2
-	exitTimeout = 3
+	exitOK       = 0
+	exitFailure  = 1
+	exitUsage    = 2
+	exitTimeout  = 3
+	exitNegative = 4
 )
 
 const exitStatuses = `
@@ -33,7 +34,8 @@ Exit status:
 	   something lost, input that cannot be sent, digests that differ; interrupted
 	2  the command line is wrong: a flag, a value, an address, the name of a bus; or a file
 	   that it names cannot be opened, an interface, serial port or host is not there
-	3  timed out: --timeout, or a time-out of the protocol; no ECU has answered an obd
+	3  timed out: --timeout, or a time-out of the protocol; no ECU has answered a request
+	4  the ECU has answered a request, but has refused it: a negative response
 `
 
 // A usageError is an error that only another command line can mend.
@@ -95,6 +97,8 @@ func exitStatus(err error) int {
 	case errors.As(err, &usage), errors.As(err, &config), isWrongAddress(err),
 		errors.Is(err, isotpnet.ErrListenOnly), errors.Is(err, isotpnet.ErrSendOnly):
 		return exitUsage
+	case isNegative(err):
+		return exitNegative
 	case errors.Is(err, os.ErrDeadlineExceeded),
 		errors.As(err, &netError) && netError.Timeout():
 		return exitTimeout

@@ -94,6 +94,22 @@ var wrongLines = []struct{ args, text string }{
 	{"obd virtual:x/7E0:7E8,7E1:7E9", "the request needs --to there"},
 	{"obd --to 7DF virtual:x/obd", `--to 7DF: no colon in "7DF"`},
 
+	{"request", "<address>"},
+	{"request ADDR 22F19", `request "22F19" is not bytes of two hexadecimal digits each, such as 22 F1 90`},
+	{"request ADDR #", `request "#" has no bytes`},
+	{"request ADDR 22 F1 90", "these are 3 requests of one byte each; for one request write them as one argument, as '22 F1 90'"},
+	{"request virtual:usage/7DF: 3E00", `"virtual:usage/7DF:" is not one ECU: want both sides`},
+	{"request virtual:usage/7E0:7E8,7E1:7E9 3E00", "--functional for the answers of many"},
+	{"request --functional 7DF ADDR 3E00", `--functional 7DF: no colon in "7DF"`},
+	{"request --functional 7E0:7E8 ADDR 3E00", "it must be an address that only sends"},
+	{"request --p2 -1s ADDR 3E00", "--p2 -1s: it must be 0 or more"},
+	{"request --s3 0s ADDR 3E00", "--s3 0s: it must be above 0"},
+	{"request --delta-p2 -1s ADDR 3E00", "--delta-p2 -1s: it must be 0 or more"},
+	{"request --timeout -1s ADDR 3E00", "--timeout -1s: "},
+	{"request --json --raw ADDR 3E00", "can't be used together"},
+	{"request --simulate 9 ADDR 3E00", "--simulate 9: "},
+	{"request --listen-only ADDR 3E00", "--listen-only"},
+
 	{"record virtual:x DIR/a.log --keep 2", "--keep 2: it needs --rotate"},
 	{"record virtual:x DIR/a.log --keep -2", "--keep -2"},
 	{"record virtual:x DIR/a.log --rotate 0", `"0" is not a number of bytes`},
@@ -143,7 +159,7 @@ func TestWrongCommandLines(t *testing.T) {
 // commandsOfAnAddress take an address, which stands for ADDR.
 var commandsOfAnAddress = []string{
 	"send ADDR", "recv ADDR", "send --stream ADDR", "recv --stream ADDR",
-	"ecu ADDR", "obd ADDR", "proxy ADDR tcp:127.0.0.1:0", "proxy tcp:127.0.0.1:0 ADDR",
+	"ecu ADDR", "obd ADDR", "request ADDR 3E00", "proxy ADDR tcp:127.0.0.1:0", "proxy tcp:127.0.0.1:0 ADDR",
 }
 
 func TestWrongAddresses(t *testing.T) {
@@ -174,6 +190,7 @@ func TestWrongNetworks(t *testing.T) {
 	exits := newExits(t)
 	for _, command := range []string{
 		"send --network tcp", "recv --network isotp:hardware", "ecu --network isotp-stream", "obd --network isotp:kernel",
+		"request --network isotp-stream",
 		"demo --network isotp-stream", "proxy --network isotp tcp:127.0.0.1:0",
 	} {
 		exits(command+" ADDR", exitUsage, "--network must be one of ")
@@ -183,7 +200,7 @@ func TestWrongNetworks(t *testing.T) {
 // commandsOfABus open a bus, which stands for BUS, before they do anything else.
 var commandsOfABus = []string{
 	"send BUS/7E0:7E8", "recv BUS/7E8:7E0", "send --stream BUS/7E0:7E8", "recv --stream BUS/7E8:7E0",
-	"ecu BUS/7E8:7E0", "obd BUS/obd", "demo BUS/7E0:7E8 FILE", "proxy BUS/7E8:7E0 tcp:127.0.0.1:0",
+	"ecu BUS/7E8:7E0", "obd BUS/obd", "request BUS/7E0:7E8 3E00", "request BUS/obd 3E00", "demo BUS/7E0:7E8 FILE", "proxy BUS/7E8:7E0 tcp:127.0.0.1:0",
 	"record BUS DIR/a.log", "replay LOG BUS", "serve-bus --no-beacon x=BUS",
 }
 

@@ -49,14 +49,6 @@ func (c *obdCmd) Validate() error {
 	return nil
 }
 
-const (
-	negativeResponse = 0x7F
-	responsePending  = 0x78
-	// pendingTime is P2* of ISO 14229-2: the time that an ECU may take after it has said
-	// that its answer is pending.
-	pendingTime = 5 * time.Second
-)
-
 var errNoAnswer = errors.New("no ECU has answered in time")
 
 // Run sends the request and prints the answers.
@@ -80,7 +72,7 @@ func (c *obdCmd) Run(ctx context.Context, s *streams) error {
 	}
 	trace := newTracer(&c.configFlags, &config, s.stderr, addrs[0].Bus())
 	// The simulated ECUs come first, so that they hear the request.
-	stop, err := c.simulate(ctx, s)
+	stop, err := simulate(ctx, s, c.Address, c.Network, c.ECUs)
 	if err != nil {
 		return err
 	}
@@ -91,7 +83,7 @@ func (c *obdCmd) Run(ctx context.Context, s *streams) error {
 	}
 	defer closeAfter(ctx, pc)()
 
-	err = c.ask(s, pc, request, to)
+	err = c.ask(s, groupLine{pc, to}, request)
 	if closeErr := pc.Close(); err == nil {
 		err = closeErr
 	}
@@ -111,78 +103,30 @@ func (c *obdCmd) to(addrs []isotpnet.Addr) (isotpnet.Addr, error) {
 }
 
 // ask sends the request and prints the answers.
-func (c *obdCmd) ask(s *streams, pc *isotpnet.PacketConn, request []byte, to isotpnet.Addr) error {
+func (c *obdCmd) ask(s *streams, l line, request []byte) error {
 	start := time.Now()
-	deadline := start.Add(c.Timeout)
-	if err := pc.SetWriteDeadline(deadline); err != nil {
+	if err := l.SetWriteDeadline(start.Add(c.Timeout)); err != nil {
 		return err
 	}
-	if _, err := pc.WriteTo(request, to); err != nil {
+	if err := l.send(request); err != nil {
 		return err
 	}
-	var lost error // answers may be missing
-	for answers := 0; c.Count == 0 || answers < c.Count; {
-		if err := pc.SetReadDeadline(deadline); err != nil {
-			return err
+	answers, times := 0, answerTimes{p2: c.Timeout, p2Star: pendingTime}
+	var failed error
+	lost, err := times.gather(l, request, func(r response) (more bool) {
+		if _, failed = fmt.Fprintln(s.stdout, r.line(start)); failed != nil {
+			return false
 		}
-		answer, info, from, err := pc.ReadMessageFrom(nil)
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && answers > 0 && c.Count == 0:
-			return lost
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return errors.Join(lost, fmt.Errorf("%w: %w", errNoAnswer, err))
-		case errors.Is(err, isotpnet.ErrOverrun):
-			lost = errors.Join(lost, err)
-			continue
-		case err != nil:
-			return err
+		if !r.pending(request) {
+			answers++
 		}
-		took := info.Last.Sub(start).Round(100 * time.Microsecond)
-		if _, err := fmt.Fprintf(s.stdout, "%-11s %8v  % X%s\n", from.WithBus("").String()[1:], took, answer, text(answer)); err != nil {
-			return err
-		}
-		if len(answer) == 3 && answer[0] == negativeResponse && answer[2] == responsePending {
-			deadline = time.Now().Add(pendingTime)
-			continue
-		}
-		answers++
+		return c.Count == 0 || answers < c.Count
+	})
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded) && answers > 0 && c.Count == 0:
+		err = nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
-	return lost
-}
-
-// text is the longest run of printable characters, if it is one worth showing.
-func text(b []byte) string {
-	longest, begin := "", 0
-	for i := 0; i <= len(b); i++ {
-		if i < len(b) && ' ' <= b[i] && b[i] <= '~' {
-			continue
-		}
-		if i-begin > len(longest) {
-			longest = string(b[begin:i])
-		}
-		begin = i + 1
-	}
-	if len(longest) < 4 {
-		return ""
-	}
-	return fmt.Sprintf("  %q", longest)
-}
-
-// simulate runs the ECUs of --simulate until stop is called.
-func (c *obdCmd) simulate(ctx context.Context, s *streams) (stop func(), err error) {
-	if c.ECUs == 0 {
-		return func() {}, nil
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	ready, done := make(chan struct{}), make(chan error, 1)
-	sim := &ecuCmd{Address: []string{c.Address}, Network: c.Network, VIN: "WVWZZZ1JZXW000001", Name: "ECU", Count: c.ECUs}
-	sim.configFlags.Logger = "off"
-	go func() { done <- sim.run(ctx, s, func() { close(ready) }) }()
-	select {
-	case <-ready:
-		return func() { cancel(); <-done }, nil
-	case err := <-done:
-		cancel()
-		return nil, err
-	}
+	return errors.Join(lost, failed, err)
 }

@@ -113,7 +113,7 @@ func (c *recvCmd) receive(s *streams, conn *isotpnet.Conn, progress *progress, b
 		progress.add(n)
 		return buf, err
 	}
-	buf, err := readMessage(conn, buf[:0])
+	buf, _, err := readMessage(conn, buf[:0])
 	progress.add(int64(len(buf)))
 	switch {
 	case err != nil:
@@ -135,8 +135,8 @@ func copyMessage(w io.Writer, conn *isotpnet.Conn) (int64, error) {
 	return io.Copy(w, r)
 }
 
-// readMessage appends one message to buf.
-func readMessage(conn *isotpnet.Conn, buf []byte) ([]byte, error) {
+// readMessage appends one message to buf, and describes it.
+func readMessage(conn *isotpnet.Conn, buf []byte) ([]byte, isotpnet.MessageInfo, error) {
 	const first = 4096
 	for room := first; ; {
 		n := len(buf)
@@ -144,7 +144,7 @@ func readMessage(conn *isotpnet.Conn, buf []byte) ([]byte, error) {
 		k, info, err := conn.ReadMessage(buf[n:])
 		buf = buf[:n+k]
 		if err != nil || info.Rest == 0 {
-			return buf, err
+			return buf, info, err
 		}
 		room = info.Rest
 	}

@@ -206,11 +206,7 @@ func (c *sendCmd) functional() (isotpnet.Addr, error) {
 	if c.Functional == "" {
 		return isotpnet.Addr{}, nil
 	}
-	addr, err := parseEndpoint("--functional", c.Functional)
-	if err == nil && addr.Kind() != isotpnet.KindFunctional {
-		err = usageErrorf("--functional %s: it must be an address that only sends, as 7DF:", c.Functional)
-	}
-	return addr, err
+	return parseFunctional(c.Functional)
 }
 
 // partSize is how long the messages are that standard input is cut into.

@@ -11,9 +11,19 @@ import (
 	"example.com/isotp/internal/hextext"
 )
 
-// hexMessages calls send for the message on each line of the input. Lines without digits
-// are skipped.
+// hexMessages calls send for the message on each line of the input.
 func hexMessages(in io.Reader, send func([]byte) error) error {
+	return hexLines(in, func(number int, p []byte, err error) error {
+		if err == nil {
+			err = send(p)
+		}
+		return atLine(number, err)
+	})
+}
+
+// hexLines calls do for each line of the input, with its number and the message on it, or
+// with what is wrong with it, until do returns an error. Lines without digits are skipped.
+func hexLines(in io.Reader, do func(number int, p []byte, err error) error) error {
 	r := bufio.NewReader(in)
 	for number := 1; ; number++ {
 		line, readErr := r.ReadString('\n')
@@ -21,18 +31,23 @@ func hexMessages(in io.Reader, send func([]byte) error) error {
 			return readErr
 		}
 		p, err := hextext.Parse(line)
-		if err != nil {
-			return fmt.Errorf("line %d of standard input: %w", number, err)
-		}
-		if len(p) > 0 {
-			if err := send(p); err != nil {
-				return fmt.Errorf("line %d of standard input: %w", number, err)
+		if err != nil || len(p) > 0 {
+			if err := do(number, p, err); err != nil {
+				return err
 			}
 		}
 		if readErr == io.EOF {
 			return nil
 		}
 	}
+}
+
+// atLine adds to an error that it is a line's of standard input.
+func atLine(number int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("line %d of standard input: %w", number, err)
 }
 
 var errLooksHex = errors.New("standard input looks like bytes in hexadecimal digits, but is sent as text, character by character; --hex sends the bytes")
