@@ -14,7 +14,7 @@ type cli struct {
 	Demo  demoCmd  `cmd:"" help:"Send a file from end to end of a CAN bus, and compare the digests."`
 	Send  sendCmd  `cmd:"" help:"Send messages from standard input."`
 	Recv  recvCmd  `cmd:"" help:"Write received messages to standard output."`
-	Proxy proxyCmd `cmd:"" help:"Pass connections between TCP and a CAN bus."`
+	Proxy proxyCmd `cmd:"" help:"Pass connections, or with --hex messages, between TCP and a CAN bus."`
 	Ecu   ecuCmd   `cmd:"" help:"Simulate ECUs."`
 
 	Request requestCmd `cmd:"" help:"Send requests to an ECU, and print its answers."`

@@ -17,7 +17,7 @@
 // Config are the same for every command. isotp --help lists the exit statuses, which are
 // also the same for every command.
 //
-// With --stream, and for the proxy, the peer must be this program or package
+// With --stream, and for the proxy without --hex, the peer must be this program or package
 // isotpnet too: these are connections of the network isotp-stream.
 //
 // # Standard input and output

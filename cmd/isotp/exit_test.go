@@ -64,6 +64,10 @@ var wrongLines = []struct{ args, text string }{
 	{"proxy tcp:127.0.0.1:99999 ADDR", "invalid port"},
 	{"proxy tcp:127.0.0.1:0 virtual:usage/7DF:", "want both sides"},
 	{"proxy --timeout -1s tcp::80 ADDR", "--timeout -1s"},
+	{"proxy --hex --network isotp-stream tcp::80 ADDR", "--network isotp-stream carries connections"},
+	{"proxy --network isotp tcp::80 ADDR", "--network isotp carries messages: it needs --hex"},
+	{"proxy --hex ADDR tcp:127.0.0.1:80", "with --hex the clients come by tcp:HOST:PORT or unix:PATH"},
+	{"proxy --hex tcp:127.0.0.1:0 virtual:usage/7DF:", "want both sides"},
 
 	{"demo --size -1", "--size -1: "},
 	{"demo --bitrate -1", "--bitrate -1: "},
@@ -191,7 +195,7 @@ func TestWrongNetworks(t *testing.T) {
 	for _, command := range []string{
 		"send --network tcp", "recv --network isotp:hardware", "ecu --network isotp-stream", "obd --network isotp:kernel",
 		"request --network isotp-stream",
-		"demo --network isotp-stream", "proxy --network isotp tcp:127.0.0.1:0",
+		"demo --network isotp-stream", "proxy --network tcp tcp:127.0.0.1:0",
 	} {
 		exits(command+" ADDR", exitUsage, "--network must be one of ")
 	}

@@ -16,7 +16,8 @@ import (
 type proxyCmd struct {
 	Listen  string        `arg:"" help:"Where to accept connections: tcp:HOST:PORT, unix:PATH, or an address on a CAN bus, as can0/7E8:7E0. More: isotp help addresses."`
 	Dial    string        `arg:"" help:"Where to open a connection for each: the same forms."`
-	Network string        `default:"isotp-stream" enum:"isotp-stream,isotp-stream:user,isotp-stream:kernel" placeholder:"NET" help:"isotp-stream, isotp-stream:user or isotp-stream:kernel (${default})."`
+	Hex     bool          `help:"Pass plain messages, of any ECU, which TCP clients write and read as <22F190>."`
+	Network string        `default:"" enum:",isotp-stream,isotp-stream:user,isotp-stream:kernel,isotp,isotp:user,isotp:kernel" placeholder:"NET" help:"isotp-stream, isotp-stream:user or isotp-stream:kernel (isotp-stream); with --hex isotp, isotp:user or isotp:kernel (isotp)."`
 	Timeout time.Duration `placeholder:"TIME" help:"Longest time to open a connection, as 500ms or 2s; 0: the default of its network."`
 
 	configFlags `embed:""`
@@ -30,16 +31,40 @@ itself. The error of one connection is a line on standard error, and the others 
 
 	isotp proxy tcp:127.0.0.1:8080 can0/7E0:7E8     on the computer
 	isotp proxy can0/7E8:7E0 tcp:127.0.0.1:80       on the ECU with a web server
+
+With --hex the ECU needs nothing: what a client writes, such as <22F190>, is a message that is
+sent, and each message that is received goes to all clients, as <62F190...> and the end of a
+line. It is what isotpserver of can-utils does. What is no message is dropped, and told on
+standard error, as are messages that could not be sent.
+
+	isotp proxy --hex tcp:127.0.0.1:7000 can0/7E0:7E8
 `
 }
 
 // Validate is called by the parser.
 func (c *proxyCmd) Validate() error {
+	switch {
+	case c.Hex && isStream(c.Network):
+		return fmt.Errorf("--network %s carries connections, and --hex passes messages: want isotp, isotp:user or isotp:kernel", c.Network)
+	case !c.Hex && c.Network != "" && !isStream(c.Network):
+		return fmt.Errorf("--network %s carries messages: it needs --hex", c.Network)
+	}
 	return checkTimeout(c.Timeout)
+}
+
+// network is the one that was asked for, or else that one.
+func (c *proxyCmd) network(standard string) string {
+	if c.Network != "" {
+		return c.Network
+	}
+	return standard
 }
 
 // Run passes connections until ctx is done.
 func (c *proxyCmd) Run(ctx context.Context, s *streams) error {
+	if c.Hex {
+		return c.runHex(ctx, s)
+	}
 	to, err := c.place(s, c.Dial)
 	if err != nil {
 		return err
@@ -51,6 +76,11 @@ func (c *proxyCmd) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
+	return acceptFrom(ctx, s, from, func(ctx context.Context, in net.Conn) error { return pass(ctx, in, to) })
+}
+
+// acceptFrom serves the connections that come until ctx is done, and waits for their end.
+func acceptFrom(ctx context.Context, s *streams, from place, serve func(context.Context, net.Conn) error) error {
 	ln, err := from.listen(ctx)
 	if err != nil {
 		return opening(ctx, err)
@@ -62,8 +92,8 @@ func (c *proxyCmd) Run(ctx context.Context, s *streams) error {
 	}
 	fmt.Fprintf(s.stderr, "listening on %s\n", at)
 
-	var passing sync.WaitGroup
-	defer passing.Wait()
+	var serving sync.WaitGroup
+	defer serving.Wait()
 	for {
 		in, err := ln.Accept()
 		switch {
@@ -76,8 +106,8 @@ func (c *proxyCmd) Run(ctx context.Context, s *streams) error {
 			sleep(ctx, time.Second)
 			continue
 		}
-		passing.Go(func() {
-			if err := pass(ctx, in, to); err != nil && ctx.Err() == nil {
+		serving.Go(func() {
+			if err := serve(ctx, in); err != nil && ctx.Err() == nil {
 				s.warn(err)
 			}
 		})
@@ -161,7 +191,7 @@ func (c *proxyCmd) place(s *streams, text string) (place, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := busPlace{network: c.Network, addr: addr, timeout: c.Timeout, config: c.config()}
+	p := busPlace{network: c.network(streamNetwork), addr: addr, timeout: c.Timeout, config: c.config()}
 	newTracer(&c.configFlags, &p.config, s.stderr, addr.Bus())
 	return p, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -92,27 +93,35 @@ func TestStreamStats(t *testing.T) {
 // where it listens.
 func startProxy(t *testing.T, from, to string) (address string) {
 	t.Helper()
+	address, stderr := startProxyWith(t, from, to)
+	go io.Copy(io.Discard, stderr)
+	return address
+}
+
+// startProxyWith runs a proxy with those arguments, and returns its standard error too.
+func startProxyWith(t *testing.T, args ...string) (address string, stderr *bufio.Reader) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	done := make(chan int)
 	go func() {
-		done <- run(ctx, []string{"proxy", from, to}, nil, io.Discard, w)
+		done <- run(ctx, append([]string{"proxy"}, args...), nil, io.Discard, w)
 		w.Close()
 	}()
-	line := make([]byte, 200)
-	n, err := r.Read(line)
+	stderr = bufio.NewReader(r)
+	line, err := stderr.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
-	go io.Copy(io.Discard, r)
 	t.Cleanup(func() {
 		cancel()
+		go io.Copy(io.Discard, r)
 		if status := <-done; status != exitOK {
 			t.Errorf("the proxy ends with %d", status)
 		}
 	})
-	_, address, _ = strings.Cut(strings.TrimSpace(string(line[:n])), "listening on tcp:")
-	return address
+	_, address, _ = strings.Cut(strings.TrimSpace(line), "listening on tcp:")
+	return address, stderr
 }
 
 // From a TCP client over two proxies to a TCP server, which answers when it has

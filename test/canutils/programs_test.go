@@ -66,9 +66,9 @@ func need(t *testing.T, program string) {
 	}
 	if _, err := exec.LookPath(program); err != nil {
 		if cantest.InMachine() {
-			t.Fatalf("%v: the machine needs -a can-utils", err)
+			t.Fatalf("%v: the machine needs -a can-utils, and -a PATH for our isotp", err)
 		}
-		t.Skipf("%v: it is in Debian's package can-utils", err)
+		t.Skipf("%v: it is in Debian's package can-utils, or ours", err)
 	}
 }
 

@@ -148,7 +148,11 @@ func (s *session) inKernel(c *clock, k string, list []selection, flags ...string
 			run = "nice " + run
 		}
 		if strings.HasSuffix(sel.pkg, "/test/canutils") {
-			run += " -a can-utils"
+			tool, err := s.tool(c)
+			if err != nil {
+				return err
+			}
+			run += " -a can-utils -a '" + tool + "'"
 		}
 		if err := s.runSelected(c, sel, append([]string{"-exec", run}, flags...)); err != nil {
 			return fmt.Errorf("kernel %s: %w", k, err)
@@ -156,6 +160,15 @@ func (s *session) inKernel(c *clock, k string, list []selection, flags ...string
 	}
 	fmt.Printf("pass  %6.1f s  kernel %s %s\n", time.Since(start).Seconds(), k, strings.Join(flags, " "))
 	return nil
+}
+
+// tool builds the command isotp, which is compared with can-utils, and returns its path.
+func (s *session) tool(c *clock) (string, error) {
+	path, err := filepath.Abs("test/.bin/isotp")
+	if err != nil {
+		return "", err
+	}
+	return path, c.run("go", "build", "-o", path, "./cmd/isotp")
 }
 
 // runSelected runs tests that were skipped before, and fails if one of them is not there.
