@@ -1,0 +1,78 @@
+package scan
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"example.com/isotp/canbus"
+)
+
+// An arrival is a received frame, and when it came.
+type arrival struct {
+	frame canbus.Frame
+	at    time.Time
+}
+
+// An inbox reads a bus. It takes what comes while a scan writes, too: a bus may let writers
+// wait until all have read.
+type inbox struct {
+	bus  canbus.Bus
+	more chan struct{} // has an element if there may be something to take
+	done chan struct{} // closed when the reader has ended
+
+	mu       sync.Mutex // guards what follows
+	arrivals []arrival
+	err      error // why nothing more comes
+}
+
+// receive begins to read the bus.
+func receive(bus canbus.Bus) *inbox {
+	in := &inbox{bus: bus, more: make(chan struct{}, 1), done: make(chan struct{})}
+	go in.read()
+	return in
+}
+
+func (in *inbox) read() {
+	defer close(in.done)
+	buf := make([]canbus.Frame, 64)
+	for {
+		n, err := in.bus.ReadFrames(buf)
+		if errors.Is(err, canbus.ErrTemporary) {
+			err = nil
+		}
+		in.put(buf[:n], err)
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (in *inbox) put(frames []canbus.Frame, err error) {
+	now := time.Now()
+	in.mu.Lock()
+	for _, f := range frames {
+		in.arrivals = append(in.arrivals, arrival{f, now})
+	}
+	in.err = err
+	in.mu.Unlock()
+	select {
+	case in.more <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what has come since the last call. It may use spare, of an earlier call.
+func (in *inbox) take(spare []arrival) ([]arrival, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	arrivals := in.arrivals
+	in.arrivals = spare[:0]
+	return arrivals, in.err
+}
+
+// close closes the bus, and waits for the reader.
+func (in *inbox) close() {
+	in.bus.Close()
+	<-in.done
+}
