@@ -19,6 +19,7 @@ type cli struct {
 
 	Request requestCmd `cmd:"" help:"Send requests to an ECU, and print its answers."`
 	Obd     obdCmd     `cmd:"" help:"Send a functional request, and print the answers of all ECUs."`
+	Scan    scanCmd    `cmd:"" help:"Find the ECUs on a bus."`
 	Link    linkCmd    `cmd:"" help:"List CAN interfaces and what the kernel can do; make a virtual one; set one up with a bit rate, or down."`
 
 	Record recordCmd `cmd:"" help:"Record a bus to a log file, as candump -l does."`

@@ -98,21 +98,31 @@ func (k *kernelFlags) UnmarshalText(text []byte) error {
 }
 
 // padding is the value of --padding.
-type padding struct{ isotpnet.Padding }
+type padding struct {
+	isotpnet.Padding
+	fill byte // what it says, for commands that make frames themselves
+	none bool
+}
 
 // UnmarshalText takes one byte in hexadecimal digits, with or without 0x, or none.
 func (p *padding) UnmarshalText(text []byte) error {
 	s := string(text)
 	if s == "none" {
-		p.Padding = isotpnet.NoPadding()
+		*p = padding{Padding: isotpnet.NoPadding(), none: true}
 		return nil
 	}
-	b, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(s), "0x"), 16, 8)
+	b, err := parseByte(s)
 	if err != nil {
 		return fmt.Errorf("%q is not a byte in hexadecimal, such as CC, nor none", s)
 	}
-	p.Padding = isotpnet.PadWith(byte(b))
+	*p = padding{Padding: isotpnet.PadWith(b), fill: b}
 	return nil
+}
+
+// parseByte takes hexadecimal digits, with or without 0x.
+func parseByte(s string) (byte, error) {
+	b, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(s), "0x"), 16, 8)
+	return byte(b), err
 }
 
 // checkTimeout checks the value of --timeout.

@@ -7,6 +7,7 @@
 //	isotp ecu ADDRESS            simulate ECUs
 //	isotp request ADDRESS HEX    send requests to an ECU, print its answers
 //	isotp obd ADDRESS            send a functional request, print the answers of all ECUs
+//	isotp scan BUS               find the ECUs on a bus
 //	isotp serve-bus BUS          let programs on other computers use a bus of this one
 //	isotp record BUS FILE        record a bus to a log file, as candump -l does
 //	isotp replay FILE BUS        send the frames of a log file on a bus
@@ -24,8 +25,8 @@
 //
 // Messages are raw bytes, or with --hex lines of hexadecimal digits. Standard output
 // carries what a command is asked for: recv's messages, the answers to request and obd,
-// record's log, the demo's summary, link's tables, where serve-bus listens. All else goes
-// to standard error: with --trace the frames, as candump -L writes them, with --log the
+// the ECUs that scan finds, record's log, the demo's summary, link's tables, where serve-bus
+// listens. All else goes to standard error: with --trace the frames, as candump -L writes them, with --log the
 // library's log, with --stats what was counted. Of an error that ends the command one line,
 // the last, begins with "isotp: "; warnings and notices do not.
 //

@@ -151,15 +151,15 @@ func ecuAddress(testers isotpnet.Addr, i int) string {
 	return fmt.Sprintf("%s/%03X:%03X,7DF", testers.Bus(), 0x7E8+i, 0x7E0+i)
 }
 
-// simulate runs ECUs in this process until stop is called: count of them on an address of
-// OBD-II's testers, or one on another address.
-func simulate(ctx context.Context, s *streams, address, network string, count int) (stop func(), err error) {
-	if count == 0 {
+// simulate runs ECUs in this process until stop is called: count of them on each address of
+// OBD-II's testers, and one on each other address.
+func simulate(ctx context.Context, s *streams, network string, count int, addresses ...string) (stop func(), err error) {
+	if count == 0 || len(addresses) == 0 {
 		return func() {}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	ready, done := make(chan struct{}), make(chan error, 1)
-	sim := &ecuCmd{Address: []string{address}, Network: network, VIN: "WVWZZZ1JZXW000001", Name: "ECU", Count: count}
+	sim := &ecuCmd{Address: addresses, Network: network, VIN: "WVWZZZ1JZXW000001", Name: "ECU", Count: count}
 	sim.configFlags.Logger = "off"
 	go func() { done <- sim.run(ctx, s, func() { close(ready) }) }()
 	select {

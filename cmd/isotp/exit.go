@@ -34,7 +34,8 @@ Exit status:
 	   something lost, input that cannot be sent, digests that differ; interrupted
 	2  the command line is wrong: a flag, a value, an address, the name of a bus; or a file
 	   that it names cannot be opened, an interface, serial port or host is not there
-	3  timed out: --timeout, or a time-out of the protocol; no ECU has answered a request
+	3  timed out: --timeout, or a time-out of the protocol; no ECU has answered a request,
+	   or a scan
 	4  the ECU has answered a request, but has refused it: a negative response
 `
 

@@ -54,7 +54,7 @@ func TestHelpOfAddressesIsTrue(t *testing.T) {
 
 // Each command that takes an address or a bus says where they are described.
 func TestHelpOfCommandsNamesTheHelpOfAddresses(t *testing.T) {
-	for _, command := range []string{"demo", "send", "recv", "proxy", "ecu", "obd", "request", "record", "replay", "serve-bus"} {
+	for _, command := range []string{"demo", "send", "recv", "proxy", "ecu", "obd", "request", "record", "replay", "serve-bus", "scan"} {
 		r := isotp(t.Context(), nil, command, "--help")
 		if text := strings.Join(strings.Fields(r.stdout), " "); !strings.Contains(text, "isotp help addresses") {
 			t.Errorf("%s --help does not", command)

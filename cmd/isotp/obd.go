@@ -72,7 +72,7 @@ func (c *obdCmd) Run(ctx context.Context, s *streams) error {
 	}
 	trace := newTracer(&c.configFlags, &config, s.stderr, addrs[0].Bus())
 	// The simulated ECUs come first, so that they hear the request.
-	stop, err := simulate(ctx, s, c.Address, c.Network, c.ECUs)
+	stop, err := simulate(ctx, s, c.Network, c.ECUs, c.Address)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (c *requestCmd) Run(ctx context.Context, s *streams) error {
 	config.DeadlineAtFirstFrame, config.ReportAborted = true, true
 	trace := newTracer(&c.configFlags, &config, s.stderr, addrs[0].Bus())
 	// The simulated ECUs come first, so that they hear the request.
-	stop, err := simulate(ctx, s, simulated(addrs[0]), c.Network, c.ECUs)
+	stop, err := simulate(ctx, s, c.Network, c.ECUs, simulated(addrs[0]))
 	if err != nil {
 		return err
 	}

@@ -190,9 +190,13 @@ func (s *scanner) longest(ctx context.Context, e *Endpoint) (uint32, error) {
 		} else {
 			refused = length
 		}
-		length = taken + (refused-taken)/2
-		if refused > wire.MaxLength {
+		switch {
+		case taken == wire.MaxShortLength:
+			length = taken + 1 // FF_DL with 32 bits, which many ECUs do not know
+		case refused > wire.MaxLength:
 			length = min(2*taken, wire.MaxLength)
+		default:
+			length = taken + (refused-taken)/2
 		}
 	}
 	return uint32(taken), nil
