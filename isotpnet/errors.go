@@ -445,19 +445,18 @@ func opError(op, network string, local, remote net.Addr, err error) error {
 // Write and Accept each return its error, and later ones one that is also
 // net.ErrClosed.
 func Final(err error) bool {
-	if errors.Is(err, net.ErrClosed) {
-		return true
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok {
-		switch {
-		case op.Op == opDial || op.Op == opListen:
-			return false
-		case isStream(op.Net) && (op.Op == opRead || op.Op == opWrite):
-			return !errors.Is(err, os.ErrDeadlineExceeded)
-		}
+	op, isOp := errors.AsType[*net.OpError](err)
+	if isOp && isStream(op.Net) && (op.Op == opRead || op.Op == opWrite) {
+		return !errors.Is(err, os.ErrDeadlineExceeded)
 	}
 	if _, ok := errors.AsType[*ProtocolError](err); ok {
 		return false // whatever its source has failed with
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return true
+	}
+	if isOp && (op.Op == opDial || op.Op == opListen) {
+		return false
 	}
 	if _, ok := errors.AsType[acceptError](err); ok {
 		return false

@@ -242,6 +242,9 @@ func TestRefusedFrameIsNotFinal(t *testing.T) {
 func TestFinal(t *testing.T) {
 	op := func(op, network string, err error) error { return &net.OpError{Op: op, Net: network, Err: err} }
 	protocol := &isotpnet.ProtocolError{Code: isotpnet.CodeTimeoutBs}
+	sourceFailed := func(err error) error {
+		return &isotpnet.ProtocolError{Code: isotpnet.CodeSourceFailed, Err: err}
+	}
 	for _, tc := range []struct {
 		err  error
 		want bool
@@ -260,7 +263,10 @@ func TestFinal(t *testing.T) {
 		{op("read", "isotp", isotpnet.ErrOverrun), false},
 		{op("read", "isotp", protocol), false},
 		{op("write", "isotp:user", protocol), false},
-		{op("write", "isotp", &isotpnet.ProtocolError{Code: isotpnet.CodeSourceFailed, Err: io.EOF}), false},
+		{op("write", "isotp", sourceFailed(io.EOF)), false},
+		{op("write", "isotp", sourceFailed(net.ErrClosed)), false},
+		{op("write", "isotp:kernel", sourceFailed(errAdapter)), false},
+		{op("write", "isotp-stream", sourceFailed(net.ErrClosed)), true},
 		{op("write", "isotp", isotpnet.ErrMessageTooLong), false},
 		{op("write", "isotp", isotpnet.ErrTooManyPeers), false},
 		{op("read", "isotp", &isotpnet.ShortBufferError{Size: 9}), false},
@@ -272,6 +278,7 @@ func TestFinal(t *testing.T) {
 		{op("write", "isotp-stream", os.NewSyscallError("write", syscall.EPIPE)), true},
 		{op("dial", "isotp-stream", &isotpnet.StreamError{Errno: syscall.ECONNREFUSED}), false},
 		{op("dial", "isotp", syscall.ENODEV), false},
+		{op("dial", "isotp", net.ErrClosed), true}, // the Dialer's Bus was closed
 		{op("listen", "isotp", syscall.EADDRINUSE), false},
 		{context.DeadlineExceeded, false},
 	} {
