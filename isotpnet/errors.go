@@ -495,7 +495,7 @@ func (e *busError) Is(target error) bool {
 func (e *busError) As(target any) bool { return errors.As(e.err, target) }
 
 // ends remembers which calls have returned that the bus has failed.
-type ends struct{ read, write atomic.Bool }
+type ends struct{ read, write, close atomic.Bool }
 
 // error returns err, and as net.ErrClosed, too, if a call of that kind has returned the
 // bus's error before.
@@ -505,8 +505,11 @@ func (e *ends) error(op string, err error) error {
 		return err
 	}
 	told := &e.read // Accept counts as that
-	if op == opWrite {
+	switch op {
+	case opWrite:
 		told = &e.write
+	case opClose: // Close and CloseWrite
+		told = &e.close
 	}
 	if told.Swap(true) {
 		return &busError{failed.err, true}

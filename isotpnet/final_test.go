@@ -135,23 +135,40 @@ func TestListenersTellOfTheirBussEndOnce(t *testing.T) {
 
 func TestStreamConnTellsOfItsBussEndOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t, virtual.Options{})
-		bus := &endingTap{Tap: newTap(t, n), end: make(chan error)}
-		ln, err := (&isotpnet.ListenConfig{Bus: newTap(t, n)}).Listen(t.Context(), "isotp-stream", ecuAddr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		c, err := (&isotpnet.Dialer{Bus: bus}).Dial("isotp-stream", testerAddr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		close(bus.end)
-		newNode(t, n).send("123#") // the bus reads once more
+		c := dialEndedStream(t)
 		wantEnd(t, "Read", func() error { _, err := c.Read(make([]byte, 1)); return err })
 		wantEnd(t, "Write", func() error { _, err := c.Write(make([]byte, 1)); return err })
 	})
+}
+
+// A program may end its direction before it reads the last answer.
+func TestCloseWriteLeavesTheBussEndToRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dialEndedStream(t)
+		wantEnd(t, "CloseWrite", c.CloseWrite)
+		wantEnd(t, "Read", func() error { _, err := c.Read(make([]byte, 1)); return err })
+		wantEnd(t, "Write", func() error { _, err := c.Write(make([]byte, 1)); return err })
+	})
+}
+
+// dialEndedStream returns a connection whose bus has failed.
+func dialEndedStream(t *testing.T) *isotpnet.StreamConn {
+	n := newNetwork(t, virtual.Options{})
+	bus := &endingTap{Tap: newTap(t, n), end: make(chan error)}
+	ln, err := (&isotpnet.ListenConfig{Bus: newTap(t, n)}).Listen(t.Context(), "isotp-stream", ecuAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	c, err := (&isotpnet.Dialer{Bus: bus}).Dial("isotp-stream", testerAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	close(bus.end)
+	newNode(t, n).send("7E8#300000") // the bus reads once more
+	synctest.Wait()
+	return c.(*isotpnet.StreamConn)
 }
 
 // An endingTap fails to read once end is closed.
