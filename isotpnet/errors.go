@@ -405,6 +405,9 @@ func opError(op, network string, local, remote net.Addr, err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
+	if op == opDial || op == opListen || op == opClose { // what of a bus comes past its Mux
+		err = busFailed(err)
+	}
 	return &net.OpError{Op: op, Net: network, Source: local, Addr: remote, Err: err}
 }
 
@@ -493,6 +496,15 @@ func (e *busError) Is(target error) bool {
 }
 
 func (e *busError) As(target any) bool { return errors.As(e.err, target) }
+
+// busFailed returns err, and as a busError if it tells that an adapter is gone.
+func busFailed(err error) error {
+	_, failed := errors.AsType[*busError](err)
+	if _, gone := errors.AsType[*canbus.GoneError](err); gone && !failed {
+		return &busError{err: err}
+	}
+	return err
+}
 
 // ends remembers which calls have returned that the bus has failed.
 type ends struct{ read, write, close atomic.Bool }

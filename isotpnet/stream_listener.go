@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"example.com/isotp/canbus"
 	"example.com/isotp/internal/deadline"
 	"example.com/isotp/internal/netns"
 	"example.com/isotp/internal/stream"
@@ -481,9 +480,7 @@ func (s *streamSource) close() {
 // passing makes an error of the bus one that may pass, unless the bus was closed by its
 // user.
 func passing(err error) error {
-	if _, gone := errors.AsType[*canbus.GoneError](err); gone {
-		err = &busError{err: err} // it may come back: that is no net.ErrClosed
-	}
+	err = busFailed(err) // the adapter may come back: that is no net.ErrClosed
 	if errors.Is(err, net.ErrClosed) {
 		return err
 	}
