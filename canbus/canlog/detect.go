@@ -18,6 +18,15 @@ var (
 // detect finds the format of a log, by its first bytes or its first lines. It reads no more
 // than it needs, and takes nothing out of b.
 func detect(b *bufio.Reader) (Format, error) {
+	magic, _ := b.Peek(4)
+	switch {
+	case string(magic) == blfMagic:
+		return BLF, nil
+	case string(magic) == "\n\r\r\n":
+		return PCAPNG, nil
+	case isPCAP(magic):
+		return PCAP, nil
+	}
 	var strange error // of the first line that could be no comment
 	for seen := 0; ; {
 		text, err := peekLine(b, seen)
@@ -67,6 +76,10 @@ func formatOf(line []byte) (Format, error) {
 		return 0, nil
 	case text[0] == '(' || isScreen(text):
 		return Candump, nil
+	case isTRC(text):
+		return TRC, nil
+	case isASC(text):
+		return ASC, nil
 	case bytes.HasPrefix(text, []byte{0xFF, 0xFE}) || bytes.HasPrefix(text, []byte{0xFE, 0xFF}):
 		return 0, errUTF16
 	}

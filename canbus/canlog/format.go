@@ -13,6 +13,11 @@ type Format uint8
 const (
 	Candump Format = iota + 1 // can-utils: candump -l and -L
 	Screen                    // can-utils: candump, as people copy it from a terminal
+	ASC                       // Vector: text
+	TRC                       // PEAK: text
+	BLF                       // Vector: binary, compressed
+	PCAP                      // tcpdump, Wireshark: captures of SocketCAN, one interface without a name
+	PCAPNG                    // Wireshark: captures of SocketCAN, interfaces with names
 )
 
 // formats are the formats' names, and the endings of files that are in them.
@@ -22,6 +27,11 @@ var formats = [...]struct {
 }{
 	Candump: {"candump", []string{".log", ".candump"}},
 	Screen:  {"screen", []string{".txt"}},
+	ASC:     {"asc", []string{".asc"}},
+	TRC:     {"trc", []string{".trc"}},
+	BLF:     {"blf", []string{".blf"}},
+	PCAP:    {"pcap", []string{".pcap", ".cap"}},
+	PCAPNG:  {"pcapng", []string{".pcapng"}},
 }
 
 // String returns the format's name.

@@ -64,13 +64,29 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{format: format, src: newSource(format, b)}, nil
+	src, err := newSource(format, b)
+	if err != nil {
+		return nil, fmt.Errorf("canlog: %w", err)
+	}
+	return &Reader{format: format, src: src}, nil
 }
 
 var gzipMagic = []byte{0x1F, 0x8B, 8}
 
-func newSource(format Format, b *bufio.Reader) source {
-	return newCandump(b)
+func newSource(format Format, b *bufio.Reader) (source, error) {
+	switch format {
+	case ASC:
+		return newASC(b), nil
+	case TRC:
+		return newTRC(b), nil
+	case BLF:
+		return newBLF(b)
+	case PCAP:
+		return newPCAP(b)
+	case PCAPNG:
+		return newPCAPNG(b), nil
+	}
+	return newCandump(b), nil
 }
 
 // Format returns the log's format. For a log of candump's it is [Candump], also if it is

@@ -42,10 +42,13 @@ func number(word []byte, base, limit uint64) (v uint64, ok bool) {
 
 // maxTime is above all times of logs, in nanoseconds since 1970: the year 2262. Its double
 // is no overflow in 64 bits without a sign.
-const maxTime = math.MaxInt64 - 1_000_000_000
+const (
+	maxTime    = math.MaxInt64 - 1_000_000_000
+	maxSeconds = maxTime / 1_000_000_000
+)
 
 // inRange reports whether a time has a number of nanoseconds since 1970, and not before.
-func inRange(t time.Time) bool { return t.Unix() >= 0 && t.Unix() < maxTime/1_000_000_000 }
+func inRange(t time.Time) bool { return t.Unix() >= 0 && t.Unix() < maxSeconds }
 
 // decimal returns a number with a fraction, or without, in nanoseconds of a unit that has
 // so many. What is less than a nanosecond is cut off.

@@ -12,9 +12,9 @@ import (
 
 // A Writer writes a log.
 type Writer struct {
-	format Format
 	dst    sink
 	w      *bufio.Writer
+	file   io.WriteSeeker // what w writes to, if that is one
 	losses losses
 	err    error // final
 }
@@ -27,6 +27,8 @@ type sink interface {
 	write(f *canbus.Frame, bus string) error
 	// flush gives what the sink has kept to the Writer's buffer.
 	flush() error
+	// close writes the log's end.
+	close() error
 }
 
 // A Loss is something of frames that a format cannot say.
@@ -52,12 +54,25 @@ func NewWriter(w io.Writer, format Format) (*Writer, error) {
 	if !format.valid() {
 		return nil, fmt.Errorf("canlog: there is no format %d to write (formats are %s)", uint8(format), formatNames())
 	}
-	writer := &Writer{format: format, w: bufio.NewWriterSize(w, bufferLen)}
+	writer := &Writer{w: bufio.NewWriterSize(w, bufferLen)}
+	writer.file, _ = w.(io.WriteSeeker)
 	writer.dst = newSink(format, writer)
 	return writer, nil
 }
 
 func newSink(format Format, w *Writer) sink {
+	switch format {
+	case ASC:
+		return &ascSink{w: w}
+	case TRC:
+		return &trcSink{w: w}
+	case BLF:
+		return newBLFSink(w)
+	case PCAP:
+		return &pcapSink{w: w}
+	case PCAPNG:
+		return &pcapngSink{w: w}
+	}
 	return &candumpSink{w: w, screen: format == Screen}
 }
 
@@ -119,6 +134,9 @@ func (w *Writer) Close() error {
 	if w.err == errClosed {
 		return nil
 	}
+	if w.err == nil {
+		w.fail(w.dst.close())
+	}
 	err := w.Flush()
 	w.err = errClosed
 	return err
@@ -150,3 +168,5 @@ func (c *candumpSink) write(f *canbus.Frame, bus string) error {
 }
 
 func (c *candumpSink) flush() error { return nil }
+
+func (c *candumpSink) close() error { return nil }
