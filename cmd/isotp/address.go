@@ -5,28 +5,84 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/isotpnet"
 )
 
-// parseAddress parses an address of the command line, which names a bus.
+// busVariable is the environment variable that names the bus where the command line does not.
+const busVariable = "ISOTP_BUS"
+
+// busOr returns the name of a bus of the command line, or if that is empty the default bus.
+func busOr(name string) (string, error) {
+	if name != "" {
+		return name, nil
+	}
+	name, set := os.LookupEnv(busVariable)
+	switch {
+	case !set:
+		return "", &usageError{err: errors.New("no bus: want one, as can0, or its name in " + busVariable), help: helpBuses}
+	case name == "":
+		return "", &usageError{err: errors.New(busVariable + " is empty: want the name of a bus, as can0"), help: helpBuses}
+	}
+	return name, nil
+}
+
+// onBus returns an address with its bus: one without a slash, or with nothing before it, is
+// on the default bus.
+func onBus(text string) (string, error) {
+	endpoint := strings.TrimPrefix(text, "/")
+	if text == "" || strings.Contains(endpoint, "/") {
+		return text, nil
+	}
+	bus, set := os.LookupEnv(busVariable)
+	switch {
+	case bus != "":
+		return bus + "/" + endpoint, nil
+	case set:
+		return "", &net.AddrError{Err: "no bus, and " + busVariable + " is empty: want for example can0 in it", Addr: text}
+	}
+	if _, err := isotpnet.ParseAddrs("/" + endpoint); err != nil && endpoint == text {
+		return text, nil // it may be a bus; ParseAddr says what is missing
+	}
+	return "", &net.AddrError{Err: "no bus: want for example can0/" + endpoint + ", or the bus in " + busVariable, Addr: text}
+}
+
+// parseAddress parses an address of the command line.
 func parseAddress(text string) (isotpnet.Addr, error) {
+	text, err := onBus(text)
+	if err != nil {
+		return isotpnet.Addr{}, err
+	}
 	addr, err := isotpnet.ParseAddr(text)
-	if err == nil && addr.Bus() == "" {
-		return addr, &net.AddrError{Err: "no bus before the slash: want for example can0" + text, Addr: text}
+	if err == nil {
+		err = checkBus(addr)
 	}
 	return addr, err
 }
 
 // parseAddresses parses a list of addresses of the command line, as listeners take it.
 func parseAddresses(text string) ([]isotpnet.Addr, error) {
+	text, err := onBus(text)
+	if err != nil {
+		return nil, err
+	}
 	addrs, err := isotpnet.ParseAddrs(text)
-	if err == nil && addrs[0].Bus() == "" {
-		return nil, &net.AddrError{Err: "no bus before the slash: want for example can0" + text, Addr: text}
+	if err == nil {
+		err = checkBus(addrs[0])
 	}
 	return addrs, err
+}
+
+// checkBus tells people with a serial adapter what is missing.
+func checkBus(addr isotpnet.Addr) error {
+	if port := addr.Bus(); strings.HasPrefix(port, "/") || strings.HasPrefix(port, "COM") && !strings.Contains(port, ":") {
+		endpoint := strings.TrimPrefix(addr.WithBus("").String(), "/")
+		return &net.AddrError{Err: fmt.Sprintf("a serial port needs its driver and the bus's bit rate: want for example slcan:%s@500000/%s", port, endpoint), Addr: addr.String()}
+	}
+	return nil
 }
 
 // parseEndpoint parses the value of a flag that is an address on the bus of the command's
@@ -48,7 +104,7 @@ func parseFunctional(text string) (isotpnet.Addr, error) {
 	return addr, err
 }
 
-// openBus opens the bus of that name.
+// openBus opens the bus of that name, see busOr.
 func openBus(ctx context.Context, name string) (canbus.Bus, error) {
 	bus, err := canbus.Open(ctx, name)
 	return bus, opening(ctx, err)

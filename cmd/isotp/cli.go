@@ -27,7 +27,7 @@ type cli struct {
 
 	ServeBus serveBusCmd `cmd:"" help:"Let programs on other computers use buses of this one."`
 
-	Help helpCmd `cmd:"" help:"Print how addresses and buses are written (isotp help addresses), or the help of a command."`
+	Help helpCmd `cmd:"" help:"Print how addresses, buses or messages are written (isotp help addresses, buses, hex), or the help of a command."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
@@ -36,22 +36,30 @@ const description = `
 Sends and receives ISO-TP messages (ISO 15765-2) on CAN buses.
 ` + exitStatuses
 
-// run is the program; it returns the exit status.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	s := newStreams(stdin, stdout, stderr)
-	told := false // --help or --version has said everything
-	parser := kong.Must(new(cli),
+// newParser returns the command line's parser, which calls told when --help or --version has
+// said everything.
+func newParser(ctx context.Context, s *streams, told func()) *kong.Kong {
+	return kong.Must(new(cli),
 		kong.Name("isotp"),
 		kong.Description(description),
 		kong.Vars{"version": version(), "demoSeconds": demoSeconds},
 		kong.Groups{"config": "Protocol (zero: the default):"},
+		kong.Help(printHelp),
+		kong.PostBuild(addExamples),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.WithHyphenPrefixedParameters(true), // --max-wait-frames -1
-		kong.Writers(stdout, s.stderr),
-		kong.Exit(func(int) { told = true }),
+		kong.Writers(s.stdout, s.stderr),
+		kong.Exit(func(int) { told() }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s),
 	)
+}
+
+// run is the program; it returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	s := newStreams(stdin, stdout, stderr)
+	told := false
+	parser := newParser(ctx, s, func() { told = true })
 	command, err := parser.Parse(commandHelp(args))
 	switch {
 	case told:

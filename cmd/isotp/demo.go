@@ -34,8 +34,15 @@ other receives it. The SHA-256 of what was sent and of what was received must be
 	isotp demo firmware.bin
 	isotp demo vcan0/7E0:7E8 firmware.bin
 	isotp demo --bitrate 500000
-	isotp demo --fd --bitrate 500000 --data-bitrate 2000000
 `
+}
+
+// Examples implements exampler.
+func (*demoCmd) Examples() []string {
+	return []string{
+		"isotp demo --size 100000",
+		"isotp demo --fd --bitrate 500000 --data-bitrate 2000000 --size 20000",
+	}
 }
 
 // Validate is called by the parser.
@@ -155,17 +162,15 @@ func (c *demoCmd) open() (*os.File, int64, error) {
 // newTransfer opens the two ends, as two programs on the two sides of a bus would.
 func (c *demoCmd) newTransfer(ctx context.Context, s *streams, bus *demoBus) (*transfer, error) {
 	out, in := isotpnet.Dialer{Config: c.config()}, isotpnet.Dialer{Config: c.config()}
-	address, name, network := c.Address, "demo", c.Network
+	addr, name, network := isotpnet.MustParseAddr("/7E0:7E8"), "demo", "isotp"
 	if bus != nil {
-		address, network = "/7E0:7E8", "isotp"
 		out.Bus, in.Bus = bus.tester, bus.ecu
-	}
-	addr, err := isotpnet.ParseAddr(address)
-	if err != nil {
-		return nil, err
-	}
-	if bus == nil {
-		name = addr.Bus()
+	} else {
+		var err error
+		if addr, err = parseAddress(c.Address); err != nil {
+			return nil, err
+		}
+		name, network = addr.Bus(), c.Network
 	}
 	trace := newTracer(&c.configFlags, &out.Config, s.stderr, name)
 	sender, err := out.DialAddr(ctx, network, addr)

@@ -12,7 +12,10 @@
 //	isotp record BUS FILE        record a bus to a log file, as candump -l does
 //	isotp replay FILE BUS        send the frames of a log file on a bus
 //	isotp link                   list CAN interfaces, make a virtual one, set one up
-//	isotp help addresses         tell how addresses and buses are written
+//	isotp help addresses         tell how addresses are written; so help buses, help hex
+//
+// An address or a bus that the command line does not name is on the bus in the environment
+// variable ISOTP_BUS: isotp request 7E0:7E8 22F190.
 //
 // isotp COMMAND --help lists a command's flags; those for the fields of package isotpnet's
 // Config are the same for every command. isotp --help lists the exit statuses, which are

@@ -41,6 +41,14 @@ in hexadecimal digits. 2E* is every request that begins with 2E; - is silence.
 `
 }
 
+// Examples implements exampler.
+func (*ecuCmd) Examples() []string {
+	return []string{
+		"isotp ecu udp:239.74.163.2:43113/7E8:7E0,7DF" + untilInterrupted,
+		"isotp ecu --count 8 udp:239.74.163.2:43113/obd" + untilInterrupted,
+	}
+}
+
 // Validate is called by the parser.
 func (c *ecuCmd) Validate() error {
 	switch {
@@ -128,7 +136,7 @@ var obd29 = isotpnet.MustParseAddr("/obd29")
 func ecuAddresses(addresses []string, count int) ([]string, error) {
 	var all []string
 	for _, text := range addresses {
-		addr, err := isotpnet.ParseAddr(text)
+		addr, err := parseAddress(text)
 		if err != nil || addr.Kind() != isotpnet.KindOBD {
 			all = append(all, text) // perhaps a list; listen says what is wrong
 			continue

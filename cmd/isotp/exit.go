@@ -80,12 +80,23 @@ func (s *streams) report(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	hint := ""
-	if help := helpWith(err); help != "" {
-		hint = fmt.Sprintf(" (see %s)", help)
-	}
-	fmt.Fprintf(s.stderr, "isotp: %s%s\n", oneLine(err), hint)
+	fmt.Fprintf(s.stderr, "isotp: %s%s\n", oneLine(err), hint(err))
 	return exitStatus(err)
+}
+
+// hint is what helps with an error, in parentheses.
+func hint(err error) string {
+	var hints []string
+	if help := helpWith(err); help != "" {
+		hints = append(hints, "see "+help)
+	}
+	if bus := os.Getenv(busVariable); bus != "" && exitStatus(err) == exitUsage && strings.Contains(err.Error(), bus) {
+		hints = append(hints, busVariable+" is "+bus)
+	}
+	if hints == nil {
+		return ""
+	}
+	return " (" + strings.Join(hints, "; ") + ")"
 }
 
 func exitStatus(err error) int {
@@ -95,7 +106,7 @@ func exitStatus(err error) int {
 		netError net.Error
 	)
 	switch {
-	case errors.As(err, &usage), errors.As(err, &config), isWrongAddress(err),
+	case errors.As(err, &usage), errors.As(err, &config), isWrongAddress(err), isWrongBus(err),
 		errors.Is(err, isotpnet.ErrListenOnly), errors.Is(err, isotpnet.ErrSendOnly):
 		return exitUsage
 	case isNegative(err):
@@ -107,14 +118,19 @@ func exitStatus(err error) int {
 	return exitFailure
 }
 
-// isWrongAddress reports whether an address or the name of a bus is wrong.
+// isWrongAddress reports whether an address is wrong, in form.
 func isWrongAddress(err error) bool {
+	_, is := errors.AsType[*net.AddrError](err)
+	return is
+}
+
+// isWrongBus reports whether the name of a bus is wrong: there can be no such bus.
+func isWrongBus(err error) bool {
 	var (
-		address *net.AddrError
-		bus     *canbus.UnknownBusError
-		name    *canbus.NameError
+		bus  *canbus.UnknownBusError
+		name *canbus.NameError
 	)
-	return errors.As(err, &address) || errors.As(err, &bus) || errors.As(err, &name)
+	return errors.As(err, &bus) || errors.As(err, &name)
 }
 
 // helpWith returns the command that says more of what an error is about, "" if none does.
@@ -122,7 +138,10 @@ func helpWith(err error) string {
 	if usage, ok := errors.AsType[*usageError](err); ok && usage.help != "" {
 		return usage.help
 	}
-	if isWrongAddress(err) {
+	switch {
+	case isWrongBus(err):
+		return helpBuses
+	case isWrongAddress(err):
 		return helpAddresses
 	}
 	return ""

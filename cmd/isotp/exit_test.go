@@ -180,7 +180,8 @@ func TestWrongAddresses(t *testing.T) {
 	}
 	for address, text := range map[string]string{
 		"virtual:usage": "no slash",
-		"/7E0:7E8":      "no bus before the slash: want for example can0/7E0:7E8 (see isotp help addresses)",
+		"/7E0:7E8":      "no bus: want for example can0/7E0:7E8, or the bus in ISOTP_BUS (see isotp help addresses)",
+		"7E0:7E8":       "no bus: want for example can0/7E0:7E8, or the bus in ISOTP_BUS (see isotp help addresses)",
 	} {
 		for _, command := range commandsOfAnAddress {
 			exits(strings.ReplaceAll(command, "ADDR", address), exitUsage, text)
@@ -227,8 +228,8 @@ func TestWrongBuses(t *testing.T) {
 		exits("record "+bus+" DIR/a.log", exitUsage, text)
 	}
 	for bus, text := range map[string]string{
-		"nosuch:x":             `bus "nosuch:x": there are no buses nosuch: (see isotp help addresses)`,
-		"slcan:/dev/none@fast": `"fast" is not a number above 0 (see isotp help addresses)`,
+		"nosuch:x":             `bus "nosuch:x": there are no buses nosuch: (see isotp help buses)`,
+		"slcan:/dev/none@fast": `"fast" is not a number above 0 (see isotp help buses)`,
 		"candump:DIR/none":     "no such file or directory",
 	} {
 		for _, command := range commandsOfABus {

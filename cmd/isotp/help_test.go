@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
+	"example.com/isotp/canbus"
+	"example.com/isotp/internal/hextext"
 	"example.com/isotp/isotpnet"
 )
 
@@ -11,6 +14,8 @@ func TestHelp(t *testing.T) {
 	for args, want := range map[string]string{
 		"help":           "Exit status:",
 		"help addresses": "An address is BUS/ENDPOINT",
+		"help buses":     "ISOTP_BUS",
+		"help hex":       "0x22, 0xF1, 0x90",
 		"help send":      "--functional",
 		"help link up":   "--bitrate",
 	} {
@@ -22,42 +27,69 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// The first word of each line is an address or more, or the name of a bus.
-func TestHelpOfAddressesIsTrue(t *testing.T) {
-	endpoints, buses, found := strings.Cut(addressHelp, "\nBUS:\n")
-	if !found {
-		t.Fatal("no part BUS")
-	}
-	examples := func(text string) (list []string) {
-		for line := range strings.Lines(text) {
-			if example, ok := strings.CutPrefix(line, "\t"); ok && example[0] != ' ' {
-				example, _, _ = strings.Cut(strings.TrimSpace(example), "   ")
-				list = append(list, words(example)...)
-			}
+// examplesIn are the examples of a topic: what its lines begin with.
+func examplesIn(text string) (list []string) {
+	for line := range strings.Lines(text) {
+		if example, ok := strings.CutPrefix(line, "\t"); ok && example[0] != ' ' {
+			example, _, _ = strings.Cut(strings.TrimSpace(example), "   ")
+			list = append(list, words(example)...)
 		}
-		return list
 	}
-	for _, endpoint := range examples(endpoints) {
+	return list
+}
+
+func TestHelpOfAddressesIsTrue(t *testing.T) {
+	for _, endpoint := range examplesIn(addressHelp) {
 		if _, err := isotpnet.ParseAddrs("can0/" + endpoint); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, bus := range examples(buses) {
-		if addr, err := isotpnet.ParseAddr(bus + "/7E0:7E8"); err != nil || addr.Bus() != bus {
-			t.Errorf("bus %q: %v, %v", bus, addr, err)
-		}
-	}
-	if n, m := len(examples(endpoints)), len(examples(buses)); n < 10 || m != 6 {
-		t.Errorf("%d addresses, %d buses", n, m)
+	if n := len(examplesIn(addressHelp)); n != 16 {
+		t.Errorf("%d addresses", n)
 	}
 }
 
-// Each command that takes an address or a bus says where they are described.
-func TestHelpOfCommandsNamesTheHelpOfAddresses(t *testing.T) {
-	for _, command := range []string{"demo", "send", "recv", "proxy", "ecu", "obd", "request", "record", "replay", "serve-bus", "scan"} {
-		r := isotp(t.Context(), nil, command, "--help")
-		if text := strings.Join(strings.Fields(r.stdout), " "); !strings.Contains(text, "isotp help addresses") {
-			t.Errorf("%s --help does not", command)
+// Each kind of bus that there is has its example.
+func TestHelpOfBusesIsTrue(t *testing.T) {
+	_, list, _ := strings.Cut(busHelp, "\nBUS:\n")
+	list, _, _ = strings.Cut(list, "\nA serial")
+	schemes := make(map[string]bool)
+	for _, bus := range examplesIn(list) {
+		if addr, err := isotpnet.ParseAddr(bus + "/7E0:7E8"); err != nil || addr.Bus() != bus {
+			t.Errorf("bus %q: %v, %v", bus, addr, err)
+		}
+		scheme, _ := canbus.SplitName(bus)
+		schemes[scheme] = true
+	}
+	_, err := canbus.Open(t.Context(), "nosuch:x")
+	unknown, _ := errors.AsType[*canbus.UnknownBusError](err)
+	for _, scheme := range unknown.Schemes {
+		if !schemes[scheme] && scheme != "fake" { // which a test has registered
+			t.Errorf("no example of %q", scheme)
+		}
+	}
+}
+
+func TestHelpOfHexIsTrue(t *testing.T) {
+	examples := 0
+	for line := range strings.Lines(hexHelp) {
+		if text, ok := strings.CutPrefix(line, "\t"); ok {
+			examples++
+			if p, err := hextext.Parse(text); string(p) != "\x22\xF1\x90" {
+				t.Errorf("%q: % X, %v", text, p, err)
+			}
+		}
+	}
+	if examples != 6 {
+		t.Errorf("%d examples", examples)
+	}
+}
+
+func TestHelpNamesTheTopics(t *testing.T) {
+	for _, command := range []string{"", "send", "link", "link up"} {
+		r := isotp(t.Context(), nil, append(words(command), "--help")...)
+		if !strings.HasSuffix(r.stdout, "\nMore: isotp help addresses, isotp help buses, isotp help hex.\n") {
+			t.Errorf("isotp %s --help ends otherwise:\n%s", command, r.stdout)
 		}
 	}
 }

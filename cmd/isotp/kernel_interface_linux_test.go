@@ -13,8 +13,6 @@ import (
 
 // These tests need CAN in the kernel: see test/vm.
 
-func TestMain(m *testing.M) { cantest.Main(m) }
-
 func TestKernelDemoOnAnInterface(t *testing.T) {
 	cantest.Need(t)
 	name := writeFile(t, randomBytes(100_000))

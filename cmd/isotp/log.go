@@ -54,7 +54,7 @@ func (s *streams) openNamedLog(ctx context.Context, bus string) (*playedLog, err
 	}
 	file, o, err := candump.ParseName(name)
 	if err != nil {
-		return nil, &usageError{err: err, help: helpAddresses}
+		return nil, &usageError{err: err, help: helpBuses}
 	}
 	return s.openLog(ctx, file, o, ",interface=%s behind the file's name")
 }

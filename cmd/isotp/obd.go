@@ -31,9 +31,16 @@ ECU, the time until the answer was complete, its bytes, and the text among them.
 
 	isotp obd vcan0/obd
 	isotp obd vcan0/obd29 0100
-	isotp obd --simulate 8 virtual:demo/obd
 	isotp obd --to func:33:F1 vcan0/fixed::F1 3E00
 `
+}
+
+// Examples implements exampler.
+func (*obdCmd) Examples() []string {
+	return []string{
+		"isotp obd --simulate 8 virtual:demo/obd",
+		"isotp obd --simulate 2 virtual:demo/obd29 0100",
+	}
 }
 
 // Validate is called by the parser.

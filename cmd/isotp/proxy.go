@@ -41,6 +41,14 @@ standard error, as are messages that could not be sent.
 `
 }
 
+// Examples implements exampler.
+func (*proxyCmd) Examples() []string {
+	return []string{
+		"isotp proxy tcp:127.0.0.1:8080 udp:239.74.163.2:43113/7E0:7E8" + untilInterrupted,
+		"isotp proxy udp:239.74.163.2:43113/7E8:7E0 tcp:127.0.0.1:80" + untilInterrupted,
+	}
+}
+
 // Validate is called by the parser.
 func (c *proxyCmd) Validate() error {
 	switch {

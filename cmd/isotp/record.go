@@ -13,8 +13,8 @@ import (
 )
 
 type recordCmd struct {
-	Bus       string        `arg:"" help:"Name of the bus, as can0 or udp:239.74.163.2:43113. More: isotp help addresses."`
-	File      string        `arg:"" help:"The log. Frames are added to a log that is there already. -: standard output."`
+	Bus       string        `arg:"" optional:"" help:"Name of the bus, as can0 or udp:239.74.163.2:43113; without it the one in ISOTP_BUS. More: isotp help buses."`
+	File      string        `arg:"" optional:"" help:"The log. Frames are added to a log that is there already. -: standard output."`
 	Interface string        `placeholder:"NAME" help:"Name of the bus in the log (its own name, or can0 where an interface cannot have that)."`
 	Rotate    byteSize      `placeholder:"SIZE" help:"Begin a new file when one would have more bytes, as 500K, 100M or 2G; full ones are FILE.000001 and so on."`
 	Keep      int           `placeholder:"N" help:"Keep the N newest files and remove older ones; needs --rotate."`
@@ -33,9 +33,22 @@ them, it says how many, and fails at the end.
 `
 }
 
+// Examples implements exampler.
+func (*recordCmd) Examples() []string {
+	return []string{
+		"isotp record udp:239.74.163.2:43113 -" + untilInterrupted,
+		"isotp record --rotate 1M --keep 2 udp:239.74.163.2:43113 drive.log" + untilInterrupted,
+	}
+}
+
 // Validate is called by the parser.
 func (c *recordCmd) Validate() error {
+	if c.File == "" {
+		c.Bus, c.File = "", c.Bus
+	}
 	switch {
+	case c.File == "":
+		return errors.New("no file: want a bus and the log, as can0 drive.log")
 	case c.Keep < 0:
 		return fmt.Errorf("--keep %d: it must be above 0, or 0 for all", c.Keep)
 	case c.Keep > 0 && c.Rotate == 0:
@@ -48,6 +61,10 @@ func (c *recordCmd) Validate() error {
 
 // Run records until ctx is done.
 func (c *recordCmd) Run(ctx context.Context, s *streams) error {
+	var err error
+	if c.Bus, err = busOr(c.Bus); err != nil {
+		return err
+	}
 	log, err := s.openNamedLog(ctx, c.Bus)
 	if err != nil {
 		return err

@@ -39,6 +39,14 @@ that is not the one that is due, from the first of a send --generate count on.
 `
 }
 
+// Examples implements exampler.
+func (*recvCmd) Examples() []string {
+	return []string{
+		"date | isotp send --stream --timeout 10s udp:239.74.163.2:43113/7E0:7E8 & isotp recv --stream --timeout 10s udp:239.74.163.2:43113/7E8:7E0",
+		"echo '(0.0) can0 7E8#0462F19041' | isotp recv --hex --listen-only candump:-,fast/7E0:7E8",
+	}
+}
+
 // Validate is called by the parser.
 func (c *recvCmd) Validate() error {
 	if c.Count < 0 {

@@ -10,7 +10,7 @@ import (
 
 type replayCmd struct {
 	File      string         `arg:"" help:"The log, as candump -l writes it. -: standard input."`
-	Bus       string         `arg:"" help:"Name of the bus to send the frames on, as vcan0. More: isotp help addresses."`
+	Bus       string         `arg:"" optional:"" help:"Name of the bus to send the frames on, as vcan0; without it the one in ISOTP_BUS. More: isotp help buses."`
 	Fast      bool           `xor:"pace" help:"As fast as the bus takes them, not at the log's own pace."`
 	Speed     *float64       `xor:"pace" placeholder:"N" help:"N times as fast as the log's own pace; below 1: slower."`
 	Interface string         `placeholder:"NAME" help:"Send the frames of this interface only."`
@@ -32,8 +32,20 @@ To listen to a log, no bus is needed: candump:FILE is one.
 `
 }
 
+// Examples implements exampler.
+func (*replayCmd) Examples() []string {
+	return []string{
+		"echo '(0.0) can0 7E0#0322F190' | isotp replay - virtual:demo",
+		"echo '(0.0) can0 7E0#0322F190' | isotp replay --fast --interface can0 - udp:239.74.163.2:43113",
+	}
+}
+
 // Run sends until the log ends.
 func (c *replayCmd) Run(ctx context.Context, s *streams) error {
+	var err error
+	if c.Bus, err = busOr(c.Bus); err != nil {
+		return err
+	}
 	log, err := c.open(ctx, s)
 	if err != nil {
 		return err

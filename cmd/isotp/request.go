@@ -11,7 +11,7 @@ import (
 
 type requestCmd struct {
 	Address  string   `arg:"" help:"BUS/SEND:LISTEN, as vcan0/7E0:7E8; BUS/obd or BUS/obd29, or with --functional a list of ECUs, as vcan0/7E0:7E8,7E1:7E9, or a node, as vcan0/fixed::F1. More: isotp help addresses."`
-	Requests []string `arg:"" optional:"" name:"hex" help:"Requests, one an argument, as 22F190, '22 F1 90' or 22:F1:90; without any, the lines of standard input."`
+	Requests []string `arg:"" optional:"" name:"hex" help:"Requests, one an argument, as 22F190, '22 F1 90' or 22:F1:90; without any, the lines of standard input. More: isotp help hex."`
 
 	Functional    string        `placeholder:"ADDR" help:"Send to a functional address instead, as 7DF: or func:33:F1, and print the answers of all ECUs until P2 is over. On BUS/obd and BUS/obd29 this is so without the flag."`
 	P2            time.Duration `name:"p2" placeholder:"TIME" help:"P2: how long an ECU may take until its answer begins (50ms, or what it says itself in its answer to 10)."`
@@ -38,14 +38,20 @@ the answer was complete, its bytes, the text among them, and their names in UDS 
 OBD. An answer begins with the service of the request plus 40, or is 7F and the service; other
 messages, and answers that say that another one will follow, are notes on standard error.
 
-	isotp request --simulate 1 virtual:demo/7E0:7E8 22F190 '3E 00'
-	isotp request --simulate 8 virtual:demo/obd 0902
 	isotp request --tester-present vcan0/7E0:7E8 '10 03' '31 01 FF 00'
 	isotp request --functional 7DF: vcan0/7E0:7E8,7E1:7E9 3E00
 
 The exit status is that of the first request without a positive answer: 4 if that was
 negative, 3 if no answer came in time.
 `
+}
+
+// Examples implements exampler.
+func (*requestCmd) Examples() []string {
+	return []string{
+		"isotp request --simulate 1 virtual:demo/7E0:7E8 22F190 '3E 00'",
+		"isotp request --simulate 8 virtual:demo/obd 0902",
+	}
 }
 
 // Validate is called by the parser.
@@ -108,7 +114,7 @@ func (c *requestCmd) parse() ([][]byte, error) {
 		p, err := hextext.Parse(text)
 		switch {
 		case err != nil:
-			return nil, &usageError{err: fmt.Errorf("request %w", err), help: helpAddresses}
+			return nil, &usageError{err: fmt.Errorf("request %w", err), help: helpHex}
 		case len(p) == 0:
 			return nil, usageErrorf("request %q has no bytes: want hexadecimal digits, such as 22F190", text)
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 type scanCmd struct {
-	Bus       string        `arg:"" help:"Name of the bus, as can0 or udp:239.74.163.2:43113. More: isotp help addresses."`
+	Bus       string        `arg:"" optional:"" help:"Name of the bus, as can0 or udp:239.74.163.2:43113; without it the one in ISOTP_BUS. More: isotp help buses."`
 	IDs       string        `name:"ids" placeholder:"LIST" help:"Identifiers to probe in normal addressing, as 700-7FF,18DA00F1-18DAFFF1: 3 digits are 11 bits, 8 digits 29 (000-7FF, if no other mode is asked for)."`
 	Extended  string        `placeholder:"LIST" help:"Identifiers and target addresses to probe in extended addressing, as 6F1#00-FF; 6F1 alone: all of these."`
 	Fixed     string        `placeholder:"LIST" help:"Target addresses to probe in normal fixed addressing, as 00-FF (18DA00F1 to 18DAFFF1)."`
@@ -38,11 +38,17 @@ Finds the ECUs on a bus that speak ISO-TP: it probes addresses, and prints those
 with the addressing modes that this may be, the flow control offered, and the padding. An
 address is printed once it has answered three times, twice of these alone and in silence.
 
-	isotp scan --simulate 7E8:7E0,7DF --ids 7D0-7EF virtual:demo
-	isotp scan --simulate fixed::10 --simulate fixed::2A --fixed 00-3F virtual:demo
 	isotp scan --yes can0
 	isotp scan --yes --probe 3e --extended 6F1#00-FF --fixed 00-FF can0
 `
+}
+
+// Examples implements exampler.
+func (*scanCmd) Examples() []string {
+	return []string{
+		"isotp scan --listen 100ms --wait 50ms --simulate 7E8:7E0,7DF --ids 7DE-7E2 virtual:demo",
+		"isotp scan --listen 100ms --wait 50ms --simulate fixed::2A --fixed 28-2C virtual:demo",
+	}
 }
 
 // byteFlag is the value of a flag that is a byte.
@@ -77,6 +83,9 @@ func (c *scanCmd) Validate() error {
 func (c *scanCmd) Run(ctx context.Context, s *streams) error {
 	config, err := c.config()
 	if err != nil {
+		return err
+	}
+	if c.Bus, err = busOr(c.Bus); err != nil {
 		return err
 	}
 	if scheme, _ := canbus.SplitName(c.Bus); scheme == "candump" {

@@ -50,6 +50,14 @@ unless --network names a backend. It does not know the lengths of --hex before.
 // maxMessage is the longest message of all.
 const maxMessage = math.MaxUint32
 
+// Examples implements exampler.
+func (*sendCmd) Examples() []string {
+	return []string{
+		"isotp recv --stream --timeout 10s udp:239.74.163.2:43113/7E8:7E0 & date | isotp send --stream --timeout 10s udp:239.74.163.2:43113/7E0:7E8; wait",
+		"echo 3E80 | isotp send --hex virtual:demo/7DF:",
+	}
+}
+
 // Validate is called by the parser.
 func (c *sendCmd) Validate() error {
 	switch {

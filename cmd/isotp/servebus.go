@@ -12,7 +12,7 @@ import (
 )
 
 type serveBusCmd struct {
-	Buses    []string `arg:"" name:"bus" help:"Names of the buses, as can0 or udp:239.74.163.2:43113; NAME=BUS gives one a name of its own, as adapter=slcan:/dev/ttyACM0@500000. More: isotp help addresses."`
+	Buses    []string `arg:"" optional:"" name:"bus" help:"Names of the buses, as can0 or udp:239.74.163.2:43113; NAME=BUS gives one a name of its own, as adapter=slcan:/dev/ttyACM0@500000; without any the one in ISOTP_BUS. More: isotp help buses."`
 	Listen   string   `default:"localhost:29536" placeholder:"HOST:PORT" help:"Where to listen (${default}); :29536 is all of this computer's addresses."`
 	NoBeacon bool     `name:"no-beacon" help:"Do not broadcast every 3 s where the server is and what buses it has."`
 	Logger   bool     `name:"log" help:"Log on standard error also each client that comes and goes, not only what fails or is lost."`
@@ -31,8 +31,23 @@ several programs at a time, also by those on this computer.
 `
 }
 
+// Examples implements exampler.
+func (*serveBusCmd) Examples() []string {
+	return []string{
+		"isotp serve-bus --no-beacon can0=virtual:demo" + untilInterrupted,
+		"isotp serve-bus --listen localhost:29537 can0=udp:239.74.163.2:43113" + untilInterrupted,
+	}
+}
+
 // Validate is called by the parser.
 func (c *serveBusCmd) Validate() error {
+	if len(c.Buses) == 0 {
+		bus, err := busOr("")
+		if err != nil {
+			return err
+		}
+		c.Buses = []string{bus}
+	}
 	buses := make(map[string]string)
 	for _, bus := range c.Buses {
 		name := socketcand.ClientName(bus)
