@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the files instead")
 const files = root + "/api"
 
 func TestAPI(t *testing.T) {
-	module, imported, paths := load(t, "./isotpnet", "./canbus/...")
+	module, imported, paths := load(t, "./isotpnet", "./sniff", "./canbus/...")
 	want := map[string]string{}
 	for _, path := range paths {
 		if strings.Contains(path, "/internal/") {

@@ -165,7 +165,7 @@ type compiler struct {
 }
 
 func newCompiler(t *testing.T) *compiler {
-	module, imported, _ := load(t, "./isotpnet", "./canbus/...", "net/http")
+	module, imported, _ := load(t, "./isotpnet", "./sniff", "./canbus/...", "net/http")
 	pkg, err := imported.Import(module + "/isotpnet")
 	if err != nil {
 		t.Fatal(err)

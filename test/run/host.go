@@ -62,7 +62,7 @@ func packages(c *clock) ([]string, error) {
 }
 
 // covered is the flag of go test that names the packages whose coverage counts.
-const covered = "-coverpkg=./canbus/...,./cmd/...,./internal/...,./isotpnet"
+const covered = "-coverpkg=./canbus/...,./cmd/...,./internal/...,./isotpnet,./sniff"
 
 // measure runs tests that write their coverage to a file, and adds it to the profiles.
 func measure(run func(file string) error, profiles ...*profile) error {
