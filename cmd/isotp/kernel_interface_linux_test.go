@@ -96,3 +96,13 @@ func TestKernelLinkListsInterfaces(t *testing.T) {
 	isotp(t.Context(), nil, "link", "--vcan", "made0").want(t, exitUsage, "there is an interface of that name")
 	isotp(t.Context(), nil, "link", "--vcan", "much/too/long/for/a/name").want(t, exitUsage, "at most 15 characters")
 }
+
+// On a vcan scan needs no --yes.
+func TestKernelScanOfAVirtualInterface(t *testing.T) {
+	cantest.Need(t)
+	r := isotp(t.Context(), nil, words("scan --simulate 7E8:7E0 --ids 7E0-7E1 --listen 0s --wait 200ms vcan2")...)
+	r.want(t, exitOK, "")
+	if !strings.HasPrefix(r.stdout, "7E0:7E8 ") {
+		t.Errorf("standard output: %s", r.stdout)
+	}
+}
