@@ -167,8 +167,8 @@ func (c *scanCmd) permit(s *streams, config *scan.Config) error {
 		return nil
 	}
 	count := config.Targets.Len() - config.First
-	took := time.Duration(count) * time.Second / time.Duration(c.Rate)
-	what := fmt.Sprintf("%s is not a virtual bus, and scan sends %d frames or more on it, within %v: "+
+	took := time.Duration(min(count/int64(c.Rate), 1e9)) * time.Second
+	what := fmt.Sprintf("%s is not a virtual bus, and scan sends %d frames or more on it, in %v: "+
 		"each goes to an address on which any device may listen, and what that does is not known. "+
 		"Never do that to a vehicle that moves or a machine that runs", c.Bus, count, (c.Listen + took).Round(time.Second))
 	if !c.Yes {
@@ -200,6 +200,9 @@ func (c *scanCmd) scan(ctx context.Context, s *streams, bus canbus.Bus, config s
 		next = scan.AddressText(config.Targets.At(report.Next))
 	}
 	p.summary(s.stderr, &report, next)
+	if report.Trouble != nil {
+		s.warn(report.Trouble)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: the same command with --from %s goes on", errInterrupted, next)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -64,7 +63,11 @@ func (p *scanPrinter) endpoint(e *scan.Endpoint) {
 
 func (p *scanPrinter) print(v any) { p.keep(0, json.NewEncoder(p.w).Encode(v)) }
 
-func (p *scanPrinter) keep(_ int, err error) { p.err = errors.Join(p.err, err) }
+func (p *scanPrinter) keep(_ int, err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
 
 // endpointDetails are what is printed behind an address.
 func endpointDetails(e *scan.Endpoint) []string {

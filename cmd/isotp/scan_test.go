@@ -105,7 +105,7 @@ func TestAnInterruptedScanTellsWhereToGoOn(t *testing.T) {
 func TestScanWarns(t *testing.T) {
 	for _, bus := range []string{"can99", "slcan:/dev/nonesuch@500000", "socketcand:localhost:1/can0", "udp:239.74.163.2:43113"} {
 		r := isotp(t.Context(), nil, "scan", bus)
-		r.want(t, exitUsage, bus+" is not a virtual bus, and scan sends 2048 frames or more on it, within 43s")
+		r.want(t, exitUsage, bus+" is not a virtual bus, and scan sends 2048 frames or more on it, in 42s")
 		if !strings.Contains(r.stderr, "--yes") {
 			t.Errorf("no --yes in %s", r.stderr)
 		}

@@ -24,6 +24,7 @@ type inbox struct {
 	mu       sync.Mutex // guards what follows
 	arrivals []arrival
 	err      error // why nothing more comes
+	trouble  error // the last error after which more could come
 }
 
 // receive begins to read the bus.
@@ -38,11 +39,8 @@ func (in *inbox) read() {
 	buf := make([]canbus.Frame, 64)
 	for {
 		n, err := in.bus.ReadFrames(buf)
-		if errors.Is(err, canbus.ErrTemporary) {
-			err = nil
-		}
 		in.put(buf[:n], err)
-		if err != nil {
+		if err != nil && !errors.Is(err, canbus.ErrTemporary) {
 			return
 		}
 	}
@@ -54,7 +52,12 @@ func (in *inbox) put(frames []canbus.Frame, err error) {
 	for _, f := range frames {
 		in.arrivals = append(in.arrivals, arrival{f, now})
 	}
-	in.err = err
+	switch {
+	case errors.Is(err, canbus.ErrTemporary):
+		in.trouble = err
+	case err != nil:
+		in.err = err
+	}
 	in.mu.Unlock()
 	select {
 	case in.more <- struct{}{}:
@@ -71,8 +74,9 @@ func (in *inbox) take(spare []arrival) ([]arrival, error) {
 	return arrivals, in.err
 }
 
-// close closes the bus, and waits for the reader.
-func (in *inbox) close() {
+// close closes the bus, waits for the reader, and returns the last error that it went on after.
+func (in *inbox) close() (trouble error) {
 	in.bus.Close()
 	<-in.done
+	return in.trouble
 }

@@ -67,6 +67,8 @@ type Report struct {
 	// Refused is how many frames the bus took and did not send; Dropped how many received
 	// frames it has lost. Either way an endpoint may be missing.
 	Refused, Dropped uint64
+	// Trouble is the last error of the bus after which it went on, nil if there was none.
+	Trouble error
 }
 
 // An ID is a CAN identifier.
@@ -110,7 +112,7 @@ func Run(ctx context.Context, bus canbus.Bus, c Config) (Report, error) {
 	stop := context.AfterFunc(ctx, func() { bus.Close() }) // a Write may wait
 	err := s.run(ctx)
 	stop()
-	s.in.close()
+	s.report.Trouble = s.in.close()
 	if d, ok := canbus.As[canbus.DropCounter](bus); ok {
 		s.report.Dropped = d.Dropped()
 	}

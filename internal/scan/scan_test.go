@@ -458,6 +458,38 @@ func (*fullBus) WriteFrames([]canbus.Frame) (int, error) {
 	return 0, canbus.Temporary(errors.New("no room"))
 }
 
+func TestABusThatGoesOnAfterAnError(t *testing.T) {
+	on(t, func(b *bench) {
+		b.simulate(simECU{}.at("7E0", "7E8"))
+		tap, err := b.network.Tap()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ids("7E0")
+		b.report, err = Run(b.Context(), &coughingBus{Tap: tap}, b.config)
+		if err != nil || b.report.Trouble != errCough {
+			b.Errorf("%+v, %v", b.report, err)
+		}
+		b.wantFound("7E0:7E8")
+	})
+}
+
+var errCough = canbus.Temporary(errors.New("bus-off"))
+
+// A coughingBus is a bus whose first ReadFrames fails.
+type coughingBus struct {
+	*virtual.Tap
+	once bool
+}
+
+func (b *coughingBus) ReadFrames(frames []canbus.Frame) (int, error) {
+	if !b.once {
+		b.once = true
+		return 0, errCough
+	}
+	return b.Tap.ReadFrames(frames)
+}
+
 func TestABusThatEnds(t *testing.T) {
 	on(t, func(b *bench) {
 		n, err := virtual.New(virtual.Options{HangUp: true})
