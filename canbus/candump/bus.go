@@ -113,8 +113,8 @@ func Open(ctx context.Context, file string, o Options) (*Bus, error) {
 		return nil, fmt.Errorf("candump: %w", err)
 	}
 	b := newBus(f, file, o)
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() || info != nil && info.IsDir() {
-		if err := b.lines.check(); err != nil {
+	if info, err := f.Stat(); err == nil && (info.Mode().IsRegular() || info.IsDir()) {
+		if _, err := check(f, file); err != nil {
 			f.Close()
 			return nil, err
 		}
@@ -250,15 +250,14 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	}
 }
 
-// read reads a line. If it is a frame that is wanted, read puts it in next.
+// read reads a line or record. If it is a frame that is wanted, read puts it in next.
 func (b *Bus) read() error {
-	f, ifi, err := b.lines.next()
+	var f canbus.Frame
+	ifi, err := b.lines.next(&f)
 	var line *LineError
 	switch {
 	case b.ended() != nil:
 		return net.ErrClosed
-	case err == errSkipped:
-		return nil
 	case errors.As(err, &line):
 		b.malformed.Add(1)
 		return err
@@ -273,7 +272,7 @@ func (b *Bus) read() error {
 	if b.o.Interface != "" && ifi != b.o.Interface {
 		return nil
 	}
-	b.pace.pass(f.Timestamp)
+	b.pace.pass(&f)
 	f.Flags &^= canbus.Echo
 	b.next, b.waiting = f, true
 	return nil
@@ -287,7 +286,7 @@ func (b *Bus) see(ifi string) {
 	if ifi == b.last {
 		return
 	}
-	b.last = strings.Clone(ifi)
+	b.last = ifi
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.interfaces) < maxInterfaces && !slices.Contains(b.interfaces, ifi) {
@@ -306,13 +305,8 @@ func (b *Bus) Interfaces() []string {
 
 // atEnd returns the error behind the last line.
 func (b *Bus) atEnd() error {
-	switch {
-	case b.o.Interface != "" && !b.found && b.last != "":
+	if b.o.Interface != "" && !b.found && b.last != "" {
 		return &InterfaceError{b.lines.file, b.o.Interface, b.Interfaces()}
-	case b.last == "" && b.Malformed() == 0:
-		if err := b.lines.noLog(); err != nil {
-			return err
-		}
 	}
 	return ErrEnd
 }
@@ -357,8 +351,12 @@ type pace struct {
 	offset int64     // how long after the first one this one comes, in the log's ns
 }
 
-// pass goes on to the next frame, which has this time.
-func (p *pace) pass(timestamp int64) {
+// pass goes on to the next frame. One without a time comes with the frame before it.
+func (p *pace) pass(f *canbus.Frame) {
+	timestamp := p.last
+	if f.Has(canbus.Timed) {
+		timestamp = f.Timestamp
+	}
 	if !p.begun {
 		p.begun, p.last = true, timestamp
 		return

@@ -1,6 +1,7 @@
 package candump
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/canlog"
 )
 
 const twoInterfaces = `(1700000000.000000) can0 7E0#021003
@@ -194,7 +196,7 @@ func TestLinesThatAreSkipped(t *testing.T) {
 		"CRLF, no end":    "(1.0) can0 001#\r\n(2.0) can0 002#AA\r",
 		"remarks":         "(1.0) can0 001# # first\n(2.0) can0 002#AA T // second\n",
 		"times":           "(0) can0 001#\n(2.123456789012) can0 002#AA\n",
-		"a long comment":  "# " + strings.Repeat("x", 3*bufferLen) + "\n(1.0) can0 001#\n" + strings.Repeat("# ", maxLine) + "\n(2.0) can0 002#AA\n",
+		"a long comment":  "# " + strings.Repeat("x", 3*checkLen) + "\n(1.0) can0 001#\n" + strings.Repeat("# ", maxLine) + "\n(2.0) can0 002#AA\n",
 		"what is no text": "(1.0) can0 001#\n\x00\xff\xfe\n(2.0) can0 002#AA\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,7 +212,7 @@ func TestLinesThatAreSkipped(t *testing.T) {
 
 func TestLinesThatAreNoFrames(t *testing.T) {
 	log := "(1.0) can0 001#\n(garbage\n(2.0) can0 002#0\n(2.0) can0 003#AA\n" +
-		"(" + strings.Repeat("x", 3*bufferLen) + "\n(1.0) can0 004#" + strings.Repeat("00", maxLine) + "\n(\x00\xff\n(3.0) can0 005#\n"
+		"(" + strings.Repeat("x", 3*checkLen) + "\n(1.0) can0 004#" + strings.Repeat("00", maxLine) + "\n(\x00\xff\n(3.0) can0 005#\n"
 	b := open(t, writeLog(t, log), Options{Fast: true})
 	frames, bad := readAll(t, b)
 	wantTexts(t, frames, "001#", "003#AA", "005#")
@@ -276,15 +278,80 @@ func TestEmptyLogEndsAtOnce(t *testing.T) {
 
 // What comes from a pipe is seen to be no log only at its end.
 func TestPipeThatIsNoLog(t *testing.T) {
-	b, err := New(strings.NewReader("  can0  7E0   [3]  02 10 03\n"), "standard input", Options{})
+	b, err := New(strings.NewReader("  can0  7E0   02 10 03\n"), "standard input", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		n, err := b.ReadFrames(make([]canbus.Frame, 4))
-		wantError(t, err, `standard input, line 1: "  can0  7E0   [3]  02 10 03" is no frame`)
+		wantError(t, err, `standard input is no log: line 1: "  can0  7E0   02 10 03" is no frame`)
 		if n != 0 || errors.Is(err, canbus.ErrTemporary) || errors.Is(err, io.EOF) {
 			t.Errorf("%d, %v", n, err)
+		}
+	}
+}
+
+// What canlog reads is played: the format is found by content.
+func TestLogsInOtherFormats(t *testing.T) {
+	for i := canlog.Candump; i <= canlog.PCAPNG; i++ {
+		var text bytes.Buffer
+		w, err := canlog.NewWriter(&text, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range []string{"(1.000000) 1 7E0#021003", "(1.000001) 1 7E8#065003 T"} {
+			f, bus, err := canbus.ParseLogLine(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.WriteFrame(&f, bus); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b := open(t, writeLog(t, text.String()), Options{Fast: true, Interface: "1"})
+		frames, bad := readAll(t, b)
+		wantTexts(t, frames, "7E0#021003", "7E8#065003")
+		if len(bad) > 0 || frames[1].Timestamp-frames[0].Timestamp != 1000 {
+			t.Errorf("%v: %+v, %v", i, frames, bad)
+		}
+	}
+}
+
+// Where a record of a binary log is wrong is told in bytes.
+func TestRecordsThatAreNoFrames(t *testing.T) {
+	var text bytes.Buffer
+	w, err := canlog.NewWriter(&text, canlog.PCAP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		w.WriteFrame(&canbus.Frame{ID: 1, Len: 1}, "can0")
+	}
+	w.Close()
+	text.Truncate(text.Len() - 1)
+	_, bad := readAll(t, open(t, writeLog(t, text.String()), Options{Fast: true}))
+	if len(bad) != 1 {
+		t.Fatalf("errors %v", bad)
+	}
+	wantError(t, bad[0], "test.log, at byte 56: no frame")
+}
+
+// A frame without a time comes with the one before it.
+func TestLogWithoutTimes(t *testing.T) {
+	var p pace
+	for i, c := range []struct {
+		text   string
+		offset int64
+	}{{"(5.0) c 001#", 0}, {"", 0}, {"(7.0) c 001#", 2e9}, {"", 2e9}} {
+		var f canbus.Frame
+		if c.text != "" {
+			f, _, _ = canbus.ParseLogLine(c.text)
+		}
+		if p.pass(&f); p.offset != c.offset {
+			t.Errorf("frame %d is at %d, want %d", i, p.offset, c.offset)
 		}
 	}
 }
@@ -332,12 +399,10 @@ func TestLogWaitsAndHasItsOwnTime(t *testing.T) {
 func TestFilesThatAreNoLogsAreNotOpened(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]string{
-		filepath.Join(dir, "nothing.log"): "nothing.log",
-		dir:                               "directory",
-		writeLog(t, "  can0  7E0   [3]  02 10 03\n"):                          "line 1: \"  can0  7E0   [3]  02 10 03\" is no frame: it does not begin with (",
-		writeLog(t, "# remarks\n  can0  7E0   [3]  02 10 03\n"):               "line 2",
-		writeLog(t, " (1700000000.123456)  can0  7E0   [3]  02 10 03\n"):      "line 1",
-		writeLog(t, " (2023-11-14 22:13:20.123456)  can0  7E0   [1]  02\n"):   "line 1",
+		filepath.Join(dir, "nothing.log"):       "nothing.log",
+		dir:                                     "directory",
+		writeLog(t, "  can0  7E0   02 10 03\n"): "line 1: \"  can0  7E0   02 10 03\" is no frame: no line of a log",
+		writeLog(t, "# remarks\n  can0  7E0   02 10 03\n"):                    "line 2",
 		writeLog(t, "\xff\xfe(\x001\x00)\x00 \x00c\x00 \x001\x00#\x00\n\x00"): "it is UTF-16",
 		writeLog(t, strings.Repeat("\x7fELF", 1<<20)):                         "line 1",
 		writeLog(t, "(1.0) can0 001"):                                         "ends in the middle of the line",
@@ -510,7 +575,7 @@ func TestFileThatCannotBeReadAnyMore(t *testing.T) {
 		}
 		for range 2 {
 			_, err = b.ReadFrames(make([]canbus.Frame, 4))
-			wantError(t, err, "candump: read test.log behind line 2")
+			wantError(t, err, "test.log: canlog: read behind line 2")
 			if errors.Is(err, io.EOF) || errors.Is(err, canbus.ErrTemporary) {
 				t.Errorf("%v is an end, or passes", err)
 			}

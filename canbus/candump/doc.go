@@ -28,8 +28,8 @@
 // others as long after it as the log says: a frame that the reader takes late does
 // not delay the frames after it. Where the time runs backwards, because a clock was set
 // or logs were joined, it stands still for one frame and goes on from there. A
-// frame's Timestamp is the log's, 0 included; its Channel is 0, as a log's interfaces have
-// names (see Options.Interface). The Bus clears the flag Echo: the program that sent the
+// frame's Timestamp is the log's, 0 included; its Channel is the number of its interface
+// where the format numbers them, and their names are these numbers (see Options.Interface). The Bus clears the flag Echo: the program that sent the
 // frame was another one.
 //
 // A log loses nothing: it waits for its reader, and its time is that of its frames (Waits
@@ -41,14 +41,15 @@
 //
 // # Lines
 //
-// A Bus reads the lines that candump -l, python-can and [canbus.AppendLogLine] write, and
-// what canplayer, log2asc and text editors make of them (see [canbus.ParseLogLine]): a
-// remark behind the frame, a byte order mark, CR LF, a last line without an end.
-// It skips blank lines, and lines that do not begin with (, such as comments and candump's
-// own lines of dropped frames (DROPCOUNT). For any other line ReadFrames returns a
-// [LineError], which names the line. It is temporary: the next ReadFrames goes on behind
-// the line. [Bus.Malformed] counts these lines, because not every program looks at
-// temporary errors. Open refuses a file whose beginning has other lines, and no frame.
+// A Bus finds the format by content (see package canlog). Of candump's it reads the lines that
+// candump -l, python-can and [canbus.AppendLogLine] write, and what canplayer, log2asc and text
+// editors make of them (see [canbus.ParseLogLine]), and the lines that candump shows on a
+// terminal. It skips other lines, such as comments and candump's own lines of dropped frames
+// (DROPCOUNT). For a line or record that should be a frame and is none, ReadFrames returns a
+// [LineError], which says where it is. It is temporary: the next ReadFrames goes on behind it.
+// [Bus.Malformed] counts these lines, because not every program looks at
+// temporary errors. Open refuses a file whose beginning has such lines, and no frame, or that is
+// a log in no format that is known.
 //
 // Nothing hears the frames that are written to the Bus: it takes them and counts them
 // ([Bus.Unheard]). So a program that receives a recorded message may send flow control, and

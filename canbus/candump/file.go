@@ -15,10 +15,16 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/canlog"
 )
 
-// chunk is how much is written at once.
-const chunk = 64 << 10
+const (
+	// chunk is how much is written at once.
+	chunk = 64 << 10
+	// maxLine is how long a line of a log may be. That of a CAN FD frame has less than 200
+	// bytes.
+	maxLine = 1024
+)
 
 // A logFile is the file, or the writer, of a Recorder. One goroutine calls its methods.
 type logFile struct {
@@ -49,19 +55,28 @@ func (l *logFile) begin() (cut, err error) {
 	return l.open()
 }
 
-// checkLog returns an error if a file is no log.
+// checkLog returns an error if a file is no log of candump's.
 func checkLog(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("candump: %w", err)
 	}
 	defer f.Close()
-	err = newLines(f, path).check()
-	// A file of half a line is a log whose program ended early.
-	if line, ok := errors.AsType[*LineError](err); ok && line.Line == 1 && line.Err == errCut && strings.HasPrefix(line.Text, "(") {
-		return nil
+	format, err := check(f, path)
+	if err == nil && format != canlog.Candump {
+		err = fmt.Errorf("candump: %s is a log in the format %v, and lines of candump's cannot be added to that", path, format)
+	}
+	if err != nil && isHalfLine(f) {
+		return nil // a log whose program ended early
 	}
 	return err
+}
+
+// isHalfLine reports whether a file has nothing but the beginning of a frame's line.
+func isHalfLine(f io.ReaderAt) bool {
+	b := make([]byte, maxLine)
+	n, err := f.ReadAt(b, 0)
+	return err == io.EOF && b[0] == '(' && bytes.IndexByte(b[:n], '\n') < 0
 }
 
 func (l *logFile) open() (cut, err error) {

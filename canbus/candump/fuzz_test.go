@@ -21,8 +21,8 @@ type chunks struct {
 func (c chunks) Read(p []byte) (int, error) { return c.r.Read(p[:min(len(p), c.size)]) }
 
 // FuzzLog plays anything as a log, in pieces of any size: what comes does not depend
-// on the pieces; each line is a frame, blank or an error that names it; and what is
-// recorded of it plays the same frames.
+// on the pieces, and what is recorded of it plays the same frames. (Package canlog has
+// fuzz tests of what is a frame.)
 func FuzzLog(f *testing.F) {
 	f.Add([]byte(twoInterfaces), 7)
 	f.Add([]byte("(1.0) can0 001#\n(garbage\r\n(2.0) can0 7E0#02"), 1)
@@ -48,21 +48,14 @@ func FuzzLog(f *testing.F) {
 		}
 		frames, bad := play(bytes.NewReader(log))
 		again, badAgain := play(chunks{iotest.DataErrReader(bytes.NewReader(log)), max(size, 1)})
-		if !slices.Equal(frames, again) || !slices.Equal(bad, badAgain) {
+		if !slices.Equal(texts(frames), texts(again)) || !slices.Equal(bad, badAgain) {
 			t.Errorf("in pieces of %d bytes it is %v and errors in lines %d; at once %v, %d", size, texts(again), badAgain, texts(frames), bad)
 		}
 		if !slices.IsSorted(bad) || len(slices.Compact(slices.Clone(bad))) != len(bad) {
 			t.Errorf("errors in lines %v", bad)
 		}
-		number, skipped := 0, 0
-		for line := range bytes.Lines(log) {
-			number++
-			if line = bytes.TrimSpace(bytes.TrimPrefix(line, byteOrderMark)); len(line) == 0 || line[0] != '(' {
-				skipped++
-			}
-		}
-		if len(frames)+len(bad)+skipped != number {
-			t.Errorf("%d lines are %d frames, %d errors and %d that are skipped", number, len(frames), len(bad), skipped)
+		if lines := bytes.Count(log, []byte{'\n'}) + 1; len(frames)+len(bad) > lines {
+			t.Errorf("%d lines are %d frames and %d errors", lines, len(frames), len(bad))
 		}
 		for i := range frames {
 			frames[i].Timestamp -= frames[i].Timestamp % 1000

@@ -28,17 +28,17 @@ func detect(b *bufio.Reader) (Format, error) {
 		return PCAP, nil
 	}
 	var strange error // of the first line that could be no comment
-	for seen := 0; ; {
+	for seen, line := 0, 1; ; line++ {
 		text, err := peekLine(b, seen)
 		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
-			return 0, fmt.Errorf("canlog: read: %w", err)
+			return 0, fmt.Errorf("canlog: read: %w", noEOF(err))
 		}
 		format, lineErr := formatOf(text)
 		if format != 0 {
 			return format, nil
 		}
 		if strange == nil && lineErr != nil {
-			strange = &UnknownFormatError{quote(text), lineErr}
+			strange = &UnknownFormatError{line, quote(text), lineErr}
 		}
 		seen += len(text)
 		if err == nil {

@@ -33,12 +33,13 @@ func (e *RecordError) Is(target error) bool { return target == canbus.ErrTempora
 
 // An UnknownFormatError is the error of what is no log in any of the formats.
 type UnknownFormatError struct {
-	Text string // how it begins
-	Err  error  // what is wrong with that
+	Line int    // the number of the first line that could not be in a log
+	Text string // the line, or its beginning
+	Err  error  // what is wrong with it
 }
 
 func (e *UnknownFormatError) Error() string {
-	return fmt.Sprintf("canlog: %q: %v (a log is in one of the formats %s)", e.Text, e.Err, formatNames())
+	return fmt.Sprintf("canlog: line %d: %q is no frame: %v (formats are %s)", e.Line, e.Text, e.Err, formatNames())
 }
 
 // Unwrap returns Err.

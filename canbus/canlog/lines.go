@@ -67,7 +67,7 @@ func (l *lines) next() (text []byte, wrong, err error) {
 		return nil, nil, err
 	}
 	if err != nil && err != io.EOF {
-		return nil, nil, fmt.Errorf("canlog: read behind line %d: %w", l.line, err)
+		return nil, nil, fmt.Errorf("canlog: read behind line %d: %w", l.line, noEOF(err))
 	}
 	return bytes.TrimPrefix(text, byteOrderMark), wrong, nil
 }

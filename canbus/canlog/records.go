@@ -69,5 +69,5 @@ func (r *records) fail(offset int64, err error) error {
 		r.rest()
 		return r.bad(offset, err)
 	}
-	return fmt.Errorf("canlog: read %v at byte %d: %w", r.format, offset, err)
+	return fmt.Errorf("canlog: read %v at byte %d: %w", r.format, offset, noEOF(err))
 }

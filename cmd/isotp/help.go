@@ -112,7 +112,8 @@ BUS:
 	                      ,data=2000000  ,baud=1000000  ,listen  ,wait=5s  ,family=canable
 	socketcand:HOST:29536/can0
 	                      a bus of another computer (isotp serve-bus, or socketcand)
-	candump:drive.log     a log file; candump:- is one on standard input. Options may follow:
+	candump:drive.log     a log file, in any format that isotp convert reads; candump:- is one
+	                      on standard input. Options may follow:
 	                      ,fast  ,speed=10  ,interface=can0  ,maxpause=1s
 	virtual:NAME          a bus within one process: for demo, and for --simulate
 

@@ -119,8 +119,8 @@ func TestLogFromStandardInput(t *testing.T) {
 	r = isotp(t.Context(), strings.NewReader(log), "record", "candump:-,fast", "-")
 	r.want(t, exitOK, "")
 	r.wantStdout(t, log)
-	r = isotp(t.Context(), strings.NewReader("  can0  7E8   [2]  01 01\n"), "recv", "--hex", "--listen-only", "candump:-/7E0:7E8")
-	r.want(t, exitFailure, "standard input, line 1")
+	r = isotp(t.Context(), strings.NewReader("  can0  7E8   01 01\n"), "recv", "--hex", "--listen-only", "candump:-/7E0:7E8")
+	r.want(t, exitFailure, "standard input is no log: line 1")
 }
 
 // An interrupt ends a recv whose log, on standard input, does not go on.
