@@ -90,15 +90,13 @@ func (p Pair) check() error {
 // Mode returns the addressing mode of a pair, as "normal", or all that it may be where frames
 // do not tell: "normal fixed, or normal".
 func (p Pair) Mode() string {
-	upper := p.A.ID >> 16 & 0x03FF // without the priority
-	functional := upper == upperFunctional&0x3FF || upper == upperMixedFunctional&0x3FF
 	switch {
-	case p.Alone && p.A == obdFunctional:
-		return "functional"
-	case p.A.HasByte && p.A.AnyPriority && functional:
+	case p.IsFunctional() && p.A.HasByte:
 		return "mixed, functional"
-	case p.A.AnyPriority && functional:
+	case p.IsFunctional() && p.A.AnyPriority:
 		return "normal fixed, functional"
+	case p.IsFunctional():
+		return "functional"
 	case p.A.HasByte && p.A.AnyPriority:
 		return "mixed"
 	case p.A.AnyPriority:
@@ -125,8 +123,28 @@ const (
 // obdFunctional is the address of requests to all ECUs.
 var obdFunctional = Address{ID: 0x7DF}
 
-// standard returns the pair that a standard makes of a frame's identifier.
-func standard(f *canbus.Frame) (Pair, bool) {
+// Match reports whether a frame carries one of the pair's addresses; with fromB it is B.
+func (p Pair) Match(f *canbus.Frame) (fromB, ok bool) {
+	if p.A.wire().Match(f) {
+		return false, true
+	}
+	ok = !p.Alone && p.B.wire().Match(f)
+	return ok, ok
+}
+
+// IsFunctional reports whether A is an address that a standard has given to requests to any
+// number of nodes.
+func (p Pair) IsFunctional() bool {
+	upper := p.A.ID >> 16 &^ priority
+	return p.Alone && (p.A == obdFunctional || p.A.AnyPriority && (upper == upperFunctional&^priority || upper == upperMixedFunctional&^priority))
+}
+
+// priority are the bits of an identifier's upper 13 bits that say its priority.
+const priority = 0x1C00
+
+// Standard returns the pair that a standard makes of a frame's identifier: those that the
+// package documentation names. It is false for all others.
+func Standard(f *canbus.Frame) (Pair, bool) {
 	if !f.Has(canbus.Extended) {
 		switch {
 		case f.ID == obdFunctional.ID:
@@ -136,7 +154,6 @@ func standard(f *canbus.Frame) (Pair, bool) {
 		}
 		return Pair{}, false
 	}
-	const priority = 0x1C00
 	upper := f.ID >> 16 &^ priority
 	a := Address{ID: f.ID &^ (priority << 16), Extended: true, AnyPriority: true}
 	a.ID |= (upperFixed & priority) << 16

@@ -123,6 +123,7 @@ func (s *Sniffer) conversation(bus uint32, name string, p Pair) *conversation {
 	}
 	c = &conversation{s: s, bus: bus, now: s.now}
 	c.Number, c.Interface, c.Pair = len(s.conversations)+1, name, p
+	c.asked = p.Alone && len(s.o.Pairs) > 0
 	c.lanes[0] = &lane{c: c, address: p.A.wire(), sent: &c.A}
 	if !p.Alone {
 		c.addPeer(p.B.wire())
@@ -142,7 +143,7 @@ func (c *conversation) addPeer(a wire.Address) {
 // standardLane returns the lane of a frame whose identifier a standard has given to ISO-TP;
 // nil if it has not, or the frame is none of ISO-TP.
 func (s *Sniffer) standardLane(id *identifier, f *canbus.Frame) *lane {
-	p, ok := standard(f)
+	p, ok := Standard(f)
 	if !ok {
 		return nil
 	}

@@ -119,6 +119,14 @@ type Conversation struct {
 	// Forgotten counts frames from before the pair was found that were not kept: see
 	// package documentation.
 	Forgotten uint64
+
+	asked bool // Options.Pairs want one side only
+}
+
+// OneSided reports whether nothing of one side was seen, though there is one: the frames hold
+// one direction only, or a request had no answer.
+func (c *Conversation) OneSided() bool {
+	return !c.asked && !c.Pair.IsFunctional() && (c.A.Frames == 0 || c.B.Frames == 0)
 }
 
 // Sent counts what one side of a conversation has sent.

@@ -9,6 +9,7 @@
 //	isotp obd ADDRESS            send a functional request, print the answers of all ECUs
 //	isotp scan BUS               find the ECUs on a bus
 //	isotp serve-bus BUS          let programs on other computers use a bus of this one
+//	isotp dump [BUS|FILE]        show frames, and what ISO-TP says in them
 //	isotp record BUS FILE        record a bus to a log file, as candump -l does
 //	isotp replay FILE BUS        send the frames of a log file on a bus
 //	isotp link                   list CAN interfaces, make a virtual one, set one up
@@ -28,7 +29,7 @@
 //
 // Messages are raw bytes, or with --hex lines of hexadecimal digits. Standard output
 // carries what a command is asked for: recv's messages, the answers to request and obd,
-// the ECUs that scan finds, record's log, the demo's summary, link's tables, where serve-bus
+// the ECUs that scan finds, what dump shows, record's log, the demo's summary, link's tables, where serve-bus
 // listens. All else goes to standard error: with --trace the frames, as candump -L writes them, with --log the
 // library's log, with --stats what was counted. Of an error that ends the command one line,
 // the last, begins with "isotp: "; warnings and notices do not.

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/canlog"
+)
+
+// sourceFlags say where a command that only listens has its frames from.
+type sourceFlags struct {
+	Source    string   `arg:"" optional:"" help:"A bus, as can0, or a log file of any format (isotp convert --help lists them), also .gz; -: standard input. Without it the bus in $$ISOTP_BUS. More: isotp help buses."`
+	Interface []string `placeholder:"NAME" sep:"none" help:"Frames of this interface only; may be repeated. Logs in some formats have numbers, as 1."`
+}
+
+// A source gives a command the frames of a live bus or a log, in their order.
+type source struct {
+	// Live: the frames are those of a bus, and come now.
+	Live bool
+	// Name is the file, or the bus.
+	Name string
+
+	s          *streams
+	interfaces []string // those that are wanted; none: all
+	seen       []string // those that were there
+	malformed  uint64   // lines or records of a log that are no frames
+	dropped    uint64   // frames that a bus has dropped
+	read       func(ctx context.Context, frame func(*canbus.Frame, string), idle func() error) error
+	close      func() error
+}
+
+// openSource opens a live bus or a log for reading. The caller closes it.
+//
+// A name is that of a log if it is -, or there is a file of that name, or it looks like the
+// name of one: it has a slash and no scheme, or the ending of a log. All others are buses,
+// candump: included, which plays a log at its own pace.
+func (s *streams) openSource(ctx context.Context, o sourceFlags) (*source, error) {
+	name, err := busOr(o.Source)
+	if err != nil {
+		return nil, err
+	}
+	src := &source{Name: name, s: s, interfaces: o.Interface}
+	if isLogName(name) {
+		return src, src.openLog(ctx)
+	}
+	return src, src.openBus(ctx)
+}
+
+func isLogName(name string) bool {
+	if info, err := os.Stat(name); name == "-" || err == nil && !info.IsDir() {
+		return true
+	}
+	scheme, _ := canbus.SplitName(name)
+	_, ending := canlog.FormatByName(name)
+	return scheme == "" && (ending || strings.ContainsRune(name, '/'))
+}
+
+func (r *source) openLog(ctx context.Context) error {
+	var log *canlog.Reader
+	var err error
+	if r.Name == "-" {
+		r.Name = "standard input"
+		input := r.s.input(ctx)
+		r.close = input.Close
+		log, err = canlog.NewReader(input)
+	} else if log, err = canlog.Open(r.Name); err == nil {
+		r.close = log.Close
+	}
+	_, isNoLog := errors.AsType[*canlog.UnknownFormatError](err)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return errInterrupted
+	case isNoLog:
+		return fmt.Errorf("%s: %w", r.Name, err)
+	case err != nil:
+		return &usageError{err: err}
+	}
+	r.read = func(ctx context.Context, frame func(*canbus.Frame, string), idle func() error) error {
+		return r.readLog(ctx, log, frame, idle)
+	}
+	return nil
+}
+
+func (r *source) openBus(ctx context.Context) error {
+	name := interfaceName("", r.Name)
+	log, err := r.s.openNamedLog(ctx, r.Name)
+	if err != nil {
+		return err
+	}
+	var bus canbus.Bus = log
+	if log == nil {
+		if bus, err = openBus(ctx, r.Name); err != nil {
+			return err
+		}
+	}
+	r.Live, r.close = log == nil, bus.Close
+	r.read = func(ctx context.Context, frame func(*canbus.Frame, string), idle func() error) error {
+		err := r.readBus(ctx, bus, name, frame, idle)
+		if log != nil {
+			r.malformed = log.Malformed()
+		}
+		return err
+	}
+	return nil
+}
+
+// Read calls frame with each frame and the name of its interface, until the source ends, ctx
+// is done, which are no errors, or idle returns an error. It calls idle before it has to wait
+// for frames, and on a live bus also at times while none come.
+func (r *source) Read(ctx context.Context, frame func(f *canbus.Frame, ifi string), idle func() error) error {
+	err := r.read(ctx, func(f *canbus.Frame, ifi string) {
+		if r.wanted(ifi) {
+			frame(f, ifi)
+		}
+	}, idle)
+	if ctx.Err() != nil || errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return errors.Join(err, idle(), r.failed())
+}
+
+// Close closes the bus or the log.
+func (r *source) Close() error { return r.close() }
+
+// wanted reports whether a frame of that interface is wanted.
+func (r *source) wanted(ifi string) bool {
+	if len(r.interfaces) == 0 {
+		return true
+	}
+	const most = 16
+	if len(r.seen) < most && !slices.Contains(r.seen, ifi) {
+		r.seen = append(r.seen, ifi)
+	}
+	return slices.Contains(r.interfaces, ifi)
+}
+
+// failed says what of the source could not be read.
+func (r *source) failed() error {
+	var errs []error
+	if r.malformed > 0 {
+		errs = append(errs, fmt.Errorf("%d %s of %s", r.malformed, plural(r.malformed, "line or record was no frame", "lines or records were no frames"), r.Name))
+	}
+	if r.dropped > 0 {
+		errs = append(errs, fmt.Errorf("%s missing: %s dropped them, because they were not read in time", count(r.dropped, "frame"), r.Name))
+	}
+	for _, ifi := range r.interfaces {
+		if len(r.seen) > 0 && !slices.Contains(r.seen, ifi) {
+			errs = append(errs, fmt.Errorf("%s has no frames of interface %s, but of %s", r.Name, ifi, strings.Join(r.seen, ", ")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *source) readLog(ctx context.Context, log *canlog.Reader, frame func(*canbus.Frame, string), idle func() error) error {
+	defer closeAfter(ctx, log)()
+	var f canbus.Frame
+	for {
+		if !log.Ready() {
+			if err := idle(); err != nil {
+				return err
+			}
+		}
+		ifi, err := log.ReadFrame(&f)
+		switch {
+		case err == nil:
+			frame(&f, ifi)
+		case errors.Is(err, canbus.ErrTemporary):
+			r.malformed++
+			r.s.warn(err)
+		default:
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// A busBatch is what one read of a bus has returned.
+type busBatch struct {
+	frames  []canbus.Frame
+	dropped uint64
+	err     error
+}
+
+func (r *source) readBus(ctx context.Context, bus canbus.Bus, name string, frame func(*canbus.Frame, string), idle func() error) error {
+	const tick = 100 * time.Millisecond // so late a time-out may be noticed
+	defer closeAfter(ctx, bus)()
+	full, free := readBatches(bus)
+	defer func() {
+		bus.Close()
+		close(free)
+		for range full { // the bus reader ends
+		}
+	}()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case b, ok := <-full:
+			if !ok {
+				return nil
+			}
+			now := time.Now().UnixNano()
+			for i := range b.frames {
+				f := &b.frames[i]
+				if !f.Has(canbus.Timed) {
+					f.Stamp(now)
+				}
+				frame(f, name)
+			}
+			r.dropped = b.dropped
+			switch {
+			case errors.Is(b.err, canbus.ErrTemporary):
+				r.s.warn(b.err)
+			case b.err != nil:
+				return b.err
+			}
+			free <- b.frames
+		case <-ticker.C:
+		}
+		if len(full) > 0 {
+			continue
+		}
+		if err := idle(); err != nil {
+			return err
+		}
+	}
+}
+
+// readBatches reads a bus on a goroutine of its own, which ends with the bus, or when free is
+// closed. The receiver gives each batch's frames back through free.
+func readBatches(bus canbus.Bus) (full chan busBatch, free chan []canbus.Frame) {
+	const batches, batchLen = 8, 64
+	full, free = make(chan busBatch, batches), make(chan []canbus.Frame, batches+1)
+	for range batches {
+		free <- make([]canbus.Frame, batchLen)
+	}
+	counter, _ := canbus.As[canbus.DropCounter](bus)
+	go func() {
+		defer close(full)
+		for frames := range free {
+			n, err := bus.ReadFrames(frames[:batchLen])
+			b := busBatch{frames: frames[:n], err: err}
+			if counter != nil {
+				b.dropped = counter.Dropped()
+			}
+			full <- b
+			if err != nil && !errors.Is(err, canbus.ErrTemporary) {
+				return
+			}
+		}
+	}()
+	return full, free
+}
