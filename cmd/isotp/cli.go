@@ -31,6 +31,10 @@ type cli struct {
 
 	Help helpCmd `cmd:"" help:"Print how addresses, buses or messages are written (isotp help addresses, buses, hex), or the help of a command."`
 
+	Completion completionCmd `cmd:"" help:"Print a script with which bash, zsh or fish complete the command line."`
+	Man        manCmd        `cmd:"" help:"Print the manual page."`
+	Complete   completeCmd   `cmd:"" hidden:"" help:"Print what the last of the words of a command line may become."`
+
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 

@@ -14,6 +14,8 @@
 //	isotp replay FILE BUS        send the frames of a log file on a bus
 //	isotp link                   list CAN interfaces, make a virtual one, set one up
 //	isotp help addresses         tell how addresses are written; so help buses, help hex
+//	isotp completion SHELL       print a script that makes bash, zsh or fish complete
+//	isotp man                    print the manual page
 //
 // An address or a bus that the command line does not name is on the bus in the environment
 // variable ISOTP_BUS: isotp request 7E0:7E8 22F190.
