@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -312,36 +313,46 @@ func TestWhatIsLeftInTheAdapter(t *testing.T) {
 // Open returns whatever the adapter says, and however much.
 func TestFloodWhileOpening(t *testing.T) {
 	for _, text := range []string{"\a", "\r", "z\r", "t1230\r", "V1013\r", "F00\r", "x"} {
-		host, line := net.Pipe()
-		go io.Copy(io.Discard, line)
-		go func() {
-			flood := []byte(strings.Repeat(text, 1000))
-			for {
-				if _, err := line.Write(flood); err != nil {
-					return
-				}
+		t.Run(text, func(t *testing.T) {
+			if testing.Short() {
+				synctest.Test(t, func(t *testing.T) { floodWhileOpening(t, text, 5*time.Millisecond) })
+				return
 			}
-		}()
-		type result struct {
-			b   *Bus
-			err error
-		}
-		opened := make(chan result, 1)
-		go func() {
-			b, err := New(t.Context(), host, "PORT", Options{Bitrate: 500_000, Wait: -1, Logger: quietly})
-			opened <- result{b, err}
-		}()
-		select {
-		case r := <-opened:
-			if r.err == nil {
-				r.b.Close()
-			}
-		case <-time.After(30 * time.Second):
-			t.Errorf("flood of %q: Open does not return", text)
-			host.Close()
-		}
-		line.Close()
+			floodWhileOpening(t, text, 0)
+		})
 	}
+}
+
+// floodWhileOpening has the line say a text without end: a hundred times, and after a pause
+// again. Without a pause the flood takes a processor, until the time to open is over.
+func floodWhileOpening(t *testing.T, text string, pause time.Duration) {
+	host, line := net.Pipe()
+	go io.Copy(io.Discard, line)
+	var flooding sync.WaitGroup
+	flooding.Go(func() {
+		flood := []byte(strings.Repeat(text, 100))
+		for {
+			if _, err := line.Write(flood); err != nil {
+				return
+			}
+			time.Sleep(pause)
+		}
+	})
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		if b, err := New(t.Context(), host, "PORT", Options{Bitrate: 500_000, Wait: -1, Logger: quietly}); err == nil {
+			b.Close()
+		}
+	}()
+	select {
+	case <-opened:
+	case <-time.After(30 * time.Second):
+		t.Error("Open does not return")
+		host.Close()
+	}
+	line.Close()
+	flooding.Wait()
 }
 
 // What the adapter says of itself when it has refused a frame comes as an error frame.

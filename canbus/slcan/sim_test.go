@@ -121,7 +121,7 @@ func (s *sim) plug() io.ReadWriteCloser {
 
 // plugInto connects the adapter to a line.
 func (s *sim) plugInto(line io.ReadWriteCloser) {
-	out := make(chan string, 100_000)
+	out := make(chan string, 10_000)
 	s.mu.Lock()
 	s.line, s.out, s.opened = line, out, time.Now()
 	s.work = make(chan struct{}, 1)

@@ -356,7 +356,7 @@ func TestMessagesOnBusesClosedAtOnce(t *testing.T) {
 		{"CANable25", 500_000, 100}, {"CANableThatAnswers", 500_000, 100}, {"CANable", 500_000, 100},
 		{"Arduino", 500_000, 20}, {"Mute", 500_000, 20},
 	} {
-		c.count = min(c.count, scale.Down(c.count, 50))
+		c.count = min(c.count, scale.Down(c.count, 20))
 		t.Run(fmt.Sprintf("%s%d", c.of, c.bitrate), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				wire := newWire(t, c.bitrate, 0)
