@@ -197,6 +197,21 @@ func TestRetract(t *testing.T) {
 	if s.e.SendResult() != OK {
 		t.Errorf("a message that was sent ends with %v", s.e.SendResult())
 	}
+	s.send(1).hands("01 01 CC CC CC CC CC CC")
+	retract(false)
+	if !s.e.Started() {
+		t.Error("a message of one byte that was handed over has not started")
+	}
+}
+
+// A frame that is refused after its message was aborted is counted, and changes nothing else.
+func TestRefusedFrameOfAnEndedMessageIsCounted(t *testing.T) {
+	s := newScript(t)
+	s.send(1).hands("01 01 CC CC CC CC CC CC")
+	s.e.Abort(s.time(), Aborted)
+	s.e.HandleRefused(s.time(), 1)
+	s.poll()
+	s.done(Aborted).counts(Refused, 1)
 }
 
 // Frames of an earlier message, and flow controls, are none of the one under way.

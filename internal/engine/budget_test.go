@@ -187,6 +187,14 @@ func TestBudget(t *testing.T) {
 		ss[1].due(1600 * ms).sends(longBlock)
 		ss[0].counts(ReceiverFull, 1).readsNothing()
 	})
+	t.Run("a slow one does not give way if there is room", func(t *testing.T) {
+		ss := sharing(t, 2, 2, func(c *Config) { c.NCr = time.Hour })
+		ss[0].hears(longFirst).sends(longBlock)
+		ss[0].now, ss[1].now = 2*time.Second, 2*time.Second
+		ss[0].e.budget.claims[&ss[0].e].since = start // its rate has been looked at
+		ss[1].hears(longFirst).sends(longBlock)
+		ss[0].counts(ReceiverFull, 0)
+	})
 	t.Run("a second is enough to know that it is slow", func(t *testing.T) {
 		ss := sharing(t, 1, 2, func(c *Config) { c.NCr, c.NBr = time.Hour, time.Second })
 		ss[0].hears(longFirst).sends(longBlock)

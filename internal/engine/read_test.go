@@ -274,3 +274,15 @@ func TestReadStreams(t *testing.T) {
 		}},
 	})
 }
+
+func TestFirstThatFindsNothingWaits(t *testing.T) {
+	s := newScript(t)
+	if _, _, ok := s.e.First(); ok || !s.e.Awaited() {
+		t.Errorf("found: %v; awaited: %v", ok, s.e.Awaited())
+	}
+	s.hears("01 AA")
+	if p, _, ok := s.e.First(); !ok || text(p) != "AA" || s.e.Awaited() {
+		t.Errorf("found %v: %v; awaited: %v", ok, p, s.e.Awaited())
+	}
+	s.e.RemoveFirst()
+}

@@ -70,3 +70,13 @@ func TestStatsOfSeveralEngines(t *testing.T) {
 		}
 	}
 }
+
+func TestShortestAndLongestGap(t *testing.T) {
+	var s rareStats
+	for _, d := range []time.Duration{3 * ms, 2 * ms, 4 * ms} {
+		s.gap(d)
+	}
+	if want := (rareStats{Gaps: 3, GapSum: 9 * ms, GapMin: 2 * ms, GapMax: 4 * ms}); s != want {
+		t.Errorf("got %+v, want %+v", s, want)
+	}
+}

@@ -92,6 +92,16 @@ func TestSupply(t *testing.T) {
 			s.poll()
 			s.sends("21 07 08 09 0A 0B 0C 0D", "22 0E 0F 10 11 12 13 14").done(OK)
 		}},
+		{"Cs/send/the slice of Send is in use, and no other is asked for", nil, func(s *script) {
+			s.send(20)
+			if s.e.Supplied() != 1 {
+				s.t.Errorf("%d slices are in use", s.e.Supplied())
+			}
+			s.sends("10 14 01 02 03 04 05 06")
+			if s.event&SendSpace != 0 {
+				s.t.Error("SendSpace, although the message is whole")
+			}
+		}},
 		{"Cs/send/SendSpace says that a slice is done with", nil, func(s *script) {
 			p := message1(300)
 			s.sendAs(300, p[:100])

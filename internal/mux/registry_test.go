@@ -510,3 +510,17 @@ func TestFramesThatAreThereBeforeTheFirstListener(t *testing.T) {
 		})
 	}
 }
+
+// The caller because of whom the opening was canceled is told of its context's end, not of
+// what the driver made of that.
+func TestTheCallerThatHasCanceledIsToldOfItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	b := &named{opened: make(chan struct{}), canceled: true, err: errBroken}
+	close(b.opened)
+	for range 100 { // both have happened, and await sees either
+		if err := b.await(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+}

@@ -514,3 +514,19 @@ func TestPropertiesAndTime(t *testing.T) {
 		}
 	})
 }
+
+// In memory, too, a write may wait, for a slow reader: N_Bs runs from its end.
+func TestNBsRunsFromTheEndOfAWriteThatWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := describedBus{newFakeBus(), canbus.Properties{InProcess: true}}
+		bus.onWrite = func(b []canbus.Frame) (int, error) {
+			time.Sleep(900 * time.Millisecond)
+			return len(b), nil
+		}
+		result := startSend(attach(t, own(t, bus), pair(0x7E0, 0x7E8)), message(13))
+		time.Sleep(1500 * time.Millisecond)
+		wantWaiting(t, result)
+		time.Sleep(500 * time.Millisecond)
+		wantResult(t, result, ResultError(engine.TimeoutBs))
+	})
+}

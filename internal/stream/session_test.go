@@ -53,6 +53,15 @@ func TestGivingUpOpeningSendsReset(t *testing.T) {
 	sc.sends(">RESET 0001 3000 02")
 }
 
+// A message that was sent in part cannot be ended well: the peer must know.
+func TestAbortSendsReset(t *testing.T) {
+	sc := newScript(t)
+	s := sc.accept(7)
+	s.Abort()
+	sc.sends("<RESET 0007 2000 07")
+	sc.gone(s, "given up")
+}
+
 func TestOpenIsRefusedWithoutAListener(t *testing.T) {
 	sc := newScript(t)
 	sc.gets(">OPEN 0007 2000 02 10")

@@ -187,3 +187,9 @@ func unhex(t *testing.T, s string) []byte {
 	}
 	return b
 }
+
+func TestMaxWindowIsWhatOneByteCounts(t *testing.T) {
+	sc := newScript(t, func(c *Config) { c.Window = MaxWindow })
+	sc.e.Dial(sc.now)
+	sc.sends(">OPEN 0001 1000 02 FF")
+}
