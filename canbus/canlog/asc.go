@@ -321,10 +321,10 @@ func (a *asc) readFD(f *canbus.Frame, line []byte) error {
 
 // ascSink writes ASC.
 type ascSink struct {
-	w        *Writer
-	channels channels
-	clock    clock
-	line     []byte
+	channels
+	w     *Writer
+	clock clock
+	line  []byte
 }
 
 const ascDate = "Mon Jan 2 03:04:05.000 pm 2006"
@@ -336,7 +336,7 @@ func (a *ascSink) begin(f *canbus.Frame) {
 }
 
 func (a *ascSink) write(f *canbus.Frame, bus string) error {
-	channel, err := a.channels.of(bus)
+	channel, err := a.of(bus)
 	if err != nil {
 		return err
 	}

@@ -461,8 +461,8 @@ func setBLFFlags(f *canbus.Frame, flags byte, data []byte) error {
 
 // blfSink writes BLF.
 type blfSink struct {
+	channels
 	w        *Writer
-	channels channels
 	clock    clock
 	last     int64        // the time of the last frame
 	buf      bytes.Buffer // a container that is not written yet
@@ -507,7 +507,7 @@ func (s *blfSink) begin(f *canbus.Frame) error {
 }
 
 func (s *blfSink) write(f *canbus.Frame, bus string) error {
-	channel, err := s.channels.of(bus)
+	channel, err := s.of(bus)
 	if err != nil {
 		return err
 	}

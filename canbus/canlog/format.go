@@ -63,6 +63,15 @@ func (f *Format) UnmarshalText(text []byte) error {
 	return fmt.Errorf("canlog: there is no format %q (formats are %s)", text, formatNames())
 }
 
+// HasNames reports whether interfaces have names in the format, and not only numbers.
+func (f Format) HasNames() bool {
+	switch f {
+	case Candump, Screen, PCAPNG:
+		return true
+	}
+	return false
+}
+
 func formatNames() string {
 	var names []string
 	for _, f := range formats[1:] {

@@ -124,6 +124,9 @@ func TestChannels(t *testing.T) {
 			t.Errorf("%s is %d, %v; want %d", want.name, n, err, want.number)
 		}
 	}
+	if n := c.numbersByName()["can300"]; n != 5 {
+		t.Errorf("can300 is %d", n)
+	}
 	var err error
 	for i := 0; i < 300 && err == nil; i++ {
 		_, err = c.of(strings.Repeat("x", i+1))

@@ -14,9 +14,9 @@ type channels struct {
 	taken   [256]bool
 }
 
-// of returns an interface's number. A name that is a number has that, and one that ends in
-// a number has one more, as these count from 0: can0 is 1. If that is taken, it is the next
-// that is free.
+func (c *channels) numbersByName() map[string]int { return c.numbers }
+
+// of returns an interface's number: see [Writer.Numbers].
 func (c *channels) of(name string) (int, error) {
 	if n, known := c.numbers[name]; known {
 		return n, nil

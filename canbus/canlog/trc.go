@@ -329,11 +329,11 @@ func setHexData(f *canbus.Frame, line []byte) error {
 
 // trcSink writes TRC 2.1.
 type trcSink struct {
-	w        *Writer
-	channels channels
-	clock    clock
-	count    int
-	line     []byte
+	channels
+	w     *Writer
+	clock clock
+	count int
+	line  []byte
 }
 
 func (t *trcSink) begin(f *canbus.Frame) {
@@ -348,7 +348,7 @@ func (t *trcSink) begin(f *canbus.Frame) {
 }
 
 func (t *trcSink) write(f *canbus.Frame, bus string) error {
-	channel, err := t.channels.of(bus)
+	channel, err := t.of(bus)
 	if err != nil {
 		return err
 	}

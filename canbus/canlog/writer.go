@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"example.com/isotp/canbus"
@@ -143,6 +144,16 @@ func (w *Writer) Close() error {
 }
 
 var errClosed = errors.New("canlog: the log was closed")
+
+// Numbers returns the numbers that interfaces have got, by their names, where the format has
+// no names; else nil. A name that is a number has that, and one that ends in a number has one
+// more, as these count from 0: can0 is 1. If that is taken, it is the next that is free.
+func (w *Writer) Numbers() map[string]int {
+	if n, ok := w.dst.(interface{ numbersByName() map[string]int }); ok {
+		return maps.Clone(n.numbersByName())
+	}
+	return nil
+}
 
 // Losses returns what the format could not say of frames that were written.
 func (w *Writer) Losses() []Loss { return slices.Clone(w.losses) }

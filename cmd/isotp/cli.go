@@ -27,6 +27,8 @@ type cli struct {
 	Record recordCmd `cmd:"" help:"Record a bus to a log file, as candump -l does."`
 	Replay replayCmd `cmd:"" help:"Send the frames of a log file on a bus."`
 
+	Convert convertCmd `cmd:"" help:"Convert a log to another format: candump, ASC, TRC, BLF, pcap, pcapng."`
+
 	ServeBus serveBusCmd `cmd:"" help:"Let programs on other computers use buses of this one."`
 
 	Help helpCmd `cmd:"" help:"Print how addresses, buses or messages are written (isotp help addresses, buses, hex), or the help of a command."`
