@@ -22,7 +22,8 @@ type cli struct {
 	Scan    scanCmd    `cmd:"" help:"Find the ECUs on a bus."`
 	Link    linkCmd    `cmd:"" help:"List CAN interfaces and what the kernel can do; make a virtual one; set one up with a bit rate, or down."`
 
-	Dump dumpCmd `cmd:"" help:"Show the frames of a bus or a log, and what ISO-TP says in them."`
+	Dump  dumpCmd  `cmd:"" help:"Show the frames of a bus or a log, and what ISO-TP says in them."`
+	Sniff sniffCmd `cmd:"" help:"Show the messages on a bus or in a log, of both directions, and what was given up."`
 
 	Record recordCmd `cmd:"" help:"Record a bus to a log file, as candump -l does."`
 	Replay replayCmd `cmd:"" help:"Send the frames of a log file on a bus."`

@@ -10,6 +10,7 @@
 //	isotp scan BUS               find the ECUs on a bus
 //	isotp serve-bus BUS          let programs on other computers use a bus of this one
 //	isotp dump [BUS|FILE]        show frames, and what ISO-TP says in them
+//	isotp sniff [BUS|FILE]       show whole messages of both directions, what was given up
 //	isotp record BUS FILE        record a bus to a log file, as candump -l does
 //	isotp replay FILE BUS        send the frames of a log file on a bus
 //	isotp convert IN OUT         convert a log to another format
@@ -32,7 +33,7 @@
 //
 // Messages are raw bytes, or with --hex lines of hexadecimal digits. Standard output
 // carries what a command is asked for: recv's messages, the answers to request and obd,
-// the ECUs that scan finds, what dump shows, record's log, the demo's summary, link's tables, where serve-bus
+// the ECUs that scan finds, what dump and sniff show, record's log, the demo's summary, link's tables, where serve-bus
 // listens. All else goes to standard error: with --trace the frames, as candump -L writes them, with --log the
 // library's log, with --stats what was counted. Of an error that ends the command one line,
 // the last, begins with "isotp: "; warnings and notices do not.
