@@ -147,6 +147,16 @@ func helpWith(err error) string {
 	return ""
 }
 
+// phrases are what the library says to those who write Go, and what it is for those who
+// write command lines.
+var phrases = strings.NewReplacer(
+	"several of a Write", "several of one",
+	"NextReader", "recv --long",
+	"and there is a Bus in the Dialer or ListenConfig", "and a log is none",
+	": see ListenConfig.MaxPeers", "",
+	"Write waits without it, and heeds its deadline", "each message is waited for without it",
+)
+
 var (
 	configField = regexp.MustCompile(`\bConfig\.(\w+)`)
 	word        = regexp.MustCompile(`\w+`)
@@ -160,18 +170,21 @@ func errorText(err error) string {
 	)
 	switch {
 	case errors.As(err, &config):
-		return configText(config)
+		return phrases.Replace(configText(config))
 	case errors.As(err, &bus):
 		scheme, _, _ := strings.Cut(bus.Name, ":")
 		return fmt.Sprintf("bus %q: there are no buses %s:", bus.Name, scheme)
 	}
-	return configField.ReplaceAllStringFunc(err.Error(), func(s string) string {
+	return configField.ReplaceAllStringFunc(phrases.Replace(err.Error()), func(s string) string {
 		return flagOf(strings.TrimPrefix(s, "Config."))
 	})
 }
 
 func configText(e *isotpnet.ConfigError) string {
 	field := e.Field[strings.LastIndexByte(e.Field, '.')+1:]
+	if field == "Kernel" {
+		return "--kernel-flags, --frame-tx-time, --rx-stmin, --rx-padding: " + e.Want
+	}
 	want := word.ReplaceAllStringFunc(e.Want, flagOf)
 	if on, ok := e.Value.(bool); ok && on {
 		return fmt.Sprintf("%s: %s", flagOf(field), want)

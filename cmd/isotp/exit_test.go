@@ -41,6 +41,7 @@ var wrongLines = []struct{ args, text string }{
 	{"send --rate-window 1s ADDR", "--rate-window 1s: it needs --rate-limit"},
 	{"send --pacing slow ADDR", "--pacing must be one of"},
 	{"send --log all ADDR", "--log must be one of"},
+	{"send --rx-padding AA --network isotp:user ADDR", "--kernel-flags, --frame-tx-time, --rx-stmin, --rx-padding: these are options of the kernel's sockets"},
 
 	{"send --hex --single ADDR", "--hex and --single can't be used together"},
 	{"send --size 5 --functional 7DF: ADDR", "Single Frame"},
@@ -110,6 +111,7 @@ var wrongLines = []struct{ args, text string }{
 	{"request --s3 0s ADDR 3E00", "--s3 0s: it must be above 0"},
 	{"request --delta-p2 -1s ADDR 3E00", "--delta-p2 -1s: it must be 0 or more"},
 	{"request --timeout -1s ADDR 3E00", "--timeout -1s: "},
+	{"request --network isotp:kernel ADDR 3E00", "--network must be one of"},
 	{"request --json --raw ADDR 3E00", "can't be used together"},
 	{"request --simulate 9 ADDR 3E00", "--simulate 9: "},
 	{"request --listen-only ADDR 3E00", "--listen-only"},
@@ -267,5 +269,15 @@ func newExits(t *testing.T) func(line string, status int, text string) {
 		if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
 			t.Errorf("isotp %s: it has made a file: %v, %v", line, left, err)
 		}
+	}
+}
+
+// The library's errors are for programmers.
+func TestErrorsAreInTheToolsWords(t *testing.T) {
+	for _, tc := range []struct{ args, text string }{
+		{"demo --size 5000 --max-message-size 100", "(--split-writes makes several of one), or have it take longer ones (--max-message-size, recv --long)"},
+		{"send --single --network isotp:user --max-send-size 1 virtual:usage/7E0:7E8", "message too long: 2 bytes, at most 1 can be sent: --max-send-size; for bytes of any number there are --split-writes and isotp-stream"},
+	} {
+		isotp(t.Context(), strings.NewReader("AB"), words(tc.args)...).want(t, exitFailure, tc.text)
 	}
 }

@@ -25,7 +25,7 @@ type requestCmd struct {
 	JSON          bool          `name:"json" xor:"output" help:"Write each answer, pending ones and others too, as a line of JSON."`
 	Raw           bool          `xor:"output" help:"Write each answer as hexadecimal digits alone."`
 	ECUs          int           `name:"simulate" placeholder:"N" help:"Simulate so many ECUs in this process; for a bus virtual:NAME."`
-	Network       string        `default:"isotp" enum:"isotp,isotp:user,isotp:kernel" placeholder:"NET" help:"isotp, isotp:user or isotp:kernel (${default})."`
+	Network       string        `default:"isotp" enum:"isotp,isotp:user" placeholder:"NET" help:"isotp or isotp:user (${default}): the kernel's sockets do not tell when an answer begins, as P2 needs it."`
 	Stats         bool          `help:"Print what was counted on standard error at the end."`
 
 	configFlags `embed:""`
