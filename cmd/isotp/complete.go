@@ -131,7 +131,7 @@ func valuesOf(v *kong.Value) (list []candidate) {
 	switch v.Name {
 	case "address", "listen", "dial":
 		return buses("/")
-	case "bus", "interface":
+	case "bus", "source", "interface":
 		return buses("")
 	}
 	return nil

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -71,6 +72,29 @@ func TestKernelIsLeftForLongMessagesOnAnInterface(t *testing.T) {
 	r = <-received
 	r.want(t, exitOK, "")
 	r.wantStdout(t, message)
+}
+
+// The ECU is a socket of the kernel, the tester our engine.
+func TestKernelECUAnswersRequests(t *testing.T) {
+	cantest.Need(t)
+	t.Setenv(busVariable, "vcan1")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan result, 1)
+	go func() {
+		ended <- isotp(ctx, nil, "ecu", "--network", "isotp:kernel", "7E8:7E0")
+	}()
+	ask := func() result {
+		return isotp(t.Context(), nil, "request", "--raw", "--delta-p2", "1s", "7E0:7E8", "22F190", "22F191")
+	}
+	r := ask()
+	for r.status == exitTimeout { // the ECU does not listen yet
+		r = ask()
+	}
+	r.want(t, exitNegative, "1 of 2 requests have failed")
+	r.wantStdout(t, fmt.Sprintf("62F190%X\n7F2231\n", "WVWZZZ1JZXW000001"))
+	stop()
+	r = <-ended
+	r.want(t, exitOK, "")
 }
 
 func TestKernelLinkListsInterfaces(t *testing.T) {
