@@ -101,7 +101,7 @@ func (b *AnyBlob) Get(size int, reply *[]byte) error {
 
 // wantCopies has each source write to one end and compares what the other reads.
 func wantCopies(t *testing.T, pair func(t *testing.T) (c1, c2 net.Conn)) {
-	data := []byte(payload(scale.Down(3<<20, 300<<10)))
+	data := []byte(payload(scale.Down(1<<20, 300<<10)))
 	for _, s := range sources {
 		t.Run(s.name, func(t *testing.T) {
 			c1, c2 := pair(t)

@@ -41,31 +41,38 @@ func (c *closingConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// The kernel's ISO-TP and ours over CAN_RAW, each with itself and with the other.
+// The kernel's ISO-TP with itself, and with ours over CAN_RAW.
 func TestBackendsAreAConn(t *testing.T) {
-	cantest.Need(t)
 	for _, networks := range [][2]string{
-		{"isotp:kernel", "isotp:kernel"}, {"isotp:kernel", "isotp:user"},
-		{"isotp:user", "isotp:kernel"}, {"isotp:user", "isotp:user"},
+		{"isotp:kernel", "isotp:kernel"}, {"isotp:kernel", "isotp:user"}, {"isotp:user", "isotp:kernel"},
 	} {
-		for _, test := range []struct {
-			name       string
-			d          *Dialer
-			end1, end2 string
-		}{
-			{"classic", &Dialer{}, "7E0#01EE", "7E8#01EE"},
-			{"FD", &Dialer{Config: Config{FD: true}}, "7E0##001EE", "7E8##001EE"},
-		} {
-			t.Run(strings.ReplaceAll(networks[0]+" "+networks[1]+" "+test.name, "isotp:", ""), func(t *testing.T) {
-				nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
-					name := newInterface(t)
-					raw := newRawPeer(t, name)
-					k1 := test.d.mustDial(t, networks[0], name+"/7E0:7E8")
-					k2 := test.d.mustDial(t, networks[1], name+"/7E8:7E0")
-					return &closingConn{Conn: k1, raw: raw, end: test.end1}, &closingConn{Conn: k2, raw: raw, end: test.end2},
-						func() { k1.Close(); k2.Close() }, nil
-				})
+		t.Run(strings.ReplaceAll(networks[0]+" "+networks[1], "isotp:", ""), func(t *testing.T) { areAConn(t, networks[0], networks[1]) })
+	}
+}
+
+// Here both ends share a socket, as the conns of a process do. In package socketcan each has
+// its own.
+func TestUserConnsOnOneSocketAreAConn(t *testing.T) { areAConn(t, "isotp:user", "isotp:user") }
+
+func areAConn(t *testing.T, network1, network2 string) {
+	cantest.Need(t)
+	for _, test := range []struct {
+		name       string
+		d          *Dialer
+		end1, end2 string
+	}{
+		{"classic", &Dialer{}, "7E0#01EE", "7E8#01EE"},
+		{"FD", &Dialer{Config: Config{FD: true}}, "7E0##001EE", "7E8##001EE"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+				name := newInterface(t)
+				raw := newRawPeer(t, name)
+				k1 := test.d.mustDial(t, network1, name+"/7E0:7E8")
+				k2 := test.d.mustDial(t, network2, name+"/7E8:7E0")
+				return &closingConn{Conn: k1, raw: raw, end: test.end1}, &closingConn{Conn: k2, raw: raw, end: test.end2},
+					func() { k1.Close(); k2.Close() }, nil
 			})
-		}
+		})
 	}
 }

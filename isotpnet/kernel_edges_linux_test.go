@@ -87,7 +87,7 @@ func TestBackendsWriteLongerThanMaxSendSize(t *testing.T) {
 }
 
 func TestBackendsCopyOneLongWrite(t *testing.T) {
-	want := make([]byte, scale.Down(3<<20, 300<<10))
+	want := make([]byte, scale.Down(1<<20, 300<<10))
 	rand.New(rand.NewSource(1)).Read(want)
 	onBothBackends(t, func(t *testing.T, network string) {
 		for name, fd := range map[string]bool{"classic": false, "FD": true} {

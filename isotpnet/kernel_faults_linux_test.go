@@ -3,15 +3,16 @@ package isotpnet
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand"
 	"net"
 	"os"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
-	"example.com/isotp/test/scale"
 	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/sys/unix"
 )
@@ -170,29 +171,33 @@ func TestKernelInterfaceThatGoesDownIsTold(t *testing.T) {
 func TestKernelLeavesNothingBehind(t *testing.T) {
 	name := newInterface(t)
 	peer := newRawPeer(t, name)
-	round := func() {
-		c := new(Dialer).mustDial(t, "isotp:kernel", name+"/7E0:7E8")
-		read := make(chan error, 1)
-		go func() { _, err := c.Read(make([]byte, 10)); read <- err }()
-		done := writing(c, twenty)
-		peer.next()
-		c.Close()
-		<-read
-		<-done
-		l, err := Listen("isotp:kernel", name+"/7E8:7E0")
-		if err != nil {
-			t.Fatal(err)
+	many := func(n int) {
+		var conns []net.Conn
+		var ends sync.WaitGroup
+		for i := range n {
+			c := new(Dialer).mustDial(t, "isotp:kernel", fmt.Sprintf("%s/%X:%X", name, 0x100+i, 0x200+i))
+			conns = append(conns, c)
+			ends.Go(func() { c.Read(make([]byte, 10)) })
+			ends.Go(func() { c.Write(twenty) })
+			peer.next()
 		}
-		accept := make(chan error, 1)
-		go func() { _, err := l.Accept(); accept <- err }()
-		l.Close()
-		<-accept
+		for _, c := range conns {
+			ends.Go(func() { c.Close() }) // which waits for a second, as the peer owes a flow control
+		}
+		ends.Wait()
+		for range n {
+			l, err := Listen("isotp:kernel", name+"/7E8:7E0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ends.Go(func() { l.Accept() })
+			l.Close()
+			ends.Wait()
+		}
 	}
-	round() // what is made once
+	many(1) // what is made once
 	files, goroutines := openFiles(t), runtime.NumGoroutine()
-	for range scale.Down(20, 3) {
-		round()
-	}
+	many(20)
 	if n := openFiles(t); n != files {
 		t.Errorf("%d descriptors are left", n-files)
 	}

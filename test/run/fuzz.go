@@ -30,7 +30,7 @@ func (s *session) fuzzSteps() ([]step, error) {
 			return nil, err
 		}
 		for _, m := range fuzzTarget.FindAllSubmatch(source, -1) {
-			dir, target := "./"+filepath.ToSlash(filepath.Dir(file)), string(m[1])
+			dir, target := packageOf(file), string(m[1])
 			steps = append(steps, step{
 				fmt.Sprintf("%s of %s, %v", target, dir, s.fuzzTime),
 				func(c *clock) error { return s.fuzz(c, dir, target) },
@@ -40,16 +40,26 @@ func (s *session) fuzzSteps() ([]step, error) {
 	return steps, nil
 }
 
-// testFiles returns the files of tests below the working directory.
+// testFiles returns the files of tests of the module in the working directory.
 func testFiles() ([]string, error) {
 	var files []string
 	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
-		if strings.HasSuffix(path, "_test.go") {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != "." && exists(filepath.Join(path, "go.mod")):
+			return filepath.SkipDir // another module
+		case strings.HasSuffix(path, "_test.go"):
 			files = append(files, path)
 		}
-		return err
+		return nil
 	})
 	return files, err
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // fuzz fuzzes for the time of the settings.

@@ -5,8 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // patience is how long a package's tests may take. It ends tests that hang, and is long
@@ -22,7 +27,7 @@ func (s *session) testsHere(c *clock) error {
 		return err
 	}
 	err = measure(func(file string) error {
-		return goTest(c, s.ledger.see, append([]string{"-count", "1", "-timeout", patience, covered, "-coverprofile", file}, packages...)...)
+		return goTest(c, s.ledger.see, append([]string{"-count", "1", manyAtOnce, "-timeout", patience, covered, "-coverprofile", file}, packages...)...)
 	}, s.host, s.merged)
 	s.skipped = s.ledger.selections()
 	return err
@@ -31,6 +36,11 @@ func (s *session) testsHere(c *clock) error {
 // connectionTests matches the names of the tests that prove that something is a net.Conn.
 const connectionTests = "(AreAConn|IsAConn|IsANetConn)$"
 
+var (
+	connectionTest = regexp.MustCompile(`(?m)^func Test\w*(AreAConn|IsAConn|IsANetConn)\(`)
+	benchmark      = regexp.MustCompile(`(?m)^func Benchmark\w+\(`)
+)
+
 // racesHere runs the tests with the race detector: in short runs, as test/scale says why,
 // but for those of connections, which are run whole.
 func (s *session) racesHere(c *clock) error {
@@ -38,28 +48,68 @@ func (s *session) racesHere(c *clock) error {
 	if err != nil {
 		return err
 	}
-	return goTest(c, ignore, append([]string{"-race", "-short", "-skip", connectionTests, "-timeout", patience}, packages...)...)
+	return goTest(c, ignore, append([]string{"-race", "-short", manyAtOnce, "-skip", connectionTests, "-timeout", patience}, packages...)...)
 }
 
+// connectionsHere runs those of isotpnet with 1, 2 and 8 processors, and those of other
+// packages beside them: both wait for much of the time.
 func (s *session) connectionsHere(c *clock) error {
-	whole := []string{"-race", "-timeout", patience, "-run", connectionTests}
-	if err := goTest(c, ignore, append(whole, "./canbus/...")...); err != nil {
+	const own = "./isotpnet"
+	others, err := packagesWith(connectionTest)
+	if err != nil {
 		return err
 	}
-	return goTest(c, ignore, append(whole, "-count", s.times(1), "-cpu", "1,2,8", "./isotpnet")...)
+	others = slices.DeleteFunc(others, func(pkg string) bool { return pkg == own })
+	whole := []string{"-race", "-timeout", patience, "-run", connectionTests}
+	var two errgroup.Group
+	two.Go(func() error { return goTest(c, ignore, slices.Concat(whole, others)...) })
+	two.Go(func() error {
+		return goTest(c, ignore, slices.Concat(whole, []string{"-count", s.times(1), "-cpu", "1,2,8", own})...)
+	})
+	return two.Wait()
 }
 
 // benchmarks runs each benchmark once. Those of test/bench run in the tests of test/measure.
 func benchmarks(c *clock) error {
-	return goTest(c, ignore, "-run", "^$", "-bench", ".", "-benchtime", "1x", "-timeout", patience, "./...")
+	packages, err := packagesWith(benchmark)
+	if err != nil {
+		return err
+	}
+	return goTest(c, ignore, append([]string{"-run", "^$", "-bench", ".", "-benchtime", "1x", "-timeout", patience}, packages...)...)
 }
 
-// packages are the packages whose tests run on this computer. The tests of test/vm boot
-// machines: they run with the kernels.
+// packagesWith returns the packages of the module whose tests match.
+func packagesWith(pattern *regexp.Regexp) ([]string, error) {
+	files, err := testFiles()
+	if err != nil {
+		return nil, err
+	}
+	var packages []string
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		if pkg := packageOf(file); pattern.Match(source) && !slices.Contains(packages, pkg) {
+			packages = append(packages, pkg)
+		}
+	}
+	return packages, nil
+}
+
+// packageOf returns the package of a file as go test takes it.
+func packageOf(file string) string { return "./" + filepath.ToSlash(filepath.Dir(file)) }
+
+// packages are the packages whose tests run on this computer, the one that takes longest
+// first: go test begins with it. The tests of test/vm boot machines: they run with the kernels.
 func packages(c *clock) ([]string, error) {
-	list, err := c.output("go", "list", "./...")
+	list, err := c.output("go", "list", "./isotpnet", "./...")
 	return slices.DeleteFunc(strings.Fields(list), func(pkg string) bool { return strings.HasSuffix(pkg, "/test/vm") }), err
 }
+
+// manyAtOnce has go test run one package more at a time than there are processors, as many
+// tests wait.
+var manyAtOnce = "-p=" + strconv.Itoa(runtime.NumCPU()+1)
 
 // covered is the flag of go test that names the packages whose coverage counts.
 const covered = "-coverpkg=./canbus/...,./cmd/...,./internal/...,./isotpnet,./sniff"

@@ -110,6 +110,22 @@ type selection struct {
 // pattern is the selection as go test's -run takes it.
 func (s selection) pattern() string { return "^(" + strings.Join(s.tests, "|") + ")$" }
 
+// without returns a list of selections without the tests that another one has.
+func without(list, other []selection) []selection {
+	var left []selection
+	for _, sel := range list {
+		for _, o := range other {
+			if o.pkg == sel.pkg {
+				sel.tests = slices.DeleteFunc(slices.Clone(sel.tests), func(name string) bool { return slices.Contains(o.tests, name) })
+			}
+		}
+		if len(sel.tests) > 0 {
+			left = append(left, sel)
+		}
+	}
+	return left
+}
+
 // unseen returns an error if one of the tests is not among those seen.
 func (s selection) unseen(seen map[string]bool) error {
 	for _, name := range s.tests {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -78,5 +79,16 @@ func TestASelectedTestThatIsNotThereIsNamed(t *testing.T) {
 	}
 	if err := s.unseen(map[string]bool{"TestA": true, "TestGone": true}); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestSelectionWithoutAnother(t *testing.T) {
+	list := []selection{{"a", []string{"One", "Two", "Three"}}, {"b", []string{"One"}}, {"c", []string{"One"}}}
+	got := without(list, []selection{{"a", []string{"Two", "Four"}}, {"b", []string{"One"}}})
+	if want := "[{a [One Three]} {c [One]}]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if len(list[0].tests) != 3 {
+		t.Errorf("the list has become %v", list)
 	}
 }

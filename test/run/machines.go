@@ -20,7 +20,8 @@ var stockKernels = []string{"6.1", "6.12", "7.2"}
 
 // perKernel are the tests, by package, that run in every stock kernel, because their result
 // may depend on the kernel: the tests of connections, the comparison of the backends, and
-// the tests of what the kernel says of itself.
+// the tests of what the kernel says of itself. TestISOTPIsAConn is that of our ISO-TP over
+// the kernel's sockets.
 var perKernel = []selection{
 	{"canbus/socketcan", []string{"TestBusConforms", "TestFramesOfEveryKindArrive", "TestISOTPIsAConn"}},
 	{"isotpnet", []string{
@@ -31,13 +32,14 @@ var perKernel = []selection{
 
 // connections are those tests that run again and again.
 var connections = []selection{
-	{"isotpnet", []string{"TestBackendsAreAConn", "TestKernelStreamIsANetConn"}},
+	{"isotpnet", []string{"TestBackendsAreAConn", "TestKernelStreamIsANetConn", "TestUserConnsOnOneSocketAreAConn"}},
 }
 
 // machineSteps are the steps that test in kernels. The native kernel, which is quick, runs
-// all tests that this computer has skipped; the stock kernels run those that may depend on
-// the kernel, and the first of them also those that the native one has skipped. If there is
-// no native kernel, each stock kernel runs all that this computer has skipped.
+// all tests that this computer has skipped, with the race detector and without it; the stock
+// kernels run those that may depend on the kernel, which the native one then runs with the
+// race detector only, and the first of them also those that the native one has skipped. If
+// there is no native kernel, each stock kernel runs all that this computer has skipped.
 func (s *session) machineSteps() []step {
 	switch {
 	case hostOS != "linux":
@@ -83,21 +85,26 @@ func (s *session) testsInKernels(c *clock) error {
 	if err != nil {
 		return err
 	}
+	stock := slices.DeleteFunc(slices.Clone(s.kernels), func(k string) bool { return k == native })
+	each := within(module, perKernel)
 	var two errgroup.Group
 	two.SetLimit(2)
 	ran := make(chan struct{}) // all that the native kernel can run
 	if s.native {
-		two.Go(func() error { return s.testsInNative(c, ran) })
+		list := s.skipped
+		if len(stock) > 0 {
+			list = without(list, each)
+		}
+		two.Go(func() error { return s.testsInNative(c, list, ran) })
 	}
-	stock := slices.DeleteFunc(slices.Clone(s.kernels), func(k string) bool { return k == native })
 	for i, k := range slices.Backward(stock) {
 		two.Go(func() error {
 			list := s.skipped
 			if s.native {
-				list = within(module, perKernel)
+				list = each
 				if i == 0 {
 					<-ran
-					list = append(s.ledger.selections(), list...)
+					list = append(without(s.ledger.selections(), each), each...)
 				}
 			}
 			return s.inKernel(c, k, list, covered)
@@ -106,10 +113,10 @@ func (s *session) testsInKernels(c *clock) error {
 	return two.Wait()
 }
 
-// testsInNative runs in the native kernel the tests that this computer has skipped, and then
-// again with the race detector, in a short run as on this computer.
-func (s *session) testsInNative(c *clock, ran chan<- struct{}) error {
-	err := s.inKernel(c, native, s.skipped, covered)
+// testsInNative runs in the native kernel the tests of the list, and then all tests that this
+// computer has skipped with the race detector, in a short run as on this computer.
+func (s *session) testsInNative(c *clock, list []selection, ran chan<- struct{}) error {
+	err := s.inKernel(c, native, list, covered)
 	close(ran)
 	if err != nil {
 		return err

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -52,5 +54,21 @@ func TestOnlyFailuresArePrinted(t *testing.T) {
 `[1:]), func(event) {}, &out)
 	if got, want := out.String(), "hangs\npanic\nfail     1.5 s  p\ndoes not compile\n"; err != nil || got != want {
 		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}
+
+func TestPackagesAreFoundByTheirTests(t *testing.T) {
+	t.Chdir("../..")
+	for _, tt := range []struct {
+		pattern   *regexp.Regexp
+		has, lack string
+	}{
+		{connectionTest, "./canbus/socketcan", "./test/run"},
+		{benchmark, "./isotpnet", "./test/bench"}, // a module of its own
+	} {
+		got, err := packagesWith(tt.pattern)
+		if err != nil || !slices.Contains(got, tt.has) || slices.Contains(got, tt.lack) {
+			t.Errorf("%v: %v, %v", tt.pattern, got, err)
+		}
 	}
 }
