@@ -146,8 +146,7 @@ func (ep *Endpoint) retract(now engine.Time, givenUp bool) {
 		err = &OwedError{ep.m.Time(debt.Until())}
 		if givenUp {
 			ep.endOutgoing(false, err)
-			ep.engine.Abort(now, engine.Aborted)
-			ep.m.touch(ep)
+			ep.giveUp(now, engine.Aborted)
 			return
 		}
 	}

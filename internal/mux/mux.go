@@ -314,8 +314,7 @@ func (m *Mux) fail(err error) {
 func (m *Mux) abortSends() {
 	now := m.now()
 	for ep := m.endpoints; ep != nil; ep = ep.next {
-		ep.engine.Abort(now, engine.Aborted)
-		m.touch(ep)
+		ep.giveUp(now, engine.Aborted)
 	}
 }
 

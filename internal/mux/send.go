@@ -146,7 +146,7 @@ func (ep *Endpoint) expire() error {
 		return nil // it has just ended by itself
 	}
 	debt := ep.engine.HeldBy(now)
-	ep.engine.Abort(now, engine.Aborted)
+	ep.giveUp(now, engine.Aborted)
 	if debt != nil {
 		return &OwedError{m.Time(debt.Until())}
 	}
@@ -258,8 +258,14 @@ func (ep *Endpoint) abort(why engine.Code) {
 	m := ep.m
 	now := m.now()
 	m.mu.Lock()
-	ep.engine.Abort(now, why)
+	ep.giveUp(now, why)
 	m.unlock(now)
+}
+
+// giveUp ends the transmission, if there is one. Under mu.
+func (ep *Endpoint) giveUp(now engine.Time, why engine.Code) {
+	ep.engine.Abort(now, why)
+	ep.m.touch(ep) // it may stand in line for that alone
 }
 
 // sendDeadline is the deadline of Send: those of Peers have one.

@@ -3,6 +3,7 @@ package mux
 import (
 	"container/heap"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -221,5 +222,29 @@ func TestTimeoutsOfManyEndpointsAreExact(t *testing.T) {
 			}()
 		}
 		time.Sleep(10 * time.Second)
+	})
+}
+
+// A timer that comes while an endpoint stands in line is not set anew before its turn, or
+// before what it stands there for is given up.
+func TestTimeoutAfterAMessageWasGivenUpInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		m := own(t, bus)
+		s := pair(0x7E0, 0x7E8)
+		s.Config.NCr = 100 * time.Millisecond
+		ep, other := attach(t, m, s), attach(t, m, pair(0x7E1, 0x7E9))
+		bus.put(t, "7E8#1014010203040506")
+		bus.setWrite(bus.never)
+		startSend(other, []byte{1})
+		time.Sleep(50 * time.Millisecond)
+		bus.put(t, "7E8#210708090A0B0C0D") // N_Cr begins anew
+		ep.SetWriteDeadline(time.Now().Add(70 * time.Millisecond))
+		wantResult(t, startSend(ep, []byte{1}), os.ErrDeadlineExceeded)
+		time.Sleep(30 * time.Millisecond)
+		synctest.Wait()
+		if got := ep.Stats().ReceivesAborted; got != 1 {
+			t.Errorf("%d receptions aborted, want 1", got)
+		}
 	})
 }
