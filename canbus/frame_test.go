@@ -2,6 +2,7 @@ package canbus
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func TestPadLenAndValidLen(t *testing.T) {
 			t.Errorf("ValidLen(%d, false) = %v", n, got)
 		}
 	}
-	for n, want := range map[int]int{-1: 0, 65: 64, 1 << 40: 64} {
+	for n, want := range map[int]int{-1: 0, 65: 64, math.MaxInt: 64} {
 		if got := PadLen(n); got != want {
 			t.Errorf("PadLen(%d) = %d, want %d", n, got, want)
 		}

@@ -316,7 +316,7 @@ func TestExtremeConfigs(t *testing.T) {
 		"endless hold":            {FlowControlTimeout: longest, FlowControlHold: longest - 1},
 		"shortest time-outs":      {FlowControlHold: math.MinInt64, MaxWaitFramesReceived: math.MinInt, MaxWaitFramesSent: math.MinInt},
 		"as many WAITs as can be": {MaxWaitFramesReceived: math.MaxInt, MaxWaitFramesSent: math.MaxInt},
-		"unlimited messages":      {MaxMessageSize: math.MinInt, MaxSendSize: math.MaxUint32, ReadBuffer: math.MaxInt32},
+		"unlimited messages":      {MaxMessageSize: math.MinInt, MaxSendSize: min(math.MaxUint32, math.MaxInt), ReadBuffer: math.MaxInt32},
 		"smallest messages":       {MaxMessageSize: 1, ReadBuffer: 1},
 		"endless rate window":     {RateLimit: isotpnet.RateLimit{BitsPerSecond: math.MaxInt32, Window: longest}},
 		"shortest rate window":    {RateLimit: isotpnet.RateLimit{BitsPerSecond: math.MaxInt32, Window: 1 * time.Microsecond}},

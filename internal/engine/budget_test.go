@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 )
@@ -257,6 +258,16 @@ func TestAReceptionThatHasEndedHoldsNoMessage(t *testing.T) {
 	s.hears("10 08 01 02 03 04 05 06").sends(cts).hears("22 07 08")
 	if s.e.rx.msg != nil {
 		t.Error("it does when it was given up")
+	}
+}
+
+// An int of 32 bits does not hold its size.
+func TestABufferOfTheLongestMessageGrowsInLargeSteps(t *testing.T) {
+	m := newMessage(math.MaxUint32)
+	m.buf = nil // the pool may have had a large one
+	m.add(make([]byte, 63))
+	if cap(m.buf) != leastBuffer {
+		t.Errorf("its first buffer has %d bytes, want %d", cap(m.buf), leastBuffer)
 	}
 }
 

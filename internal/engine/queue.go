@@ -108,8 +108,8 @@ const leastBuffer = 1 << 10
 // grow makes room for n bytes more of a message that is kept whole. The buffer gets twice as
 // large, not a quarter larger as by append, but no larger than the message.
 func (m *message) grow(n int) {
-	size := max(2*cap(m.buf), leastBuffer)
-	buf := make([]byte, max(min(size, int(m.info.Size)), len(m.buf)+n))
+	size := min(max(2*uint64(cap(m.buf)), leastBuffer), uint64(m.info.Size)) // int may have 32 bits
+	buf := make([]byte, max(int(size), len(m.buf)+n))
 	m.buf = buf[:copy(buf, m.buf)]
 }
 

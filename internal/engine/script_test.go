@@ -245,14 +245,14 @@ func (s *script) sends(frames ...string) *script {
 // send begins the transmission of a message of n bytes: 1, 2, 3 and so on.
 func (s *script) send(n int) *script {
 	s.t.Helper()
-	return s.sendAs(n, message1(n))
+	return s.sendAs(uint32(n), message1(n))
 }
 
 // sendAs begins the transmission of a message of which p is the first part.
-func (s *script) sendAs(n int, p []byte) *script {
+func (s *script) sendAs(n uint32, p []byte) *script {
 	s.t.Helper()
 	s.event &^= SendDone
-	s.e.Send(s.time(), uint32(n), p)
+	s.e.Send(s.time(), n, p)
 	s.poll()
 	return s
 }
