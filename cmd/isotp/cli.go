@@ -15,6 +15,7 @@ type cli struct {
 	Send  sendCmd  `cmd:"" help:"Send messages from standard input."`
 	Recv  recvCmd  `cmd:"" help:"Write received messages to standard output."`
 	Proxy proxyCmd `cmd:"" help:"Pass connections, or with --hex messages, between TCP and a CAN bus."`
+	Tun   tunCmd   `cmd:"" help:"Make a network interface whose packets go over a CAN bus."`
 	Ecu   ecuCmd   `cmd:"" help:"Simulate ECUs."`
 
 	Request requestCmd `cmd:"" help:"Send requests to an ECU, and print its answers."`

@@ -4,6 +4,7 @@
 //	isotp send ADDRESS           send messages from standard input
 //	isotp recv ADDRESS           write received messages to standard output
 //	isotp proxy FROM TO          pass connections between TCP and a CAN bus
+//	isotp tun ADDRESS            make a network interface whose packets go over a CAN bus
 //	isotp ecu ADDRESS            simulate ECUs
 //	isotp request ADDRESS HEX    send requests to an ECU, print its answers
 //	isotp obd ADDRESS            send a functional request, print the answers of all ECUs

@@ -13,6 +13,7 @@ var withoutExamples = map[string]string{
 	"link list": "CAN interfaces are Linux's",
 	"link up":   "it needs a CAN interface",
 	"link down": "it needs a CAN interface",
+	"tun":       "its network interface is Linux's, and needs root",
 }
 
 // commands are those of the command line, by their paths, as "link up".

@@ -28,7 +28,7 @@ const (
 const exitStatuses = `
 Exit status:
 
-	0  done; proxy, ecu, serve-bus, record, and without --count recv and send --generate, also
+	0  done; proxy, tun, ecu, serve-bus, record, and without --count recv and send --generate, also
 	   when interrupted
 	1  failed, on the bus or with the data: a transfer, a bus that cannot be opened,
 	   something lost, input that cannot be sent, digests that differ; interrupted

@@ -116,23 +116,3 @@ func TestScanWarns(t *testing.T) {
 		t.Errorf("standard error: %s", r.stderr)
 	}
 }
-
-func TestScanRefuses(t *testing.T) {
-	for flags, want := range map[string]string{
-		"--ids 7E":                    `--ids: "7E" is not an identifier`,
-		"--extended 6F1#xx":           `--extended: "xx" is not a byte`,
-		"--fixed 7E0":                 `--fixed: "7E0" is not a byte`,
-		"--mixed 7E0#100":             `--mixed: "100" is not a byte`,
-		"--from 7E8 --ids 7E0-7E7":    "--from: 7E8 is not among the addresses to be probed",
-		"--source 100":                `"100" is not a byte in hexadecimal, such as F1`,
-		"--rate 0":                    "--rate 0: it must be at least 1",
-		"--wait 0s":                   "--wait 0s: it must be above 0",
-		"--listen -1s":                "--listen -1s: it must not be negative",
-		"--brs":                       "--brs: it needs --fd",
-		"--simulate 7E8 --ids 7E0":    `no colon in "7E8"`,
-		"--padding 100 --ids 7E0-7E7": `"100" is not a byte in hexadecimal, such as CC, nor none`,
-	} {
-		isotp(t.Context(), nil, append([]string{"scan", "virtual:" + t.Name()}, words(flags)...)...).want(t, exitUsage, want)
-	}
-	isotp(t.Context(), nil, "scan", "candump:drive.log").want(t, exitUsage, "candump:drive.log is a log")
-}

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -235,6 +237,41 @@ func TestIsotptunTunnelsToUs(t *testing.T) {
 				got := make([]byte, size+1)
 				if n, err := udp.Read(got); err != nil || !bytes.Equal(got[:n], want) {
 					t.Fatalf("%d bytes came back: %v", n, err)
+				}
+			}
+		})
+	}
+}
+
+// Their tunnel's interface is in a namespace of its own: between two of one namespace no packet
+// would leave the kernel.
+func TestOurTunnelPingsThroughIsotptun(t *testing.T) {
+	for _, network := range backends {
+		t.Run(network, func(t *testing.T) {
+			need(t, "isotptun")
+			need(t, "isotp")
+			need(t, "ip")
+			need(t, "ping")
+			name := newInterface(t)
+			ours, theirs := "o"+name, "t"+name
+			start(t, "isotp", "tun", "--network", network, "--name", ours, "--ip", "192.0.2.1/30", "--mtu", "1500", name+"/7E0:7E8")
+			// Packets come with the interface, and isotptun ends if no program takes them.
+			awaitRun(t, "ip", "link", "show", "dev", ours, "up")
+			start(t, "isotptun", "-s", "7E8", "-d", "7E0", "-n", theirs, name)
+			other := exec.Command("sleep", "3600")
+			other.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+			if err := other.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { other.Process.Kill(); other.Wait() })
+			pid := strconv.Itoa(other.Process.Pid)
+			awaitRun(t, "ip", "link", "set", theirs, "netns", pid)
+			awaitRun(t, "nsenter", "-t", pid, "-n", "ip", "addr", "add", "192.0.2.2/30", "dev", theirs)
+			awaitRun(t, "nsenter", "-t", pid, "-n", "ip", "link", "set", theirs, "up")
+			for _, size := range []string{"1", "7", "56", "500", "1400"} {
+				out, err := exec.Command("ping", "-c", "1", "-W", "10", "-s", size, "192.0.2.2").CombinedOutput()
+				if err != nil || !strings.Contains(string(out), " 0% packet loss") {
+					t.Fatalf("pings of %s bytes: %v\n%s", size, err, out)
 				}
 			}
 		})
