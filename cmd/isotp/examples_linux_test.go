@@ -23,11 +23,7 @@ func TestExamples(t *testing.T) {
 		for _, example := range examplesOf(command) {
 			t.Run(name, func(t *testing.T) {
 				t.Chdir(t.TempDir())
-				if strings.ContainsAny(example, "|&;<>$(") {
-					runInShell(t, program, example)
-				} else {
-					runHere(t, example)
-				}
+				runExample(t, program, example)
 			})
 		}
 	}
@@ -46,6 +42,25 @@ func programFolder(t *testing.T) string {
 	return dir
 }
 
+// runExample runs an example in this process, perhaps with the output of a shell as its
+// input, if it is one command, and in a shell if it is more: a process takes longer.
+func runExample(t *testing.T, program, example string) {
+	const marks = "|&;<>$("
+	input, command, piped := strings.Cut(example, " | ")
+	switch {
+	case !strings.ContainsAny(example, marks):
+		runHere(t, example, "")
+	case piped && !strings.ContainsAny(command, marks) && !strings.Contains(input, "isotp"):
+		output, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", input).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		runHere(t, command, string(output))
+	default:
+		runInShell(t, program, example)
+	}
+}
+
 func runInShell(t *testing.T, program, example string) {
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", example)
 	cmd.Env = append(os.Environ(), "PATH="+program+":"+os.Getenv("PATH"), asProgram+"=1")
@@ -54,14 +69,14 @@ func runInShell(t *testing.T, program, example string) {
 	}
 }
 
-// runHere runs an example in this process, and if it goes on for ever interrupts it.
-func runHere(t *testing.T, example string) {
+// runHere runs a command with that input, and if it goes on for ever interrupts it.
+func runHere(t *testing.T, example, input string) {
 	line, forever := strings.CutSuffix(example, untilInterrupted)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	var output lockedBuffer
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, shellWords(line)[1:], strings.NewReader(""), &output, &output) }()
+	go func() { ended <- run(ctx, shellWords(line)[1:], strings.NewReader(input), &output, &output) }()
 	for forever && !hasBegun(&output) {
 		select {
 		case status := <-ended:
