@@ -25,8 +25,10 @@
 //   - An identifier whose First Frame another one answers with flow control, if the first
 //     Consecutive Frame then follows. Whether the frames of either begin with an address byte
 //     (extended and mixed addressing) shows in where these three have their N_PCI.
+//     If several may have answered, a later First Frame decides.
 //   - An identifier that sends a First Frame and two Consecutive Frames behind it, while no
-//     other answers: a log may hold one side only. The Pair is Alone.
+//     other answers, or it is open which one: a log may hold one side only. The Pair is Alone,
+//     until an answer shows the other side.
 //
 // Until then a Sniffer keeps the last frames of each identifier, so that the messages before
 // are told, too, if late. Identifiers with as many frames that are no ISO-TP are no pair, nor

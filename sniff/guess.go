@@ -20,7 +20,7 @@ type identifier struct {
 	fits    [2]uint32   // those that may be of ISO-TP, without and with an address byte
 	kept    []keptFrame // the last of them: a ring that is full when one was dropped
 	dropped uint64      // those before
-	first   ask
+	asks    [2]ask      // the last First Frame, without and with an address byte
 }
 
 // A keptFrame is one that may turn out to be of a pair.
@@ -31,10 +31,10 @@ type keptFrame struct {
 
 // An ask is a First Frame whose answer is looked for.
 type ask struct {
-	fits    [2]bool // it is one without, with an address byte
-	byte    byte    // its first one
-	at      int64   // when it or the last WAIT came
-	sn      uint8   // of the next Consecutive Frame, 1 or 2; 0: there is no First Frame
+	id      *identifier
+	from    wire.Address
+	at      int64 // when it or the last WAIT came
+	sn      uint8 // of the next Consecutive Frame, 1 or 2; 0: there is no First Frame
 	answers []answer
 }
 
@@ -50,7 +50,7 @@ type answer struct {
 const (
 	maxKept    = 32 // frames of an identifier
 	maxAnswers = 8  // of one First Frame
-	maxAsking  = 64 // identifiers whose First Frame has no answer yet
+	maxAsking  = 64 // First Frames whose first Consecutive Frames are to come
 )
 
 // with returns the address of frames with this identifier.
@@ -122,22 +122,23 @@ func (s *Sniffer) conversation(bus uint32, name string, p Pair) *conversation {
 		return nil
 	}
 	c = &conversation{s: s, bus: bus, now: s.now}
-	c.Number, c.Interface, c.Pair = len(s.conversations)+1, name, p
+	s.found++
+	c.Number, c.Interface, c.Pair = s.found, name, p
 	c.asked = p.Alone && len(s.o.Pairs) > 0
 	c.lanes[0] = &lane{c: c, address: p.A.wire(), sent: &c.A}
 	if !p.Alone {
-		c.addPeer(p.B.wire())
+		c.addPeer(&lane{c: c, address: p.B.wire(), sent: &c.B, fromB: true})
 	}
 	s.conversations = append(s.conversations, c)
 	s.byPair[key] = c
 	return c
 }
 
-// addPeer gives a conversation its other side.
-func (c *conversation) addPeer(a wire.Address) {
+// addPeer gives a conversation the lane of its other side.
+func (c *conversation) addPeer(l *lane) {
 	first := c.lanes[0]
-	c.lanes[1] = &lane{c: c, address: a, sent: &c.B, fromB: true, peer: first}
-	first.peer, first.open = c.lanes[1], false
+	c.lanes[1], l.peer = l, first
+	first.peer, first.open = l, false
 }
 
 // standardLane returns the lane of a frame whose identifier a standard has given to ISO-TP;
@@ -162,8 +163,8 @@ func (s *Sniffer) standardLane(id *identifier, f *canbus.Frame) *lane {
 // pair's lanes.
 func (s *Sniffer) guess(id *identifier, f *canbus.Frame) {
 	id.frames++
-	var fit [2]bool
 	var p [2]PCI
+	var fit [2]bool
 	for o := range p {
 		if p[o], fit[o] = decode(f, o); fit[o] {
 			id.fits[o]++
@@ -174,56 +175,64 @@ func (s *Sniffer) guess(id *identifier, f *canbus.Frame) {
 		return
 	}
 	s.keep(id, f)
-	is := func(o int, t Type) bool { return fit[o] && p[o].Type == t }
-	if is(0, FirstFrame) || is(1, FirstFrame) {
-		s.begin(id, f, [2]bool{is(0, FirstFrame), is(1, FirstFrame)})
-		return
-	}
 	for o := range p {
-		switch {
-		case is(o, FlowControl):
-			s.offer(id, f, o, &p[o])
-		case is(o, ConsecutiveFrame) && id.first.sn != 0:
-			if id.first.goesOn(f, o, &p[o]) {
-				s.goOn(id, f, o)
-				return
-			}
-			if id.first.fits[o] {
-				s.drop(id)
-			}
+		if fit[o] && s.look(id, f, o, &p[o]) {
+			return
 		}
 	}
 }
 
+// look looks at what a frame may say of pairs, and reports whether it shows one.
+func (s *Sniffer) look(id *identifier, f *canbus.Frame, overhead int, p *PCI) bool {
+	k := &id.asks[overhead]
+	switch p.Type {
+	case FirstFrame:
+		s.begin(k, id, id.with(overhead, f.Data[0]))
+	case FlowControl:
+		s.offer(id, f, overhead, p)
+	case ConsecutiveFrame:
+		if k.sn == 0 || !k.from.MatchByte(f) {
+			return false
+		}
+		if p.SN == k.sn && s.now <= later(k.at, int64(s.o.NBs+s.o.NCr)) {
+			return s.goOn(k)
+		}
+		s.drop(k)
+	}
+	return false
+}
+
 // begin notes a First Frame.
-func (s *Sniffer) begin(id *identifier, f *canbus.Frame, fits [2]bool) {
-	s.drop(id)
-	id.first = ask{fits: fits, byte: f.Data[0], at: s.now, sn: 1, answers: id.first.answers[:0]}
+func (s *Sniffer) begin(k *ask, id *identifier, from wire.Address) {
+	s.drop(k)
+	*k = ask{id: id, from: from, at: s.now, sn: 1, answers: k.answers[:0]}
 	if len(s.asking) == maxAsking {
 		s.drop(s.asking[0])
 	}
-	s.asking = append(s.asking, id)
+	s.asking = append(s.asking, k)
 }
 
 // drop forgets a First Frame.
-func (s *Sniffer) drop(id *identifier) {
-	if i := slices.Index(s.asking, id); i >= 0 {
+func (s *Sniffer) drop(k *ask) {
+	if k.sn == 0 {
+		return
+	}
+	k.sn = 0
+	if i := slices.Index(s.asking, k); i >= 0 {
 		s.asking = slices.Delete(s.asking, i, i+1)
 	}
-	id.first.sn = 0
 }
 
 // offer notes flow control for each First Frame that it may answer.
 func (s *Sniffer) offer(id *identifier, f *canbus.Frame, overhead int, p *PCI) {
-	for _, from := range s.asking {
-		if from == id || from.bus != id.bus || s.now > later(from.first.at, int64(s.o.NBs)) {
+	for _, k := range s.asking {
+		if k.id == id || k.id.bus != id.bus || s.now > later(k.at, int64(s.o.NBs)) {
 			continue
 		}
-		a := answer{id: id, overhead: overhead, byte: f.Data[0], status: p.Status, clean: isFiller(f.Payload()[overhead+3:])}
 		if p.Status == Wait {
-			from.first.at = s.now
+			k.at = s.now
 		}
-		from.first.note(a)
+		k.note(answer{id: id, overhead: overhead, byte: f.Data[0], status: p.Status, clean: isFiller(f.Payload()[overhead+3:])})
 	}
 }
 
@@ -247,27 +256,22 @@ func isFiller(p []byte) bool {
 	return true
 }
 
-// goesOn reports whether a Consecutive Frame is the next one behind the First Frame.
-func (k *ask) goesOn(f *canbus.Frame, overhead int, p *PCI) bool {
-	return k.fits[overhead] && p.SN == k.sn && (overhead == 0 || f.Data[0] == k.byte)
-}
-
-// goOn takes the next Consecutive Frame behind a First Frame. With the first of them a pair
-// is found, if there was an answer; with the second one side of a pair.
-func (s *Sniffer) goOn(id *identifier, f *canbus.Frame, overhead int) {
-	if !id.plausible(overhead) {
-		return
+// goOn takes the next Consecutive Frame behind a First Frame, and reports whether it shows a
+// pair: the first one does if there was an answer, the second one shows one side of a pair.
+func (s *Sniffer) goOn(k *ask) bool {
+	if !k.id.plausible(k.from.Overhead()) {
+		return false
 	}
-	if a := id.first.best(overhead); a != nil && id.first.sn == 1 {
-		s.join(id, overhead, f.Data[0], a)
-		s.drop(id)
-		return
+	if k.sn == 1 {
+		if a := k.best(); a != nil {
+			s.drop(k)
+			return s.join(k.id, k.from, a)
+		}
+		k.sn = 2
+		return false
 	}
-	id.first.fits = [2]bool{overhead == 0, overhead == 1}
-	if id.first.sn++; id.first.sn == 3 {
-		s.joinAlone(id, overhead, f.Data[0])
-		s.drop(id)
-	}
+	s.drop(k)
+	return s.joinAlone(k.id, k.from)
 }
 
 // plausible reports whether most frames of the identifier may be of ISO-TP.
@@ -275,84 +279,128 @@ func (id *identifier) plausible(overhead int) bool {
 	return uint64(id.fits[overhead])*4 >= uint64(id.frames)*3
 }
 
-// best returns the answer to go by, nil if there is none: one that looks like no other
-// frame, with the N_PCI where the First Frame has it, and the last of several.
-func (k *ask) best(overhead int) *answer {
+// best returns the answer to go by. It is nil if there is none, or several look alike: then a
+// later First Frame shows it. One that looks like no other frame is before others, and one
+// with the N_PCI where the First Frame has it, and with an identifier as long.
+func (k *ask) best() *answer {
 	var best *answer
-	score := -1
+	score, tied := -1, false
 	for i := range k.answers {
 		a := &k.answers[i]
-		if a.status != ContinueToSend || !a.id.plausible(a.overhead) || a.id.taken(a.overhead, a.byte) {
+		if a.status != ContinueToSend || !a.id.plausible(a.overhead) || a.id.taken(a.address()) {
 			continue
 		}
 		points := 0
 		if a.clean {
+			points += 4
+		}
+		if a.overhead == k.from.Overhead() {
 			points += 2
 		}
-		if a.overhead == overhead {
+		if a.id.address.Extended == k.from.Extended {
 			points++
 		}
-		if points >= score {
-			best, score = a, points
+		switch {
+		case points > score:
+			best, score, tied = a, points, false
+		case points == score:
+			tied = true
 		}
+	}
+	if tied {
+		return nil
 	}
 	return best
 }
 
-// taken reports whether frames of that address have a lane.
-func (id *identifier) taken(overhead int, b byte) bool {
-	a := id.with(overhead, b)
-	return slices.ContainsFunc(id.lanes, func(l *lane) bool { return l.address.Overlaps(a) })
+func (a *answer) address() wire.Address { return a.id.with(a.overhead, a.byte) }
+
+// taken reports whether frames of that address have a lane that seeks no peer.
+func (id *identifier) taken(a wire.Address) bool {
+	return slices.ContainsFunc(id.lanes, func(l *lane) bool { return !l.open && l.address.Overlaps(a) })
+}
+
+// seeking returns the lane of that address that seeks a peer, nil if there is none.
+func (id *identifier) seeking(a wire.Address) *lane {
+	for _, l := range id.lanes {
+		if l.open && l.address == a {
+			return l
+		}
+	}
+	return nil
 }
 
 // seekPeer looks for the other side of a lane that has none, before it takes a frame.
 func (s *Sniffer) seekPeer(id *identifier, l *lane, f *canbus.Frame) {
 	o := l.address.Overhead()
-	switch p, ok := decode(f, o); {
-	case !ok:
-	case p.Type == FirstFrame:
-		s.begin(id, f, [2]bool{o == 0, o == 1})
-	case p.Type == ConsecutiveFrame && id.first.sn == 1:
-		if a := id.first.best(o); a != nil && id.first.goesOn(f, o, &p) {
-			s.completePair(l, a)
-		}
-		s.drop(id)
+	if p, ok := decode(f, o); ok && (p.Type != ConsecutiveFrame || id.asks[o].sn == 1) {
+		s.look(id, f, o, &p)
 	}
 }
 
-// join makes a pair of an identifier and what has answered it.
-func (s *Sniffer) join(id *identifier, overhead int, b byte, a *answer) {
-	from, to := id.with(overhead, b), a.id.with(a.overhead, a.byte)
+// join makes a pair of an address and what has answered it. Each of them may have a lane.
+func (s *Sniffer) join(id *identifier, from wire.Address, a *answer) bool {
+	to := a.address()
 	if from.Overlaps(to) {
-		return
+		return false
 	}
-	p := Pair{A: addressOf(from), B: addressOf(to)}
-	if a.id.firstKept(to) < id.firstKept(from) {
-		p.A, p.B = p.B, p.A
-	}
-	if c := s.conversation(id.bus, id.name, p); c != nil {
+	asked, answered := id.seeking(from), a.id.seeking(to)
+	switch {
+	case asked != nil && answered != nil:
+		s.merge(asked, answered)
+	case asked != nil:
+		s.completePair(asked.c, a.id, to)
+	case answered != nil:
+		s.completePair(answered.c, id, from)
+	default:
+		p := Pair{A: addressOf(from), B: addressOf(to)}
+		if a.id.firstKept(to) < id.firstKept(from) {
+			p.A, p.B = p.B, p.A
+		}
+		c := s.conversation(id.bus, id.name, p)
+		if c == nil {
+			return false
+		}
 		s.settle(c, id, a.id)
 	}
+	return true
 }
 
 // joinAlone makes a pair of one side.
-func (s *Sniffer) joinAlone(id *identifier, overhead int, b byte) {
-	c := s.conversation(id.bus, id.name, Pair{A: addressOf(id.with(overhead, b)), Alone: true})
-	if c != nil {
-		c.lanes[0].open = true
-		s.settle(c, id)
+func (s *Sniffer) joinAlone(id *identifier, from wire.Address) bool {
+	c := s.conversation(id.bus, id.name, Pair{A: addressOf(from), Alone: true})
+	if c == nil {
+		return false
 	}
+	c.lanes[0].open = true
+	s.settle(c, id)
+	return true
 }
 
-// completePair gives a lane its other side.
-func (s *Sniffer) completePair(l *lane, a *answer) {
-	c := l.c
-	to := a.id.with(a.overhead, a.byte)
+// completePair gives a conversation its other side.
+func (s *Sniffer) completePair(c *conversation, id *identifier, a wire.Address) {
+	s.rename(c, Pair{A: c.Pair.A, B: addressOf(a)})
+	c.addPeer(&lane{c: c, address: a, sent: &c.B, fromB: true})
+	s.settle(c, id)
+}
+
+// merge makes one conversation of two that have one side each, that of l.
+func (s *Sniffer) merge(l, other *lane) {
+	c, gone := l.c, other.c
+	delete(s.byPair, pairKey{gone.bus, gone.Pair})
+	s.conversations = slices.DeleteFunc(s.conversations, func(c *conversation) bool { return c == gone })
+	s.rename(c, Pair{A: c.Pair.A, B: gone.Pair.A})
+	c.B, c.Forgotten = gone.A, c.Forgotten+gone.Forgotten
+	other.c, other.sent, other.fromB, other.open = c, &c.B, true, false
+	other.msg.Conversation, other.msg.FromB = &c.Conversation, true
+	c.addPeer(other)
+}
+
+// rename gives a conversation another pair.
+func (s *Sniffer) rename(c *conversation, p Pair) {
 	delete(s.byPair, pairKey{c.bus, c.Pair})
-	c.Pair = Pair{A: c.Pair.A, B: addressOf(to)}
-	s.byPair[pairKey{c.bus, c.Pair}] = c
-	c.addPeer(to)
-	s.settle(c, a.id)
+	c.Pair = p
+	s.byPair[pairKey{c.bus, p}] = c
 }
 
 func addressOf(w wire.Address) Address {

@@ -109,7 +109,7 @@ func (m *Message) Why() string {
 // Sniffer, which goes on counting.
 type Conversation struct {
 	// Number counts the conversations of a Sniffer from 1, in the order in which they were
-	// found.
+	// found. Two of one side each become one if it shows that they are a pair.
 	Number    int
 	Interface string
 	// Pair gets its B later, if the first messages were those of one side only.

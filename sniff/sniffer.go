@@ -66,8 +66,9 @@ type Sniffer struct {
 	ids           map[idKey]*identifier
 	unknown       int // how many of them have no lane
 	conversations []*conversation
+	found         int // how many conversations there ever were
 	byPair        map[pairKey]*conversation
-	asking        []*identifier // those whose First Frame waits for an answer, oldest first
+	asking        []*ask // those with a First Frame, oldest first
 
 	active   []*lane // those with a reception
 	buffers  [][]byte
@@ -266,6 +267,7 @@ func (s *Sniffer) giveUpAll(why Result) {
 
 // Close says that there are no more frames: messages under way are given up, Unfinished.
 func (s *Sniffer) Close() {
+	s.sweep()
 	slices.SortFunc(s.active, func(a, b *lane) int { return cmp.Compare(b.msg.Number, a.msg.Number) })
 	for i, l := range s.active {
 		l.place = i
