@@ -26,6 +26,8 @@ type cli struct {
 	Dump  dumpCmd  `cmd:"" help:"Show the frames of a bus or a log, and what ISO-TP says in them."`
 	Sniff sniffCmd `cmd:"" help:"Show the messages on a bus or in a log, of both directions, and what was given up."`
 
+	Perf perfCmd `cmd:"" help:"Measure messages: throughput, gaps, STmin asked and kept, share of the line."`
+
 	Record recordCmd `cmd:"" help:"Record a bus to a log file, as candump -l does."`
 	Replay replayCmd `cmd:"" help:"Send the frames of a log file on a bus."`
 

@@ -26,6 +26,8 @@ type source struct {
 	Live bool
 	// Name is the file, or the bus.
 	Name string
+	// Bitrate and DataBitrate are those of the wire, 0 where they are not known.
+	Bitrate, DataBitrate int
 
 	s          *streams
 	interfaces []string // those that are wanted; none: all
@@ -101,6 +103,9 @@ func (r *source) openBus(ctx context.Context) error {
 		}
 	}
 	r.Live, r.close = log == nil, bus.Close
+	if p := canbus.PropertiesOf(bus); p.WireRate {
+		r.Bitrate, r.DataBitrate = p.Bitrate, p.DataBitrate
+	}
 	r.read = func(ctx context.Context, frame func(*canbus.Frame, string), idle func() error) error {
 		err := r.readBus(ctx, bus, name, frame, idle)
 		if log != nil {
