@@ -35,8 +35,8 @@ const (
 // followed by the frame that was sent.
 type asc struct {
 	lines
-	start    int64 // the time of the header's date
-	dated    bool
+	start    int64 // the time of the log's date
+	inBlock  bool  // a block has begun, or more
 	base     uint64
 	relative bool  // times are those since the event before
 	last     int64 // the time of the event before, since start
@@ -104,6 +104,10 @@ func (a *asc) readHeader(line []byte) (known bool, err error) {
 	case words[0] == "date":
 		return true, a.setDate(words[1:])
 	case words[0] == "begin" && len(words) > 1 && words[1] == "triggerblock":
+		if a.inBlock {
+			return true, nil
+		}
+		a.inBlock = true
 		return true, a.setDate(words[2:])
 	case words[0] == "base" && len(words) > 1 && (words[1] == "hex" || words[1] == "dec"):
 		if words[1] == "dec" {
@@ -117,17 +121,17 @@ func (a *asc) readHeader(line []byte) (known bool, err error) {
 	return strings.HasSuffix(strings.Join(words, " "), "internal events logged"), nil
 }
 
-// setDate sets the log's beginning, once: with the times of a log of several trigger blocks
-// it is the first date that they count from.
+// setDate sets the log's beginning: the date of the header, and then that of the first block,
+// because the header of python-can has the time when the log was written.
 func (a *asc) setDate(words []string) error {
-	if a.dated || len(words) == 0 {
+	if len(words) == 0 {
 		return nil
 	}
 	at, err := parseASCDate(words)
 	if err != nil {
 		return err
 	}
-	a.start, a.dated = at.UnixNano(), true
+	a.start = at.UnixNano()
 	return nil
 }
 
