@@ -18,7 +18,7 @@ type scanCmd struct {
 	Fixed     string        `placeholder:"LIST" help:"Target addresses to probe in normal fixed addressing, as 00-FF (18DA00F1 to 18DAFFF1)."`
 	Mixed     string        `placeholder:"LIST" help:"What to probe in mixed addressing: identifiers of 11 bits, as 700-7FF#99, or target addresses of 29 bits, as 00-FF#99 (18CE00F1 to 18CEFFF1); 99 is the address extension."`
 	Source    byteFlag      `default:"F1" placeholder:"HEX" help:"Our address with --fixed and --mixed (${default})."`
-	Probe     string        `default:"ff" enum:"ff,3e" help:"ff: a First Frame that is never continued; the ECU keeps room for a message, and forgets it within a second. 3e: the request 3E 00, which the ECU's application answers; it keeps a diagnostic session alive (${default})."`
+	Probe     string        `default:"ff" enum:"ff,3e" placeholder:"KIND" help:"ff: a First Frame that is never continued; the ECU keeps room for a message, and forgets it within a second. 3e: the request 3E 00, which the ECU's application answers; it keeps a diagnostic session alive (${default})."`
 	From      string        `placeholder:"ADDR" help:"Begin at that address: an interrupted scan says where to go on."`
 	Rate      int           `default:"50" placeholder:"N" help:"Most frames to send in a second (${default})."`
 	Listen    time.Duration `default:"2s" placeholder:"TIME" help:"How long to listen first: identifiers that carry frames then belong to others, and are neither probed nor answers (${default})."`

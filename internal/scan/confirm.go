@@ -16,15 +16,15 @@ type verdict struct {
 	tries  int
 }
 
-// resolve finds out which probes were answered by what was heard in a sweep.
-func (s *scanner) resolve(ctx context.Context, sent []probing) error {
+// resolve finds out which probes of a sweep were answered by what was heard.
+func (s *scanner) resolve(ctx context.Context) error {
 	heard := slices.Clone(s.heard)
-	verdicts := make(map[wire.Address]*verdict)
+	s.verdicts = make(map[wire.Address]*verdict)
 	// An ECU may once have no time for an answer: each target has a second chance.
 	for try := 1; try <= 2 && len(heard) > 0; try++ {
 		var unexplained []arrival
 		for i := range heard {
-			ok, err := s.explain(ctx, &heard[i], sent, verdicts, try)
+			ok, err := s.explain(ctx, &heard[i], try)
 			if err != nil {
 				return err
 			}
@@ -42,8 +42,8 @@ func (s *scanner) resolve(ctx context.Context, sent []probing) error {
 
 // explain looks for the probe that a frame answers, among those sent shortly before it, the
 // last one first.
-func (s *scanner) explain(ctx context.Context, a *arrival, sent []probing, verdicts map[wire.Address]*verdict, try int) (bool, error) {
-	for _, p := range slices.Backward(sent) {
+func (s *scanner) explain(ctx context.Context, a *arrival, try int) (bool, error) {
+	for _, p := range slices.Backward(s.sent) {
 		if s.busy[idOf(&a.frame)] {
 			return true, nil
 		}
@@ -51,14 +51,14 @@ func (s *scanner) explain(ctx context.Context, a *arrival, sent []probing, verdi
 		if !ok || a.at.Before(p.since) || a.at.After(p.until) {
 			continue
 		}
-		v := verdicts[p.to]
+		v := s.verdicts[p.to]
 		if v == nil || len(v.answers) == 0 && v.tries < try {
 			var err error
 			if v, err = s.verify(ctx, p.to); err != nil {
 				return false, err
 			}
 			v.tries = try
-			verdicts[p.to] = v
+			s.verdicts[p.to] = v
 		}
 		if v.explains(answer.From) {
 			return true, nil

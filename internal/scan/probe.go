@@ -33,7 +33,10 @@ func (c *Config) probeFrame(p Probe, to wire.Address) canbus.Frame {
 	return c.testerPresent(to, c.MinFrameSize)
 }
 
-// shortestSegmented is the length of the shortest message with a First Frame.
+// shortestSegmented is the length of the shortest message with a First Frame: an ECU that has
+// room for any message has room for that. What it looks like in another addressing mode is
+// harmless, too: an ECU in normal addressing that hears 02 10 07, to the target 02 in extended
+// addressing, takes it for a session that ISO 14229 reserves.
 func shortestSegmented(to wire.Address) uint32 {
 	return uint32(wire.MaxSingle(canbus.MaxClassicLen, to.Overhead()) + 1)
 }

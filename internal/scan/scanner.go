@@ -22,12 +22,14 @@ type scanner struct {
 	report Report
 
 	phase      phase
-	asking     Probe     // the probe whose answers are looked for
-	overheads  [2]bool   // the lengths of address information that answers may have
-	slot       time.Time // when the next frame may be sent
-	heard      []arrival // what looks like an answer, since it was last emptied
-	lastAnswer time.Time // when the last such frame came
-	quiets     int       // how many times quiet was called
+	asking     Probe                     // the probe whose answers are looked for
+	overheads  [2]bool                   // the lengths of address information that answers may have
+	slot       time.Time                 // when the next frame may be sent
+	sent       []probing                 // what the last sweep has sent
+	verdicts   map[wire.Address]*verdict // of targets of that sweep
+	heard      []arrival                 // what looks like an answer, since it was last emptied
+	lastAnswer time.Time                 // when the last such frame came
+	quiets     int                       // how many times quiet was called
 	spare      []arrival
 
 	busy    map[ID]bool              // see Report.Busy
@@ -54,11 +56,10 @@ func (s *scanner) run(ctx context.Context) error {
 	const block = 256
 	for first, n := s.First, s.Targets.Len(); first < n; first = s.report.Next {
 		end := min(first+block, n)
-		sent, err := s.sweep(ctx, first, end)
-		if err == nil {
-			err = s.resolve(ctx, sent)
+		if err := s.sweep(ctx, first, end); err != nil {
+			return err
 		}
-		if err != nil {
+		if err := s.resolve(ctx); err != nil {
 			return err
 		}
 		s.report.Next = end

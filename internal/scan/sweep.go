@@ -13,12 +13,11 @@ type probing struct {
 	since, until time.Time
 }
 
-// sweep sends a probe to each target from the index first to before end, and returns what it
-// has sent. What looks like an answer is in heard.
-func (s *scanner) sweep(ctx context.Context, first, end int64) ([]probing, error) {
+// sweep sends a probe to each target from the index first to before end. What looks like an
+// answer is in heard then.
+func (s *scanner) sweep(ctx context.Context, first, end int64) error {
 	s.phase, s.asking = asking, s.Probe
-	s.heard = s.heard[:0]
-	var sent []probing
+	s.heard, s.sent = s.heard[:0], s.sent[:0]
 	n := end - first
 	step := stride(n)
 	for k := range n {
@@ -32,12 +31,12 @@ func (s *scanner) sweep(ctx context.Context, first, end int64) ([]probing, error
 		}
 		began, ended, err := s.send(ctx, s.probeFrame(s.Probe, to))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.report.Probed++
-		sent = append(sent, probing{to, began, ended.Add(s.Wait)})
+		s.sent = append(s.sent, probing{to, began, ended.Add(s.Wait)})
 	}
-	return sent, s.await(ctx, time.Now().Add(s.Wait))
+	return s.await(ctx, time.Now().Add(s.Wait))
 }
 
 // stride returns by how many the index grows from one probe of n to the next. All are
