@@ -57,6 +57,9 @@ type Options struct {
 	Speed float64
 	// Interface: only the frames of this interface; "": all.
 	Interface string
+	// Gap is the time between each frame and the next, in place of what the log says. 0: the
+	// log's times.
+	Gap time.Duration
 	// MaxPause is the longest pause between two frames, in the time of the log: longer
 	// ones are cut to it. 0: pauses are kept.
 	MaxPause time.Duration
@@ -68,6 +71,10 @@ func (o *Options) check() error {
 		return fmt.Errorf("candump: Speed %v is not above 0, nor 0 for the log's own pace", o.Speed)
 	case o.Fast && o.Speed != 0:
 		return fmt.Errorf("candump: Fast and Speed %v at once (one of them)", o.Speed)
+	case o.Gap < 0:
+		return fmt.Errorf("candump: Gap %v is negative (0 keeps the log's times)", o.Gap)
+	case o.Gap > 0 && (o.Fast || o.Speed != 0 || o.MaxPause != 0):
+		return fmt.Errorf("candump: Gap %v beside Fast, Speed or MaxPause (one of them)", o.Gap)
 	case o.MaxPause < 0:
 		return fmt.Errorf("candump: MaxPause %v is negative (0 keeps all pauses)", o.MaxPause)
 	}
@@ -83,6 +90,7 @@ type Bus struct {
 
 	// next was read from the log and is not due yet, if waiting.
 	next    canbus.Frame
+	nextIfi string // its interface
 	waiting bool
 
 	last  string // the interface of the last frame
@@ -159,7 +167,7 @@ func newBus(r io.Reader, name string, o Options) *Bus {
 	return &Bus{
 		lines:  newLines(r, name),
 		o:      o,
-		pace:   pace{speed: o.Speed, maxPause: o.MaxPause},
+		pace:   pace{speed: o.Speed, maxPause: o.MaxPause, gap: o.Gap},
 		src:    r,
 		closed: make(chan struct{}),
 	}
@@ -212,7 +220,11 @@ func (b *Bus) ended() error {
 
 // ReadFrames implements [canbus.Bus]. Errors are [ErrEnd] or in its place an
 // *[InterfaceError], a *[LineError], net.ErrClosed, and the error of reading the file.
-func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
+func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) { return b.ReadFramesOf(frames, nil) }
+
+// ReadFramesOf is ReadFrames for a log of several interfaces: it also puts the name of the
+// interface of each frame into interfaces, which is as long as frames.
+func (b *Bus) ReadFramesOf(frames []canbus.Frame, interfaces []string) (int, error) {
 	if err := b.ended(); err != nil || len(frames) == 0 {
 		return 0, err
 	}
@@ -233,6 +245,9 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 	now := time.Now()
 	for n := 0; ; {
 		frames[n] = b.next
+		if interfaces != nil {
+			interfaces[n] = b.nextIfi
+		}
 		b.waiting = false
 		n++
 		for n < len(frames) && !b.waiting && b.lines.ready() {
@@ -274,7 +289,7 @@ func (b *Bus) read() error {
 	}
 	b.pace.pass(&f)
 	f.Flags &^= canbus.Echo
-	b.next, b.waiting = f, true
+	b.next, b.nextIfi, b.waiting = f, ifi, true
 	return nil
 }
 
@@ -344,6 +359,7 @@ func (b *Bus) TryWriteFrames(frames []canbus.Frame) (int, error) { return b.Writ
 type pace struct {
 	speed    float64
 	maxPause time.Duration
+	gap      time.Duration // if above 0, the pause between all frames
 
 	begun  bool
 	start  time.Time // when the first frame was due
@@ -361,7 +377,11 @@ func (p *pace) pass(f *canbus.Frame) {
 		p.begun, p.last = true, timestamp
 		return
 	}
-	if pause := timestamp - p.last; pause > 0 { // neither is negative: no overflow
+	pause := timestamp - p.last // neither is negative: no overflow
+	if p.gap > 0 {
+		pause = int64(p.gap)
+	}
+	if pause > 0 {
 		if p.maxPause > 0 {
 			pause = min(pause, int64(p.maxPause))
 		}

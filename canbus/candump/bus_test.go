@@ -339,6 +339,31 @@ func TestRecordsThatAreNoFrames(t *testing.T) {
 	wantError(t, bad[0], "test.log, at byte 56: no frame")
 }
 
+func TestGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := New(strings.NewReader("(5.0) c 001#\n(5.0) c 002#\n(99.0) c 003#\n"), "the log", Options{Gap: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		begun := time.Now()
+		frames, _ := readAll(t, b)
+		wantTexts(t, frames, "001#", "002#", "003#")
+		if d := time.Since(begun); d != 2*time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+func TestReadFramesOfTellsTheInterfaces(t *testing.T) {
+	b := open(t, writeLog(t, "(1.0) can0 001#\n(1.0) can1 002#\n(1.0) can0 003#\n"), Options{Fast: true})
+	frames, interfaces := make([]canbus.Frame, 8), make([]string, 8)
+	n, err := b.ReadFramesOf(frames, interfaces)
+	if want := []string{"can0", "can1", "can0"}; n != 3 || err != nil || !slices.Equal(interfaces[:n], want) {
+		t.Errorf("%d frames, %q, %v", n, interfaces, err)
+	}
+}
+
 // A frame without a time comes with the one before it.
 func TestLogWithoutTimes(t *testing.T) {
 	var p pace
@@ -446,6 +471,9 @@ func TestNames(t *testing.T) {
 		"a.log,speed=x":      `"x"`,
 		"a.log,fast,speed=2": "one of them",
 		"a.log,interface=":   "can0",
+		"a.log,gap=1":        `"1"`,
+		"a.log,gap=0s":       "above 0",
+		"a.log,gap=1s,fast":  "one of them",
 		"a.log,maxpause=1":   `"1"`,
 		"a.log,maxpause=-1s": "above 0",
 	} {
@@ -461,6 +489,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		"Speed +Inf":     {Speed: math.Inf(1)},
 		"Fast and Speed": {Fast: true, Speed: 1},
 		"MaxPause -1ns":  {MaxPause: -1},
+		"Gap -1ns":       {Gap: -1},
+		"Gap 1ns beside": {Gap: 1, Speed: 2},
 	} {
 		_, err := New(strings.NewReader(""), "x", o)
 		wantError(t, err, want)

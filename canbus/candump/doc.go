@@ -21,6 +21,7 @@
 //
 //	,fast           as fast as the reader reads
 //	,speed=10       ten times as fast as the log's own pace; 0.1: slower
+//	,gap=10ms       that much between all frames, whatever the log says
 //	,interface=can1 the frames of this interface only; a log may hold several
 //	,maxpause=5s    make longer pauses as short as this, in the log's time
 //

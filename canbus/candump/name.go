@@ -47,6 +47,11 @@ func ParseName(s string) (file string, o Options, err error) {
 			if o.Interface = value; value == "" {
 				return "", o, fmt.Errorf("candump: %q: interface= without a name, as can0", s)
 			}
+		case key == "gap" && valued:
+			o.Gap, err = time.ParseDuration(value)
+			if err != nil || o.Gap <= 0 {
+				return "", o, fmt.Errorf("candump: %q: gap %q is not a time above 0, as 10ms", s, value)
+			}
 		case key == "maxpause" && valued:
 			o.MaxPause, err = time.ParseDuration(value)
 			if err != nil || o.MaxPause <= 0 {

@@ -61,8 +61,13 @@ func (s *streams) openNamedLog(ctx context.Context, bus string) (*playedLog, err
 
 // ReadFrames is that of the log, but it goes on behind lines that are no frames.
 func (l *playedLog) ReadFrames(frames []canbus.Frame) (int, error) {
+	return l.ReadFramesOf(frames, nil)
+}
+
+// ReadFramesOf is ReadFrames that also tells the frames' interfaces.
+func (l *playedLog) ReadFramesOf(frames []canbus.Frame, interfaces []string) (int, error) {
 	for {
-		n, err := l.Bus.ReadFrames(frames)
+		n, err := l.Bus.ReadFramesOf(frames, interfaces)
 		l.tellInterfaces()
 		if !errors.Is(err, canbus.ErrTemporary) {
 			return n, err

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
-	"example.com/isotp/canbus/candump"
 )
 
 // A player sends a log's frames on a bus.
@@ -78,25 +77,6 @@ func isPause(err error) bool {
 	}
 	time.Sleep(500 * time.Microsecond)
 	return true
-}
-
-// play sends all frames of the log that the bus can carry.
-func (p *player) play(log canbus.Bus) error {
-	frames := make([]canbus.Frame, 64)
-	for {
-		n, err := log.ReadFrames(frames)
-		for i := range frames[:n] {
-			if err := p.playFrame(frames[i : i+1]); err != nil {
-				return err
-			}
-		}
-		switch {
-		case errors.Is(err, candump.ErrEnd):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
 }
 
 // playFrame sends the one frame, or leaves it out.
@@ -188,11 +168,12 @@ func (p *player) awaitEchoes(ctx context.Context) error {
 	return nil
 }
 
-// tell says, after end, what was sent and what was not.
-func (p *player) tell(w io.Writer) {
-	fmt.Fprintf(w, "%d frames sent\n", p.sent-p.refused)
+// tell says, after end, what was sent and what was not. on is where, if there are several
+// buses, as " on can0".
+func (p *player) tell(w io.Writer, on string) {
+	fmt.Fprintf(w, "%d frames sent%s\n", p.sent-p.refused, on)
 	for _, kind := range p.leftOut {
-		fmt.Fprintf(w, "%d %s frames left out%s\n", kind.frames, kind.name, kind.why)
+		fmt.Fprintf(w, "%d %s frames left out%s%s\n", kind.frames, kind.name, on, kind.why)
 	}
 }
 
