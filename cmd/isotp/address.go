@@ -58,7 +58,7 @@ func parseAddress(text string) (isotpnet.Addr, error) {
 	}
 	addr, err := isotpnet.ParseAddr(text)
 	if err == nil {
-		err = checkBus(addr)
+		err = checkPort(addr.Bus(), text)
 	}
 	return addr, err
 }
@@ -71,16 +71,17 @@ func parseAddresses(text string) ([]isotpnet.Addr, error) {
 	}
 	addrs, err := isotpnet.ParseAddrs(text)
 	if err == nil {
-		err = checkBus(addrs[0])
+		err = checkPort(addrs[0].Bus(), text)
 	}
 	return addrs, err
 }
 
-// checkBus tells people with a serial adapter what is missing.
-func checkBus(addr isotpnet.Addr) error {
-	if port := addr.Bus(); strings.HasPrefix(port, "/") || strings.HasPrefix(port, "COM") && !strings.Contains(port, ":") {
-		endpoint := strings.TrimPrefix(addr.WithBus("").String(), "/")
-		return &net.AddrError{Err: fmt.Sprintf("a serial port needs its driver and the bus's bit rate: want for example slcan:%s@500000/%s", port, endpoint), Addr: addr.String()}
+// checkPort tells people with a serial adapter what is missing in the name of a bus, which
+// stands in text.
+func checkPort(bus, text string) error {
+	if strings.HasPrefix(bus, "/") || strings.HasPrefix(bus, "COM") && !strings.Contains(bus, ":") {
+		want := "slcan:" + bus + "@500000" + strings.TrimPrefix(text, bus)
+		return &net.AddrError{Err: "a serial port needs its driver and the bus's bit rate: want for example " + want, Addr: text}
 	}
 	return nil
 }
@@ -106,6 +107,9 @@ func parseFunctional(text string) (isotpnet.Addr, error) {
 
 // openBus opens the bus of that name, see busOr.
 func openBus(ctx context.Context, name string) (canbus.Bus, error) {
+	if err := checkPort(name, name); err != nil {
+		return nil, err
+	}
 	bus, err := canbus.Open(ctx, name)
 	return bus, opening(ctx, err)
 }

@@ -62,6 +62,7 @@ func TestRequestOnTheDefaultBus(t *testing.T) {
 
 func TestSerialPortsNeedTheirDriver(t *testing.T) {
 	exits := newExits(t)
+	exits("record /dev/ttyACM0 DIR/a.log", exitUsage, "want for example slcan:/dev/ttyACM0@500000")
 	for address, text := range map[string]string{
 		"/dev/ttyACM0/7E0:7E8": "address /dev/ttyACM0/7E0:7E8: a serial port needs its driver and the bus's bit rate: want for example slcan:/dev/ttyACM0@500000/7E0:7E8",
 		"COM3/7E0:7E8":         "slcan:COM3@500000/7E0:7E8",

@@ -65,14 +65,19 @@ func interrupted(ctx context.Context, err error) error {
 // opening is for the error of opening what the command line names: it is the command
 // line's if that is not there.
 func opening(ctx context.Context, err error) error {
-	dns, isDNS := errors.AsType[*net.DNSError](err)
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return interrupted(ctx, err)
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENODEV), isDNS && dns.IsNotFound:
+	case isMissing(err):
 		return &usageError{err: err}
 	}
 	return err
+}
+
+// isMissing reports whether an error says that an interface, a port or a host is not there.
+func isMissing(err error) bool {
+	dns, isDNS := errors.AsType[*net.DNSError](err)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) || isDNS && dns.IsNotFound
 }
 
 // report prints an error, if there is one, and returns the exit status.
@@ -90,7 +95,7 @@ func hint(err error) string {
 	if help := helpWith(err); help != "" {
 		hints = append(hints, "see "+help)
 	}
-	if bus := os.Getenv(busVariable); bus != "" && exitStatus(err) == exitUsage && strings.Contains(err.Error(), bus) {
+	if bus := os.Getenv(busVariable); bus != "" && (isWrongBus(err) || isMissing(err)) && strings.Contains(err.Error(), bus) {
 		hints = append(hints, busVariable+" is "+bus)
 	}
 	if hints == nil {

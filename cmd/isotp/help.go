@@ -131,10 +131,13 @@ hexadecimal digits, in upper or lower case. What people paste is taken as it is:
 	0x22, 0xF1, 0x90
 	22:F1:90
 	22.F1.90
+	22-F1-90
+	{0x22, 0xF1, 0x90};
+	\x22\xF1\x90
 	22F1 90
 
-White space, commas, dots and colons separate bytes, or groups of bytes; each group may
-begin with 0x. Half a byte, as in 22F, is an error. Lines without digits are skipped.
+White space, commas, dots, colons, semicolons, minuses, brackets and braces separate bytes, or
+groups of bytes; each group may begin with 0x or \x. Half a byte, as in 22F, is an error. Lines without digits are skipped.
 
 On a command line write a message as one argument: '22 F1 90', in quotes, if it has spaces.
 `

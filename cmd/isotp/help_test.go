@@ -80,7 +80,7 @@ func TestHelpOfHexIsTrue(t *testing.T) {
 			}
 		}
 	}
-	if examples != 6 {
+	if examples != 9 {
 		t.Errorf("%d examples", examples)
 	}
 }

@@ -41,6 +41,9 @@ messages, and answers that say that another one will follow, are notes on standa
 	isotp request --tester-present vcan0/7E0:7E8 '10 03' '31 01 FF 00'
 	isotp request --functional 7DF: vcan0/7E0:7E8,7E1:7E9 3E00
 
+A line of --json has time, request, result (positive, negative, pending, other, none, failed),
+ecu, answer, name, seconds and error; those that are empty are left out.
+
 The exit status is that of the first request without a positive answer: 4 if that was
 negative, 3 if no answer came in time.
 `

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// separators may stand between bytes, beside white space.
-const separators = ",.:"
+// separators may stand between bytes, and around them, beside white space.
+const separators = ",.:;-[]{}"
 
 // Parse returns the bytes of a text such as
 //
@@ -17,12 +17,17 @@ const separators = ",.:"
 //	0x22, 0xF1, 0x90
 //	22:F1:90
 //	22.F1.90
+//	22-F1-90
+//	{0x22, 0xF1, 0x90};
+//	\x22\xF1\x90
 //
-// Two digits, in upper or lower case, are a byte; white space, commas, dots and colons
-// separate bytes or groups of bytes, and each group may begin with 0x. A text without
-// digits has no bytes, which is no error. The text is one line: a comment ends with it.
+// Two digits, in upper or lower case, are a byte; white space, commas, dots, colons,
+// semicolons, minuses, brackets and braces separate bytes or groups of bytes, and each group
+// may begin with 0x or \x. A text without digits has no bytes, which is no error. The text is
+// one line: a comment ends with it.
 func Parse(text string) ([]byte, error) {
 	text, _, _ = strings.Cut(text, "#")
+	text = strings.ReplaceAll(text, `\x`, " 0x")
 	var p []byte
 	for _, group := range strings.FieldsFunc(text, isSeparator) {
 		digits := group
