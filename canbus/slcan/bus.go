@@ -169,6 +169,7 @@ func New(ctx context.Context, port io.ReadWriteCloser, name string, o Options) (
 	if err := b.setUpWithin(ctx, &o); err != nil {
 		return nil, err
 	}
+	b.flight.fences = b.version != ""
 	close(b.ready)
 	go b.mind()
 	return b, nil

@@ -57,7 +57,7 @@ func (b *Bus) wrote() {
 func (b *Bus) needMind() {
 	l := &b.flight
 	now := !l.fenced && b.wantsFence()
-	if now || !b.minding && (l.fenced || l.waiting() > 0) {
+	if now || !b.minding && (l.fenced || l.inFlight() > 0) {
 		b.minding = true
 		signal(b.kick)
 	}
@@ -65,7 +65,7 @@ func (b *Bus) needMind() {
 
 // wantsFence reports whether a fence is to be sent at once. Under mu.
 func (b *Bus) wantsFence() bool {
-	return b.version != "" && (b.fenceWanted || b.askStatus || b.flight.doubt && b.flight.inFlight() > 0)
+	return b.flight.fences && (b.fenceWanted || b.askStatus || b.flight.doubt && b.flight.inFlight() > 0)
 }
 
 // mind is the goroutine that sends fences, and gives up frames whose answers do not come.
@@ -98,14 +98,14 @@ func (b *Bus) tend() (wait time.Duration, send bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := &b.flight
-	canFence := b.version != "" && !l.fenced
+	canFence := l.fences && !l.fenced
 	limit := answerTime + 4*b.roundTrip + time.Duration(l.waiting())*30*b.perChar
 	switch {
 	case canFence && b.wantsFence():
 		return 0, true
 	case l.fenced && !(l.mode == unknown && l.answered == l.settled):
 		limit += fenceTime
-	case !l.fenced && l.waiting() == 0:
+	case !l.fenced && l.inFlight() == 0:
 		b.minding = false
 		return time.Hour, false
 	}

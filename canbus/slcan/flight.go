@@ -34,6 +34,7 @@ type flight struct {
 	// answered wait for a fence.
 	given, answered, settled uint64
 
+	fences  bool   // the adapter answers fences; else answers are taken as they come
 	fenced  bool   // a fence was written, and has no answer yet
 	fence   uint64 // how many frames were written before it
 	surplus bool   // more answers than frames came before its answer
@@ -88,14 +89,14 @@ func (l *flight) answer(ok bool) bool {
 		l.surplus, l.doubt = true, true
 		return false
 	case l.answered == l.given:
-		l.doubt = true
+		l.doubt = l.fences
 		return false
 	}
 	l.ring[l.answered%maxInFlight].refused = !ok
 	l.answered++
 	switch {
 	case !ok:
-		l.doubt = true
+		l.doubt = l.fences
 	case l.mode == unknown:
 		l.mode = answers
 	}
@@ -163,12 +164,15 @@ func (l *flight) timedOut() (lost int) {
 	return l.giveUp(l.given)
 }
 
-// giveUp gives the frames before that number back as refused.
+// giveUp gives the frames before that number back as refused. It returns how many of them
+// the adapter has not refused itself.
 func (l *flight) giveUp(end uint64) (lost int) {
 	for ; l.settled < end; l.settled++ {
-		l.ring[l.settled%maxInFlight].refused = true
+		if x := &l.ring[l.settled%maxInFlight]; !x.refused {
+			x.refused = true
+			lost++
+		}
 		l.giveBack()
-		lost++
 	}
 	l.answered = max(l.answered, end)
 	l.settle()

@@ -74,7 +74,7 @@ func (b *Bus) flushed(target uint64, limit time.Time) (wait time.Duration, chang
 	l := &b.flight
 	now := time.Now()
 	known := l.settled
-	if l.mode == silent && b.version != "" && !b.wire.written.Add(flushTime).Before(now) {
+	if l.mode == silent && l.fences && !b.wire.written.Add(flushTime).Before(now) {
 		known = b.proven // older frames were taken long ago, if ever
 	}
 	if known < target {

@@ -43,7 +43,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	b.inWrite = true
 	b.lowest = arbitration(&frames[n-1])
 	b.flight.write(frames[:n])
-	if b.version != "" && !b.flight.fenced && (b.flight.mode == unknown || b.flight.doubt) {
+	if b.flight.fences && !b.flight.fenced && (b.flight.mode == unknown || b.flight.doubt) {
 		b.appendFence()
 	}
 	b.needMind()
