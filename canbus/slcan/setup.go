@@ -12,6 +12,12 @@ const (
 	// patience is how long an adapter may take to answer a command, and to take
 	// the command that closes the channel.
 	patience = 200 * time.Millisecond
+	// between is how long it takes at most from one answer to the next, as hello asks
+	// every patience.
+	between = patience + patience/2
+	// versionTime is how long an adapter is asked again that answers, and not with its
+	// version: across a network that may come later than another answer.
+	versionTime = time.Second
 	// longPatience is how long an adapter that has told its version may take to tell it
 	// again. An answer that comes after that would be taken for that to the next command.
 	longPatience = 2 * time.Second
@@ -93,6 +99,7 @@ func (b *Bus) setUp(o *Options) error {
 // hello asks the adapter for its version, until it answers.
 func (b *Bus) hello(wait time.Duration) error {
 	deadline := time.Now().Add(wait)
+	answered := false
 	var candidate string // a text that comes twice is the version, whatever it looks like
 	for asked := 1; ; asked++ {
 		// An end of line alone would have some adapters send their last frame again.
@@ -100,34 +107,28 @@ func (b *Bus) hello(wait time.Duration) error {
 		if err := b.send([]byte("C\rV\r")); err != nil {
 			return err
 		}
-		timer := time.NewTimer(patience)
-		defer timer.Stop()
-		answered, another := false, ""
-		for {
-			s, err := b.listen(timer)
-			if err != nil {
-				return err
-			}
-			if s == nil {
-				break
-			}
-			if looksLikeVersion(s.text) || s.text != "" && s.text == candidate {
-				b.version = s.text
-				return b.settle(asked)
-			}
-			if is, _ := s.isAnswer(); is {
-				answered = true
-			} else if _, err := parseLine([]byte(s.text)); err != nil && len(s.text) > 2 {
-				another = s.text
+		h, err := b.hearHello(candidate)
+		switch {
+		case err != nil:
+			return err
+		case h.version != "":
+			b.version = h.version
+			return b.settle(asked)
+		case h.another != "":
+			candidate = h.another
+		}
+		now := time.Now()
+		if h.answered && !answered {
+			answered = true
+			if enough := now.Add(versionTime); enough.Before(deadline) {
+				deadline = enough
 			}
 		}
 		switch {
-		case another != "":
-			candidate = another
+		case now.Before(deadline):
 		case answered:
-			return nil
-		}
-		if !time.Now().Before(deadline) {
+			return b.hush(asked)
+		default:
 			b.log.Warn("slcan: the adapter does not answer: it is taken for one that never does; one that needs more time to start needs wait=TIME, 0 asks it once",
 				"port", b.name, "wait", wait)
 			return nil
@@ -135,10 +136,56 @@ func (b *Bus) hello(wait time.Duration) error {
 	}
 }
 
+// A heard is what the adapter has said when it was asked for its version.
+type heard struct {
+	version  string
+	another  string // a text that may be the version
+	answered bool   // a command
+}
+
+// hearHello listens until the adapter has told its version, for patience at most.
+func (b *Bus) hearHello(candidate string) (h heard, err error) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		s, err := b.listen(timer)
+		if err != nil || s == nil {
+			return h, err
+		}
+		if looksLikeVersion(s.text) || s.text != "" && s.text == candidate {
+			h.version = s.text
+			return h, nil
+		}
+		if is, _ := s.isAnswer(); is {
+			h.answered = true
+		} else if _, err := parseLine([]byte(s.text)); err != nil && len(s.text) > 2 {
+			h.another = s.text
+		}
+	}
+}
+
+// hush waits for what else the adapter says to hello: that must not be taken for the answer
+// to a later command.
+func (b *Bus) hush(asked int) error {
+	timer := time.NewTimer(between)
+	defer timer.Stop()
+	for range 100 {
+		s, err := b.listen(timer)
+		if err != nil || s == nil {
+			return err
+		}
+		if looksLikeVersion(s.text) {
+			b.version = s.text
+			return b.settle(asked)
+		}
+		timer.Reset(between)
+	}
+	return nil
+}
+
 // settle waits for the answers to all commands of hello. Some adapters send the answer to
 // the command behind the version: settle sets tail then.
 func (b *Bus) settle(asked int) error {
-	const between = patience + patience/2 // that of two answers is patience, as hello has asked
 	timer := time.NewTimer(between)
 	defer timer.Stop()
 	for n := 1; n < asked; {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -51,7 +52,7 @@ func TestAdapterThatBootsWhenOpened(t *testing.T) {
 }
 
 // A lateLine is a serial line on which what the adapter says comes late, as across a slow
-// network, and nothing is lost.
+// network, in its order, and nothing is lost.
 type lateLine struct {
 	io.ReadWriteCloser
 	said chan lateText
@@ -63,17 +64,20 @@ type lateText struct {
 	text  []byte
 }
 
-func newLateLine(line io.ReadWriteCloser, late time.Duration) *lateLine {
+// newLateLine makes one that asks how late each text comes.
+func newLateLine(line io.ReadWriteCloser, late func(text []byte) time.Duration) *lateLine {
 	l := &lateLine{line, make(chan lateText, 10_000), nil}
 	go func() {
 		defer close(l.said)
+		var last time.Time
 		for {
 			text := make([]byte, 1000)
 			n, err := line.Read(text)
 			if err != nil {
 				return
 			}
-			l.said <- lateText{time.Now().Add(late), text[:n]}
+			last = later(last, time.Now().Add(late(text[:n])))
+			l.said <- lateText{last, text[:n]}
 		}
 	}()
 	return l
@@ -105,7 +109,7 @@ func TestAnswersThatComeLate(t *testing.T) {
 					wire := newWire(t, 500_000, 0)
 					heard := record(t, wire)
 					s := newSim(wire, of)
-					line := newLateLine(s.plug(), late)
+					line := newLateLine(s.plug(), func([]byte) time.Duration { return late })
 					defer time.Sleep(late) // what is on its way comes
 					defer line.Close()
 					b, err := New(t.Context(), line, "PORT", Options{Bitrate: 500_000, Logger: quietly})
@@ -122,6 +126,72 @@ func TestAnswersThatComeLate(t *testing.T) {
 					if n := len(heard()); n != 1 || s.speed != 500_000 {
 						t.Errorf("%d frames on the wire, at %d bit/s", n, s.speed)
 					}
+				})
+			})
+		}
+	}
+}
+
+// The version comes when the time for the answers to one question is over. An adapter is
+// the one that it is all the same.
+func TestVersionThatComesLaterThanAnAnswer(t *testing.T) {
+	for of, firmware := range firmwares {
+		if firmware.version == "" {
+			continue
+		}
+		for _, c := range []struct{ answer, version, wait time.Duration }{
+			{190, 210, 0}, {190, 210, -1}, {150, 250, 0}, {150, 420, 0}, {150, 650, 0},
+		} {
+			if c.wait < 0 && (firmware.boots > 0 || !firmware.closes) {
+				continue // it does not answer the first question in time
+			}
+			t.Run(fmt.Sprintf("%s %d %d", of, c.answer, c.version), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newSim(newWire(t, 500_000, 0), of)
+					line := newLateLine(s.plug(), func(text []byte) time.Duration {
+						if len(text) < 3 {
+							return c.answer * time.Millisecond
+						}
+						return c.version * time.Millisecond
+					})
+					defer time.Sleep(time.Second) // what is on its way comes
+					defer line.Close()
+					b, err := New(t.Context(), line, "PORT", Options{Bitrate: 500_000, Wait: c.wait, Logger: quietly})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if b.version != firmware.version || !s.isOpen() || s.speed != 500_000 {
+						t.Errorf("the version is %q; open %v, at %d bit/s", b.version, s.isOpen(), s.speed)
+					}
+					b.Close()
+					s.unplug()
+				})
+			})
+		}
+	}
+}
+
+// What comes late of an adapter that does not tell its version is not taken for the answer to
+// a later command.
+func TestAnswersThatComeLateWithoutAVersion(t *testing.T) {
+	for _, of := range []string{"Lawicel", "Arduino", "CANableThatAnswers"} {
+		for _, late := range []time.Duration{0, 150 * time.Millisecond} {
+			t.Run(of+" "+late.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := newSim(newWire(t, 500_000, 0), of)
+					s.version = ""
+					line := newLateLine(s.plug(), func([]byte) time.Duration { return late })
+					defer time.Sleep(late) // what is on its way comes
+					defer line.Close()
+					b, err := New(t.Context(), line, "PORT", Options{Bitrate: 500_000, Logger: quietly})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !s.isOpen() || s.speed != 500_000 {
+						t.Errorf("open %v, at %d bit/s, after %q", s.isOpen(), s.speed, s.commands)
+					}
+					b.Close()
+					s.unplug()
 				})
 			})
 		}
