@@ -202,5 +202,8 @@ func (b *Bus) Refused() uint64 {
 
 // fail makes the loss of the adapter the error of every call.
 func (b *Bus) fail(err error) {
-	b.life.Fail(&canbus.GoneError{Bus: "slcan: the adapter on " + b.name, Err: lifetime.Cause(err)})
+	b.mu.Lock()
+	doubt := b.inDoubt(time.Now(), b.flight.given)
+	b.mu.Unlock()
+	b.life.Fail(&canbus.GoneError{Bus: "slcan: the adapter on " + b.name, Err: lifetime.Cause(err), InDoubt: doubt})
 }

@@ -31,8 +31,9 @@
 //
 // # Which adapter it is
 //
-// [Open] asks the adapter for its version (V), until it answers: an Arduino restarts
-// when its port is opened, and hears nothing for 2 s. If the adapter has not answered when
+// [Open] asks the adapter for its version (V), until it tells: an Arduino restarts when
+// its port is opened, and hears nothing for 2 s. An adapter that answers otherwise is asked
+// for a second more, and then taken for one that does not tell. If it has not answered when
 // the wait is over, Open takes it for one that never answers, and logs a warning.
 //
 // Adapters do not agree on the commands S7 and S9, and some ignore without a word what
@@ -93,8 +94,9 @@
 //
 // # What is lost
 //
-// When the adapter is gone, every call fails with [canbus.GoneError], which says why and
-// is net.ErrClosed to errors.Is. The Bus loses received frames only if ReadFrames is not
+// When the adapter is gone, every call fails with [canbus.GoneError], which says why, and
+// of how many frames it is not known that the adapter had them; it is net.ErrClosed to
+// errors.Is. The Bus loses received frames only if ReadFrames is not
 // called while frames are written; it counts them ([Bus.Dropped]). Otherwise it holds the
 // adapter up. What the adapter then loses only its status tells, if it has one: ReadFrames
 // returns that as an error frame (see above). [Bus.Refused] counts frames that were

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
+
+	"example.com/isotp/canbus"
 )
 
 // A DoubtError is the error of Flush when it is not known whether frames have reached the
@@ -71,21 +72,16 @@ func (b *Bus) flushed(target uint64, limit time.Time) (wait time.Duration, chang
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	l := &b.flight
 	now := time.Now()
-	known := l.settled
-	if l.mode == silent && l.fences && !b.wire.written.Add(flushTime).Before(now) {
-		known = b.proven // older frames were taken long ago, if ever
-	}
-	if known < target {
+	if doubt := b.inDoubt(now, target); doubt > 0 {
 		if now.Before(limit) {
-			if l.mode == silent && !l.fenced {
+			if l := &b.flight; l.mode == silent && !l.fenced {
 				b.fenceWanted = true
 				b.needMind()
 			}
 			return limit.Sub(now), b.changed, nil
 		}
-		return 0, nil, &DoubtError{Port: b.name, Frames: int(target - known)}
+		return 0, nil, &DoubtError{Port: b.name, Frames: doubt}
 	}
 	out := b.wire.free().Add(b.flushMore)
 	if limit = limit.Add(b.flushMore); out.After(limit) {
@@ -97,12 +93,26 @@ func (b *Bus) flushed(target uint64, limit time.Time) (wait time.Duration, chang
 	return out.Sub(now), b.changed, nil
 }
 
+// inDoubt returns of how many of the frames before target it is not known that the adapter
+// has them. Under mu.
+func (b *Bus) inDoubt(now time.Time, target uint64) int {
+	l := &b.flight
+	known := l.settled
+	if l.mode == silent && l.fences && !b.wire.written.Add(flushTime).Before(now) {
+		known = b.proven // older frames were taken long ago, if ever
+	}
+	return int(max(target, known) - known)
+}
+
 // Close implements [canbus.Bus]. It waits as [Bus.Flush] does, and then closes the
-// adapter's channel, unless the adapter takes no commands. It logs the error of Flush.
+// adapter's channel, unless the adapter takes no commands. It logs the error of Flush, but
+// not that the adapter is gone if it had all frames.
 func (b *Bus) Close() error {
 	b.closeOnce.Do(func() {
 		close(b.closing)
-		if err := b.Flush(context.Background()); err != nil && !errors.Is(err, net.ErrClosed) {
+		err := b.Flush(context.Background())
+		gone, isGone := errors.AsType[*canbus.GoneError](err)
+		if err != nil && (!isGone || gone.InDoubt > 0) {
 			b.log.Warn("slcan: closed before it is known that all frames were sent", "err", err)
 		}
 		b.shutDown()

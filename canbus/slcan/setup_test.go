@@ -575,6 +575,56 @@ func TestSerialOverTCPIsLost(t *testing.T) {
 	s.unplug()
 }
 
+// openAndLog is openSim, with a log to which the Bus writes until it is closed.
+func openAndLog(t *testing.T, s *sim) (*Bus, *bytes.Buffer) {
+	t.Helper()
+	log := new(bytes.Buffer)
+	return openSim(t, s, Options{Bitrate: 500_000, Logger: slog.New(slog.NewTextHandler(log, nil))}), log
+}
+
+// The adapter is taken out while Close waits for its answers.
+func TestCloseTellsOfFramesOfAnAdapterThatIsGone(t *testing.T) {
+	for of, want := range map[string]string{
+		"Lawicel":  "the last 5 frames may not have been sent",
+		"CANable2": "frames may not have been sent", // and more, as it answers none
+	} {
+		t.Run(of, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(newWire(t, 500_000, 0), of)
+				b, log := openAndLog(t, s)
+				write(t, b, numbered(20))
+				time.Sleep(time.Second)
+				s.mu.Lock()
+				s.boots = time.Hour // deaf
+				s.mu.Unlock()
+				write(t, b, numbered(5))
+				time.AfterFunc(50*time.Millisecond, func() { s.line.Close() })
+				b.Close()
+				s.unplug()
+				if !strings.Contains(log.String(), "closed before it is known") || !strings.Contains(log.String(), want) {
+					t.Errorf("logged %q", log)
+				}
+			})
+		})
+	}
+}
+
+func TestCloseSaysNothingOfAnAdapterThatIsGoneAndHadAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(newWire(t, 500_000, 0), "Lawicel")
+		b, log := openAndLog(t, s)
+		write(t, b, numbered(20))
+		time.Sleep(time.Second)
+		s.line.Close()
+		synctest.Wait()
+		b.Close()
+		s.unplug()
+		if log.Len() > 0 {
+			t.Errorf("logged %q", log)
+		}
+	})
+}
+
 // An adapter that is still starting, one that says nothing, and one that takes nothing.
 func TestContextEndsTheWaitForAnAdapter(t *testing.T) {
 	for name, plug := range map[string]func(t *testing.T) (line io.ReadWriteCloser, unplug func()){

@@ -604,6 +604,28 @@ func TestServerFlushesItsBuses(t *testing.T) {
 	})
 }
 
+func TestServerTellsOfFramesInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := network(t, virtual.Options{})
+		defer n.Close()
+		bus := &bent{Tap: tapOn(t, n)}
+		bus.flush = func(ctx context.Context) error {
+			return &canbus.GoneError{Bus: "the adapter", Err: io.ErrUnexpectedEOF, InDoubt: 3}
+		}
+		s := bentServer(bus)
+		var log bytes.Buffer
+		s.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		_, stop := s.start(t)
+		if err := s.OpenBuses(); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if !strings.Contains(log.String(), "the last 3 frames may not have been sent") {
+			t.Errorf("logged %q", log.String())
+		}
+	})
+}
+
 // Close is not held up by a bus that takes nothing.
 func TestServerClosesABusThatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -521,7 +521,7 @@ func (b *shared) release() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
-	if err := f.Flush(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := f.Flush(ctx); err != nil && err != net.ErrClosed { // a GoneError is that, too
 		b.server.warn("frames may not have been sent", "bus", b.name, "error", err)
 	}
 }
