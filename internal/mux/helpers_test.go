@@ -139,6 +139,16 @@ func (b tryBus) TryWriteFrames(frames []canbus.Frame) (int, error) {
 	return b.write(on, frames)
 }
 
+// A memoryBus is in memory.
+type memoryBus struct {
+	tryBus
+	echo bool
+}
+
+func (b memoryBus) Properties() canbus.Properties {
+	return canbus.Properties{InProcess: true, Echo: b.echo}
+}
+
 // A describedBus has Properties.
 type describedBus struct {
 	*fakeBus

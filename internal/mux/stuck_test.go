@@ -37,6 +37,15 @@ var stuckBuses = map[string]func() (canbus.Bus, *fakeBus){
 		bus.onWrite = tempFail
 		return bus, bus
 	},
+	"in memory, try takes nothing, write never returns": func() (canbus.Bus, *fakeBus) {
+		bus := newFakeBus()
+		bus.onTry, bus.onWrite = none, bus.never
+		return memoryBus{tryBus{bus}, false}, bus
+	},
+	"in memory, no echo": func() (canbus.Bus, *fakeBus) {
+		bus := newFakeBus()
+		return memoryBus{tryBus{bus}, true}, bus
+	},
 	"no echo": func() (canbus.Bus, *fakeBus) {
 		bus := newEchoBus(0)
 		return bus, bus.fakeBus

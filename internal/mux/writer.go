@@ -153,8 +153,8 @@ func (w *writer) watch(ep *Endpoint) {
 	w.m.schedule(ep, ep.readySince.Add(ep.stallTimeout))
 }
 
-// watchLine watches the endpoints in line while the bus is being written to:
-// that may last. Under mu.
+// watchLine watches the endpoints in line while the bus is being written to, which may last:
+// in memory only if it is waited for room. Under mu.
 func (w *writer) watchLine() {
 	if !w.unwatched {
 		return
@@ -163,6 +163,18 @@ func (w *writer) watchLine() {
 	for ep := w.ready.first; ep != nil; ep = ep.nextReady {
 		if !ep.closed {
 			w.watch(ep)
+		}
+	}
+}
+
+// watchOut has the endpoints called in time whose frames are about to be written: that, or
+// an echo, may last. Under mu.
+func (w *writer) watchOut() {
+	var last *Endpoint
+	for _, o := range w.owners[w.head:w.end] {
+		if o.endpoint != last {
+			last = o.endpoint
+			w.m.reschedule(last)
 		}
 	}
 }
@@ -241,7 +253,10 @@ func (w *writer) pump(now engine.Time, write func([]canbus.Frame) (int, error), 
 		if done = m.err != nil || !w.fill(now); done {
 			break
 		}
-		w.watchLine()
+		if rounds == 0 || !w.inMemory || w.maxInFlight > 0 {
+			w.watchLine()
+			w.watchOut()
+		}
 		frames := w.out[w.head:w.end]
 		m.reports.beginWrite(now)
 		m.mu.Unlock()
@@ -385,7 +400,9 @@ func (w *writer) poll(now engine.Time, ep *Endpoint, n int) int {
 		}
 	}
 	ep.wake()
-	w.m.reschedule(ep) // the call that writes may last
+	if n == 0 {
+		w.m.reschedule(ep) // it waits for something; for others see pump
+	}
 	return n
 }
 
