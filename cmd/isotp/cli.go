@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"reflect"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -48,10 +51,30 @@ const description = `
 Sends and receives ISO-TP messages (ISO 15765-2) on CAN buses.
 ` + exitStatuses
 
-// newParser returns the command line's parser, which calls told when --help or --version has
+// grammar returns what the parser has to know of the command line: all commands, or if the
+// first word is one, that alone. All of them take longer to build than most take to run.
+func grammar(args []string) any {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") || slices.Contains(commandsThatKnowAll, args[0]) {
+		return new(cli)
+	}
+	whole := reflect.TypeFor[cli]()
+	command, ok := whole.FieldByNameFunc(func(field string) bool {
+		return strings.EqualFold(field, strings.ReplaceAll(args[0], "-", "")) // serve-bus
+	})
+	version, _ := whole.FieldByName("Version")
+	if !ok || command.Name == version.Name {
+		return new(cli)
+	}
+	return reflect.New(reflect.StructOf([]reflect.StructField{command, version})).Interface()
+}
+
+// commandsThatKnowAll tell of other commands.
+var commandsThatKnowAll = []string{"man", "complete"}
+
+// newParser returns the parser of a grammar, which calls told when --help or --version has
 // said everything.
-func newParser(ctx context.Context, s *streams, told func()) *kong.Kong {
-	return kong.Must(new(cli),
+func newParser(ctx context.Context, grammar any, s *streams, told func()) *kong.Kong {
+	return kong.Must(grammar,
 		kong.Name("isotp"),
 		kong.Description(description),
 		kong.Vars{"version": version(), "demoSeconds": demoSeconds},
@@ -71,8 +94,9 @@ func newParser(ctx context.Context, s *streams, told func()) *kong.Kong {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	s := newStreams(stdin, stdout, stderr)
 	told := false
-	parser := newParser(ctx, s, func() { told = true })
-	command, err := parser.Parse(commandHelp(args))
+	args = commandHelp(args)
+	parser := newParser(ctx, grammar(args), s, func() { told = true })
+	command, err := parser.Parse(args)
 	switch {
 	case told:
 		return exitOK

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -75,5 +76,23 @@ func TestVersion(t *testing.T) {
 	r.want(t, exitOK, "")
 	if !strings.HasPrefix(r.stdout, "isotp ") || r.stderr != "" {
 		t.Errorf("version %q, standard error %q", r.stdout, r.stderr)
+	}
+}
+
+// A parser that knows one command alone says what that of all commands says.
+func TestOneCommandIsParsedAsAmongAll(t *testing.T) {
+	parse := func(grammar any, args []string) string {
+		var out bytes.Buffer
+		_, err := newParser(t.Context(), grammar, newStreams(nil, &out, &out), func() {}).Parse(args)
+		return fmt.Sprint(out.String(), err)
+	}
+	for _, line := range []string{
+		"serve-bus --help", "link --help", "link up --help", "send --nonesuch", "send --version", "recv", "link nonesuch",
+		"servebus", "serve--bus", "version", "nonesuch", "SEND --help",
+	} {
+		args := strings.Fields(line)
+		if got, want := parse(grammar(args), args), parse(new(cli), args); got != want {
+			t.Errorf("isotp %s: got\n%s\nwant\n%s", line, got, want)
+		}
 	}
 }

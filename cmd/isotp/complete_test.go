@@ -7,7 +7,7 @@ import (
 
 // completions are what the last word of a line may become, in one line.
 func completions(t *testing.T, line string) string {
-	parser := newParser(t.Context(), newStreams(nil, nil, nil), func() {})
+	parser := newParser(t.Context(), new(cli), newStreams(nil, nil, nil), func() {})
 	var list []string
 	for _, c := range complete(parser.Model, words(line)) {
 		list = append(list, c.text)

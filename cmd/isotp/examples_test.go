@@ -18,7 +18,7 @@ var withoutExamples = map[string]string{
 
 // commands are those of the command line, by their paths, as "link up".
 func commands(t *testing.T) map[string]*kong.Node {
-	parser := newParser(t.Context(), newStreams(nil, io.Discard, io.Discard), func() {})
+	parser := newParser(t.Context(), new(cli), newStreams(nil, io.Discard, io.Discard), func() {})
 	all := make(map[string]*kong.Node)
 	for _, c := range parser.Model.Leaves(false) {
 		all[strings.TrimPrefix(c.FullPath(), "isotp ")] = c
