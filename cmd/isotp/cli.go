@@ -49,6 +49,8 @@ type cli struct {
 
 const description = `
 Sends and receives ISO-TP messages (ISO 15765-2) on CAN buses.
+
+The environment variable ISOTP_BUS is the bus of addresses that name none, as 7E0:7E8.
 ` + exitStatuses
 
 // grammar returns what the parser has to know of the command line: all commands, or if the

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/isotp/test/netns"
@@ -48,6 +49,8 @@ func runExample(t *testing.T, program, example string) {
 	const marks = "|&;<>$("
 	input, command, piped := strings.Cut(example, " | ")
 	switch {
+	case !strings.ContainsAny(example, marks) && strings.Contains(example, "virtual:") && !strings.HasSuffix(example, untilInterrupted):
+		synctest.Test(t, func(t *testing.T) { runHere(t, example, "") }) // in no time
 	case !strings.ContainsAny(example, marks):
 		runHere(t, example, "")
 	case piped && !strings.ContainsAny(command, marks) && !strings.Contains(input, "isotp"):

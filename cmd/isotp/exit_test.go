@@ -234,7 +234,8 @@ func TestWrongNetworks(t *testing.T) {
 var commandsOfABus = []string{
 	"send BUS/7E0:7E8", "recv BUS/7E8:7E0", "send --stream BUS/7E0:7E8", "recv --stream BUS/7E8:7E0",
 	"ecu BUS/7E8:7E0", "obd BUS/obd", "request BUS/7E0:7E8 3E00", "request BUS/obd 3E00", "demo BUS/7E0:7E8 FILE", "proxy BUS/7E8:7E0 tcp:127.0.0.1:0",
-	"record BUS DIR/a.log", "replay LOG BUS", "serve-bus --no-beacon x=BUS",
+	"record BUS DIR/a.log", "replay LOG BUS", "serve-bus --no-beacon x=BUS", "dump BUS", "sniff BUS", "perf BUS",
+	"proxy --hex tcp:127.0.0.1:0 BUS/7E0:7E8",
 }
 
 func TestWrongBuses(t *testing.T) {
