@@ -223,6 +223,39 @@ func TestBusyIdentifiersAreNotProbed(t *testing.T) {
 	})
 }
 
+// No two frames are nearer than the rate says, not those that confirm either.
+func TestTheRateHolds(t *testing.T) {
+	on(t, func(b *bench) {
+		b.config.Rate, b.config.Wait = 10, 10*time.Millisecond
+		b.config.Probe = TesterPresent
+		b.simulate(simECU{uds: true}.at("7E0", "7E8"))
+		tap, err := b.network.Tap()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { tap.Close() })
+		var last time.Time
+		go func() {
+			buf := make([]canbus.Frame, 1)
+			for {
+				if _, err := tap.ReadFrames(buf); err != nil {
+					return
+				}
+				if buf[0].ID == 0x7E8 {
+					continue
+				}
+				// When a frame leaves the wire depends on its stuff bits.
+				if gap := time.Since(last); gap < 99*time.Millisecond {
+					b.Errorf("%v comes %v after the frame before", buf[0], gap)
+				}
+				last = time.Now()
+			}
+		}()
+		b.ids("7E0-7E7")
+		b.want("7E0:7E8")
+	})
+}
+
 func TestWhatAnEndpointOffers(t *testing.T) {
 	on(t, func(b *bench) {
 		b.simulate(
