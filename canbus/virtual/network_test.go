@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/test/scale"
 )
 
 // join makes a private network with so many taps, closed at the test's end.
@@ -140,7 +141,8 @@ func TestEchoComesBackFlagged(t *testing.T) {
 }
 
 func TestAllTapsSeeTheSameOrder(t *testing.T) {
-	const writers, each = 3, 3000
+	const writers = 3
+	each := scale.Down(3000, 300)
 	taps := join(t, Options{BufferLen: 64}, writers+2)
 	var wg sync.WaitGroup
 	for w := range writers {
@@ -169,7 +171,7 @@ func TestAllTapsSeeTheSameOrder(t *testing.T) {
 }
 
 func TestBatchesGoThroughWhole(t *testing.T) {
-	const total = 20000
+	total := scale.Down(20000, 2000)
 	taps := join(t, Options{BufferLen: 32}, 2)
 	frames := numbered(total)
 	var wg sync.WaitGroup

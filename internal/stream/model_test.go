@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"example.com/isotp/test/scale"
 )
 
 // A model is two endpoints, what is on its way between them, and, for each session,
@@ -356,7 +358,7 @@ func TestModel(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			mixes := 0
-			for seed := range uint64(15) {
+			for seed := range scale.Down[uint64](15, 3) {
 				m := newModel(seed, tt.numbers, tt.sessions)
 				m.lose, m.dup, m.reorder, m.damage, m.mix = tt.lose, tt.dup, tt.reorder, tt.damage, tt.mix
 				for step := range 3000 {
@@ -374,7 +376,7 @@ func TestModel(t *testing.T) {
 					m.verify(t, seed, m.clean())
 				}
 			}
-			if tt.mix > 0 && mixes < 100 {
+			if tt.mix > 0 && mixes < scale.Down(100, 20) {
 				t.Errorf("only %d messages were mixed", mixes)
 			}
 		})
