@@ -4,6 +4,7 @@
 # make cover         what the tests cover, with those in machines; the rest in uncovered.txt
 # make kernels       the tests of Linux's CAN sockets, inside each kernel, 20 times
 # make bench-against REV=COMMIT   how much faster or slower than that commit this is
+# make plot-test     reports of isotp plot in a browser: zoom, mouse and keys
 # make figures       docs/figures.md anew
 # make soak          the tests that CI runs once, 200 times, and long fuzzing
 # make mutants       whether the tests notice mistakes in the code: a sample of 300
@@ -12,7 +13,7 @@
 #
 # All of them install what they need.
 
-.PHONY: check demo test cover kernels bench-against figures soak mutants api corpus
+.PHONY: check demo test cover kernels bench-against plot-test figures soak mutants api corpus
 
 check test cover kernels:
 	./test/setup
@@ -25,6 +26,10 @@ demo:
 bench-against:
 	@test -n "$(REV)" || { echo "usage: make bench-against REV=COMMIT"; exit 2; }
 	go run ./test/measure $(ARGS) against $(REV)
+
+plot-test:
+	./test/plot/setup
+	cd test/plot && go test -count 1 -timeout 10m .
 
 # as make figures SECTIONS="memory wire"
 figures:

@@ -30,6 +30,7 @@ type cli struct {
 	Sniff sniffCmd `cmd:"" help:"Show the messages on a bus or in a log, of both directions, and what was given up."`
 
 	Perf perfCmd `cmd:"" help:"Measure messages: throughput, gaps, STmin asked and kept, share of the line."`
+	Plot plotCmd `cmd:"" help:"Draw messages, frames, throughput and gaps: a report for a browser."`
 
 	Record recordCmd `cmd:"" help:"Record a bus to a log file, as candump -l does."`
 	Replay replayCmd `cmd:"" help:"Send the frames of a log file on a bus."`

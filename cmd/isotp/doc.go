@@ -13,6 +13,7 @@
 //	isotp dump [BUS|FILE]        show frames, and what ISO-TP says in them
 //	isotp sniff [BUS|FILE]       show whole messages of both directions, what was given up
 //	isotp perf [BUS|FILE]        measure messages: throughput, gaps, STmin kept
+//	isotp plot [BUS|FILE]        draw messages, frames and gaps in a report for a browser
 //	isotp record BUS FILE        record a bus to a log file, as candump -l does
 //	isotp replay FILE BUS        send the frames of a log file on a bus
 //	isotp convert IN OUT         convert a log to another format

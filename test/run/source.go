@@ -32,7 +32,7 @@ func sourceSteps(targets []target) []step {
 var modules = []string{".", "test/bench"}
 
 func tidy(c *clock) error {
-	for _, dir := range append([]string{"test/tools"}, modules...) {
+	for _, dir := range append([]string{"test/plot", "test/tools"}, modules...) {
 		if err := c.run("go", "-C", dir, "mod", "tidy", "-diff"); err != nil {
 			return err
 		}
