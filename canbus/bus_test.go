@@ -76,6 +76,26 @@ func TestOpenFindsTheDriver(t *testing.T) {
 	}
 }
 
+func TestOpenCallsOpened(t *testing.T) {
+	register(t, "one", nil)
+	register(t, "broken", errors.New("no such device"))
+	var names []string
+	ctx := WithOpened(t.Context(), func(name string, bus Bus) Bus {
+		names = append(names, name)
+		return namedBus{Bus: bus, address: "wrapped"}
+	})
+	bus, err := Open(ctx, "one:a")
+	if want := (namedBus{Bus: namedBus{address: "a"}, address: "wrapped"}); err != nil || bus != want {
+		t.Errorf("Open = %v, %v", bus, err)
+	}
+	if _, err := Open(ctx, "broken:x"); err == nil {
+		t.Error("no error")
+	}
+	if !slices.Equal(names, []string{"one:a"}) {
+		t.Errorf("called for %q", names)
+	}
+}
+
 func TestOpenReturnsTheDriversError(t *testing.T) {
 	want := errors.New("no such device")
 	register(t, "broken", want)

@@ -54,7 +54,22 @@ func Open(ctx context.Context, name string) (Bus, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("canbus: open %s: %w", name, err)
 	}
-	return open(ctx, address)
+	bus, err := open(ctx, address)
+	if opened, ok := ctx.Value(openedKey{}).(func(string, Bus) Bus); ok && err == nil {
+		bus = opened(name, bus)
+	}
+	return bus, err
+}
+
+type openedKey struct{}
+
+// WithOpened returns a context with which [Open] calls a function for each bus that it has
+// opened, with its name, and returns the bus that the function returns: the same, or one that
+// wraps it. So a program can watch or record the buses that a library opens for it, as
+// isotpnet.Dialer.Dial and its listeners do on the backend isotp:user. A bus that isotpnet has
+// open already is not opened anew. The function may be called by several goroutines at once.
+func WithOpened(ctx context.Context, opened func(name string, bus Bus) Bus) context.Context {
+	return context.WithValue(ctx, openedKey{}, opened)
 }
 
 // SplitName splits a bus's name at its first colon into the scheme, which finds the

@@ -46,6 +46,7 @@ type Bus struct {
 	gone  atomic.Pointer[Error]
 
 	closed atomic.Bool
+	echoes int // the flags of messages that are echoes
 	drops  sockdrops.Counter
 
 	filters filters
@@ -63,7 +64,7 @@ func Open(name string) (*Bus, error) {
 	if err != nil {
 		return nil, &Error{Op: "open", Interface: name, Errno: errnoOf(err)}
 	}
-	b := &Bus{name: name, done: make(chan struct{})}
+	b := &Bus{name: name, done: make(chan struct{}), echoes: unix.MSG_CONFIRM}
 	if err := b.setup(fd); err != nil {
 		unix.Close(fd)
 		return nil, &Error{Op: "open", Interface: name, Errno: errnoOf(err)}
@@ -78,6 +79,11 @@ func Open(name string) (*Bus, error) {
 	b.tx.init(send)
 	return b, nil
 }
+
+// EchoLocal makes ReadFrames set the flag Echo also for frames that other sockets of this
+// computer have sent, so that a program that only listens can tell what left this computer
+// from what came in. It is called before the first ReadFrames.
+func (b *Bus) EchoLocal() { b.echoes |= unix.MSG_DONTROUTE }
 
 // setup makes the socket ready and finds out about the interface.
 func (b *Bus) setup(fd int) error {

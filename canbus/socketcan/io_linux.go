@@ -131,7 +131,7 @@ func (b *Bus) take(frames []canbus.Frame) (n int) {
 			continue
 		}
 		switch {
-		case m.header.Flags&unix.MSG_CONFIRM != 0:
+		case int(m.header.Flags)&b.echoes != 0:
 			f.Flags |= canbus.Echo
 		case wanted != nil && !f.Has(canbus.ErrorFrame) && !wanted.match(f):
 			continue

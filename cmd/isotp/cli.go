@@ -45,6 +45,8 @@ type cli struct {
 	Man        manCmd        `cmd:"" help:"Print the manual page."`
 	Complete   completeCmd   `cmd:"" hidden:"" help:"Print what the last of the words of a command line may become."`
 
+	Capture string `placeholder:"FILE" help:"Write the frames of the buses that the command opens, both ways, to a new file, in the format that its name ends in, as drive.pcapng (isotp convert --help lists them)."`
+
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }
 
@@ -64,11 +66,16 @@ func grammar(args []string) any {
 	command, ok := whole.FieldByNameFunc(func(field string) bool {
 		return strings.EqualFold(field, strings.ReplaceAll(args[0], "-", "")) // serve-bus
 	})
-	version, _ := whole.FieldByName("Version")
-	if !ok || command.Name == version.Name {
+	if _, isCommand := command.Tag.Lookup("cmd"); !ok || !isCommand {
 		return new(cli)
 	}
-	return reflect.New(reflect.StructOf([]reflect.StructField{command, version})).Interface()
+	fields := []reflect.StructField{command}
+	for field := range whole.Fields() {
+		if _, isCommand := field.Tag.Lookup("cmd"); !isCommand {
+			fields = append(fields, field)
+		}
+	}
+	return reflect.New(reflect.StructOf(fields)).Interface()
 }
 
 // commandsThatKnowAll tell of other commands.
@@ -106,7 +113,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case err != nil:
 		err = &usageError{err: err, help: helpOf(err)}
 	default:
-		err = command.Run()
+		err = s.runCaptured(ctx, command)
 	}
 	return s.report(err)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -64,6 +65,9 @@ func (c *convertCmd) Run(ctx context.Context, s *streams) error {
 		return interrupted(ctx, c.inFile(err))
 	}
 	out, err := s.createLog(c.Out, format, c.Force)
+	if errors.Is(err, fs.ErrExist) {
+		err = usageErrorf("%s is there already (--force replaces it)", c.Out)
+	}
 	if err != nil {
 		in.end()
 		return err

@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -128,5 +130,23 @@ func TestKernelScanOfAVirtualInterface(t *testing.T) {
 	r.want(t, exitOK, "")
 	if !strings.HasPrefix(r.stdout, "7E0:7E8 ") {
 		t.Errorf("standard output: %s", r.stdout)
+	}
+}
+
+// The kernel's frames are captured by a socket beside its own; the engine's by the same.
+func TestKernelCaptureOnAnInterface(t *testing.T) {
+	cantest.Need(t)
+	name := writeFile(t, "twenty bytes of data")
+	for _, network := range []string{"isotp", "isotp:kernel", "isotp:user"} {
+		file := filepath.Join(t.TempDir(), "a.pcapng")
+		isotp(t.Context(), nil, "demo", "--network", network, "--capture", file, "vcan0/7E0:7E8", name).want(t, exitOK, "")
+		want := []string{"vcan0 7E0#10147477656E7479 T", "vcan0 7E0#2120627974657320 T", "vcan0 7E0#226F662064617461 T", "vcan0 7E8#300000 T"}
+		got := captured(t, file)
+		for i := range got {
+			got[i] = strings.Replace(got[i], "CCCCCCCCCC", "", 1) // the padding of flow control
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: captured %q, want %q", network, got, want)
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -41,7 +40,7 @@ type logWriter struct {
 }
 
 // createLog begins a log in that format. The file - is standard output. A file that is
-// there already is the command line's error, unless replace is set.
+// there already is the command line's error fs.ErrExist, unless replace is set.
 func (s *streams) createLog(file string, format canlog.Format, replace bool) (*logWriter, error) {
 	l := &logWriter{format: format}
 	w := io.Writer(s.stdout)
@@ -52,10 +51,7 @@ func (s *streams) createLog(file string, format canlog.Format, replace bool) (*l
 		}
 		var err error
 		l.file, err = os.OpenFile(file, flags, 0o666)
-		switch {
-		case errors.Is(err, fs.ErrExist):
-			return nil, usageErrorf("%s is there already (--force replaces it)", file)
-		case err != nil:
+		if err != nil {
 			return nil, &usageError{err: err}
 		}
 		w = l.file

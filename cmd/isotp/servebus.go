@@ -73,6 +73,7 @@ func (c *serveBusCmd) Run(ctx context.Context, s *streams) error {
 	}
 	server := &socketcand.Server{
 		Buses:  c.Buses,
+		Open:   s.openCaptured,
 		Beacon: !c.NoBeacon,
 		Logger: slog.New(slog.NewTextHandler(s.stderr, &slog.HandlerOptions{Level: level})),
 	}

@@ -18,6 +18,7 @@ type streams struct {
 	stderr   *lockedWriter // traces, logs and progress meet there
 	terminal bool          // stderr is a terminal
 	columns  func() int    // how wide that is
+	capture  *capture      // of --capture, or nil
 }
 
 func newStreams(stdin io.Reader, stdout, stderr io.Writer) *streams {
