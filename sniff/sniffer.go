@@ -224,7 +224,8 @@ const sweepEvery = int64(100 * time.Millisecond)
 // given up. It is for a bus that is quiet; a frame's own time does the same.
 func (s *Sniffer) Advance(t time.Time) {
 	if at := t.UnixNano(); s.timed && at > s.now {
-		s.advance(at)
+		s.now = at
+		s.sweep()
 	}
 }
 
