@@ -171,12 +171,22 @@ func run(t *testing.T, stdin io.Reader, name string, args ...string) error {
 }
 
 // awaitReceiver waits until a socket on an interface receives an identifier, 000 for
-// all: a program has no other way to say that it is ready. protocol is isotp or raw.
+// all, of 29 bits with the flag that Linux has for these: a program has no other way to say
+// that it is ready. protocol is isotp or raw.
 func awaitReceiver(t *testing.T, name, id, protocol string) {
 	t.Helper()
+	awaitReceivers(t, name, id, protocol, 1)
+}
+
+// awaitReceivers waits until so many sockets do.
+func awaitReceivers(t *testing.T, name, id, protocol string, n int) {
+	t.Helper()
 	path := "/proc/self/net/can/rcvlist_sff"
-	if id == "000" {
+	switch {
+	case id == "000":
 		path = "/proc/self/net/can/rcvlist_all"
+	case len(id) > 3:
+		path = "/proc/self/net/can/rcvlist_eff"
 	}
 	entry := regexp.MustCompile(fmt.Sprintf(`(?m)^ *%s +%s .* %s *$`, name, id, protocol))
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
@@ -184,7 +194,7 @@ func awaitReceiver(t *testing.T, name, id, protocol string) {
 		switch {
 		case err != nil:
 			t.Fatal(err)
-		case entry.Match(list):
+		case len(entry.FindAll(list, -1)) >= n:
 			return
 		case time.Since(start) > patience:
 			t.Fatalf("no %s socket receives %s on %s:\n%s", protocol, id, name, list)
