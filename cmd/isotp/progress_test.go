@@ -90,6 +90,22 @@ func TestProgressIsTheLowestLineAndGoesAway(t *testing.T) {
 	})
 }
 
+func TestStandardOutputOnTheSameTerminalIsAboveTheLine(t *testing.T) {
+	var b bytes.Buffer
+	s := terminalStreams(&b)
+	out := &terminalOutput{&b, s.stderr}
+	s.stderr.setLine("half")
+	fmt.Fprintln(out, "a result")
+	s.stderr.setLine("")
+	fmt.Fprintln(out, "another")
+	if want := eraseLine + "half" + eraseLine + "a result\nhalf" + eraseLine + "another\n"; b.String() != want {
+		t.Errorf("the terminal gets %q, want %q", b.String(), want)
+	}
+	if !isTerminal(out) {
+		t.Error("it is no terminal")
+	}
+}
+
 func TestShortJobsShowNoProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer

@@ -94,6 +94,8 @@ func (c *replayCmd) Run(ctx context.Context, s *streams) error {
 	if err := r.start(ctx); err != nil {
 		return err
 	}
+	r.shown = s.progress(framesText, int64(r.Count), nil)
+	defer r.shown.end()
 	var lines []error // of the first loop: those of the others are the same
 	for loop := loopCount(1); ; loop++ {
 		err = r.play(ctx, log)
@@ -151,6 +153,7 @@ type replay struct {
 	s      *streams
 	routes []*route
 	played uint64 // frames that had a route
+	shown  *progress
 	others []string
 }
 
@@ -253,6 +256,7 @@ func (r *replay) playFrame(frame []canbus.Frame, name string) error {
 		}
 		to.frames++
 		r.played++
+		r.shown.add(1)
 		sent := to.player.sent
 		err := to.player.playFrame(frame)
 		if r.Verbose && to.player.sent > sent {

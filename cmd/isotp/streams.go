@@ -22,10 +22,14 @@ type streams struct {
 }
 
 func newStreams(stdin io.Reader, stdout, stderr io.Writer) *streams {
-	return &streams{
+	s := &streams{
 		stdin: stdin, stdout: stdout, stderr: &lockedWriter{w: stderr},
 		terminal: isTerminal(stderr), columns: func() int { return columnsOf(stderr) },
 	}
+	if s.terminal && isTerminal(stdout) { // most likely the same one
+		s.stdout = &terminalOutput{stdout, s.stderr}
+	}
+	return s
 }
 
 // quiet are the same streams, but on a terminal no progress is shown.
@@ -47,6 +51,9 @@ func columnsOf(w io.Writer) int {
 
 // isTerminal tells of a reader or writer whether it is a terminal.
 func isTerminal(stream any) bool {
+	if _, ok := stream.(*terminalOutput); ok {
+		return true
+	}
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
@@ -68,17 +75,28 @@ type lockedWriter struct {
 // eraseLine empties the line in which a terminal's cursor is.
 const eraseLine = "\r\x1b[K"
 
-func (l *lockedWriter) Write(p []byte) (int, error) {
+func (l *lockedWriter) Write(p []byte) (int, error) { return l.writeTo(l.w, p) }
+
+// writeTo writes to w, which shares the terminal.
+func (l *lockedWriter) writeTo(w io.Writer, p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.line == "" {
-		return l.w.Write(p)
+		return w.Write(p)
 	}
 	io.WriteString(l.w, eraseLine)
-	n, err := l.w.Write(p)
+	n, err := w.Write(p)
 	io.WriteString(l.w, l.line)
 	return n, err
 }
+
+// A terminalOutput is standard output on the terminal where standard error keeps its line.
+type terminalOutput struct {
+	w      io.Writer
+	stderr *lockedWriter
+}
+
+func (t *terminalOutput) Write(p []byte) (int, error) { return t.stderr.writeTo(t.w, p) }
 
 // setLine changes the line below; "" takes it away.
 func (l *lockedWriter) setLine(line string) {
