@@ -56,34 +56,9 @@ func (l *lane) handle(f *canbus.Frame) {
 		l.peer.expire(now)
 	}
 	p, ok := decode(f, l.address.Overhead())
-	part, of := Ignored, uint64(0)
-	var ended *lane // the message that the frame ends, told behind it
+	part, of, ended := Ignored, uint64(0), (*lane)(nil)
 	if ok {
-		switch p.Type {
-		case SingleFrame:
-			l.giveUp(Interrupted, now)
-			l.single(f, &p)
-			part, of, ended = InMessage, l.msg.Number, l
-		case FirstFrame:
-			l.giveUp(Interrupted, now)
-			l.first(f, &p, now)
-			part, of = InMessage, l.msg.Number
-		case ConsecutiveFrame:
-			if part = l.consecutive(f, &p, now); part == InMessage {
-				of = l.msg.Number
-				if l.state != laneMiddle && l.msg.Received == l.msg.Size {
-					ended = l
-				}
-			}
-		case FlowControl:
-			part = Stray
-			if l.peer != nil && l.peer.state != laneIdle {
-				part, of = Answer, l.peer.msg.Number
-				if l.peer.answered(&p, now) {
-					ended = l.peer
-				}
-			}
-		}
+		part, of, ended = l.take(f, &p, now)
 	}
 	if part == Ignored || part == Stray {
 		l.sent.Ignored++
@@ -92,6 +67,37 @@ func (l *lane) handle(f *canbus.Frame) {
 	if ended != nil {
 		ended.end(now)
 	}
+}
+
+// take takes a valid frame. It returns the number of the message that it is part of or answers,
+// and the lane of the message that it ends, which is told behind it.
+func (l *lane) take(f *canbus.Frame, p *PCI, now int64) (part Part, of uint64, ended *lane) {
+	switch p.Type {
+	case SingleFrame:
+		l.giveUp(Interrupted, now)
+		l.single(f, p)
+		return InMessage, l.msg.Number, l
+	case FirstFrame:
+		l.giveUp(Interrupted, now)
+		l.first(f, p, now)
+		return InMessage, l.msg.Number, nil
+	case ConsecutiveFrame:
+		if part = l.consecutive(f, p, now); part != InMessage {
+			return part, 0, nil
+		}
+		if l.state != laneMiddle && l.msg.Received == l.msg.Size {
+			ended = l
+		}
+		return InMessage, l.msg.Number, ended
+	}
+	to := l.peer
+	if to == nil || to.state == laneIdle {
+		return Stray, 0, nil
+	}
+	if to.answered(p, now) {
+		ended = to
+	}
+	return Answer, to.msg.Number, ended
 }
 
 // pass moves the conversation's time on to a frame, and returns it.
