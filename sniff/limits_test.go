@@ -32,10 +32,10 @@ func TestWhatFirstFramesAnnounceTakesNoMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := frame(t, "18DA00F1#1000FFFFFFFF0000")
 	before := heap()
 	for id := range uint32(1000) {
-		f := frame(t, "18DA00F1#1000FFFFFFFF0000")
-		f.ID |= id << 8 & 0xFF00 // 256 ECUs, again and again
+		f.ID = 0x18DA00F1 | id<<8&0xFF00 // 256 ECUs, again and again
 		s.Frame(&f, "can0")
 	}
 	if grown := heap() - before; grown > 1<<20 {
@@ -65,13 +65,14 @@ func TestBuffersOfAllMessagesHaveALimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for ecu := range uint32(256) {
-		f := frame(t, "18DA00F1#1000FFFFFFFF0000")
+	first, next := frame(t, "18DA00F1#1000FFFFFFFF0000"), frame(t, "18DA00F1#2111111111111111")
+	for ecu := range uint32(64) {
+		f, cf := first, next
 		f.ID |= ecu << 8
+		cf.ID = f.ID
 		s.Frame(&f, "")
-		for sn := range 200 {
-			cf := frame(t, fmt.Sprintf("18DA00F1#2%X11111111111111", (sn+1)%16))
-			cf.ID = f.ID
+		for sn := range byte(160) {
+			cf.Data[0] = 0x20 | (sn+1)&0xF
 			s.Frame(&cf, "")
 		}
 	}
@@ -87,8 +88,8 @@ func TestMoreIdentifiersThanAreRememberedAreToldOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	const n = 3 * maxUnknown
+	f := frame(t, "00000000#023E00")
 	for id := range uint32(n) {
-		f := frame(t, "00000000#023E00")
 		f.ID = id
 		s.Frame(&f, "can0")
 	}
