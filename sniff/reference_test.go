@@ -27,7 +27,6 @@ type heard struct {
 type reference struct {
 	from     string
 	overhead int
-	peerSeen bool
 
 	busy, begun bool // a message is under way; one has ever begun
 	answer      bool // it waits for flow control

@@ -153,8 +153,10 @@ func TestReadyReadsAhead(t *testing.T) {
 	}
 	for _, want := range []uint32{1, 2} {
 		var f canbus.Frame
-		if !log.Ready() || !log.Ready() {
-			t.Fatal("no frame is ready")
+		for range 2 {
+			if !log.Ready() {
+				t.Fatal("no frame is ready")
+			}
 		}
 		if _, err := log.ReadFrame(&f); err != nil || f.ID != want {
 			t.Fatalf("frame %v, %v; want %d", f, err, want)

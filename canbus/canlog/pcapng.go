@@ -44,7 +44,6 @@ const (
 // pcapng reads a pcapng capture.
 type pcapng struct {
 	records
-	names      names
 	order      binary.ByteOrder
 	interfaces []captureInterface
 }

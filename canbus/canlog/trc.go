@@ -102,9 +102,6 @@ func (t *trc) readHeader(line []byte) error {
 
 const day = 24 * time.Hour
 
-// trcEpoch is the day 0 of $STARTTIME.
-func trcEpoch() time.Time { return time.Date(1899, 12, 30, 0, 0, 0, 0, time.Local) }
-
 // parseDays returns when a number of days of a clock on the wall have passed since 1899-12-30, in nanoseconds
 // since 1970. It goes by integers: a float64 is exact to a microsecond only.
 func parseDays(text []byte) (ns int64, ok bool) {

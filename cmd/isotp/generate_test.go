@@ -41,7 +41,7 @@ func TestASeedMakesTheSameMessages(t *testing.T) {
 		}
 		return b.String()
 	}
-	if messages(7) != messages(7) || messages(7) == messages(8) {
+	if first := messages(7); messages(7) != first || messages(8) == first {
 		t.Error("the messages do not go by the seed")
 	}
 }
