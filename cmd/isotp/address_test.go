@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -54,6 +55,12 @@ func TestEveryCommandTakesTheDefaultBus(t *testing.T) {
 func TestRequestOnTheDefaultBus(t *testing.T) {
 	t.Setenv(busVariable, "virtual:default")
 	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ecu := start(ctx, nil, "ecu", "7EA:7E2")
+		cancel()
+		if r := ecu(); r.stderr != "ECU \"ECU\" listens on virtual:default/7EA:7E2\n" {
+			t.Errorf("ecu says %q", r.stderr)
+		}
 		r := isotp(t.Context(), nil, "request", "--simulate", "1", "--raw", "7E0:7E8", "3E00")
 		r.want(t, exitOK, "")
 		r.wantStdout(t, "7E00\n")

@@ -136,6 +136,9 @@ var obd29 = isotpnet.MustParseAddr("/obd29")
 func ecuAddresses(addresses []string, count int) ([]string, error) {
 	var all []string
 	for _, text := range addresses {
+		if whole, err := onBus(text); err == nil {
+			text = whole
+		}
 		addr, err := parseAddress(text)
 		if err != nil || addr.Kind() != isotpnet.KindOBD {
 			all = append(all, text) // perhaps a list; listen says what is wrong
