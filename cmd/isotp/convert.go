@@ -101,7 +101,7 @@ func (i *inputFile) end() { i.p.end() }
 func (c *convertCmd) open(ctx context.Context, s *streams) (*inputFile, error) {
 	if c.In == "-" {
 		in, p := s.input(ctx), s.progress(bytesText, 0, nil)
-		return &inputFile{bufferedFile(in, p), in, p}, nil
+		return &inputFile{io.TeeReader(in, p), in, p}, nil
 	}
 	f, err := os.Open(c.In)
 	if err != nil {
@@ -117,7 +117,7 @@ func (c *convertCmd) open(ctx context.Context, s *streams) (*inputFile, error) {
 		return nil, usageErrorf("%s and %s are the same file", c.In, c.Out)
 	}
 	p := s.progress(bytesText, size, nil)
-	return &inputFile{bufferedFile(f, p), f, p}, nil
+	return &inputFile{io.TeeReader(f, p), f, p}, nil
 }
 
 // A conversion is a log on its way.

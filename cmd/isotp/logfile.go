@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -116,9 +115,4 @@ func (l *logWriter) failed() error {
 		return nil
 	}
 	return fmt.Errorf("%s left out: %w", count(l.refused, "frame"), l.why)
-}
-
-// bufferedFile is a file that is read, with what is read counted.
-func bufferedFile(f io.Reader, p *progress) io.Reader {
-	return bufio.NewReaderSize(io.TeeReader(f, p), 1<<16)
 }
