@@ -206,3 +206,29 @@ func TestIsotpnetHasFewFiles(t *testing.T) {
 		t.Errorf("isotpnet has %d files, want %d at most: %s", len(files), maxFiles, strings.Join(files, " "))
 	}
 }
+
+// A program that imports isotpnet gets these modules with it, and no others: what needs more is a
+// driver of canbus, which a program imports if it wants it, or a command.
+var besideIsotpnet = []string{"github.com/mdlayher/socket", "golang.org/x/net", "golang.org/x/sync", "golang.org/x/sys"}
+
+func TestIsotpnetNeedsFewModules(t *testing.T) {
+	for _, system := range []string{"linux", "darwin", "freebsd", "windows"} {
+		t.Run(system, func(t *testing.T) {
+			cmd := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}", "./isotpnet")
+			cmd.Dir = "../.."
+			cmd.Env = append(os.Environ(), "GOOS="+system, "GOARCH=amd64")
+			cmd.Stderr = os.Stderr
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("go list: %v", err)
+			}
+			modules := strings.Fields(string(out))
+			slices.Sort(modules)
+			for _, m := range slices.Compact(modules) {
+				if !slices.Contains(besideIsotpnet, m) {
+					t.Errorf("isotpnet needs the module %s", m)
+				}
+			}
+		})
+	}
+}
