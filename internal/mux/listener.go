@@ -52,7 +52,7 @@ func (m *Mux) Listen(ss []*Spec, backlog int, made func(*Endpoint)) (*Listener, 
 // admit makes an endpoint, for Accept. Under mu.
 func (l *Listener) admit(_ engine.Time, h *host, index uint8) *Endpoint {
 	switch {
-	case l.closed:
+	case l.closed, l.err != nil: // the reader still has frames where a write has failed
 		return nil
 	case len(l.backlog) >= l.limit:
 		l.stats.Refused++

@@ -251,6 +251,47 @@ func TestWhatCameBeforeTheBusErrorIsAccepted(t *testing.T) {
 	})
 }
 
+// failToWrite has the bus tell a write that its adapter is gone, which ends the Mux before its
+// reader has noticed.
+func failToWrite(t *testing.T, bus *fakeBus, m *Mux) {
+	t.Helper()
+	bus.setWrite(func([]canbus.Frame) (int, error) { return 0, &canbus.GoneError{Bus: "a bus", Err: errBroken} })
+	ep := attach(t, m, pair(0x700, 0x708))
+	wantResult(t, startSend(ep, []byte{1}), errBroken)
+	ep.Close()
+}
+
+// What the reader had read by then makes no endpoint, which nothing would tell of the end.
+func TestNoEndpointIsMadeOnceTheBusHasFailedToWrite(t *testing.T) {
+	t.Run("Listener", func(t *testing.T) {
+		inListenerBubble(t, func(t *testing.T, bus *fakeBus, m *Mux, l *Listener) {
+			failToWrite(t, bus, m)
+			bus.put(t, "7E0#0101")
+			if _, err := l.Accept(); !isFailed(err, errBroken) {
+				t.Errorf("Accept: %v", err)
+			}
+			if m.endpoints != nil {
+				t.Error("an endpoint was made")
+			}
+		})
+	})
+	t.Run("Peers", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			bus := newFakeBus()
+			m := own(t, bus)
+			p := peersOf(t, m, pair(0x7E8, 0x7E0))
+			failToWrite(t, bus, m)
+			bus.put(t, "7E0#0101")
+			if _, err := p.Receive(make([]byte, 8), false); !isFailed(err, errBroken) {
+				t.Errorf("Receive: %v", err)
+			}
+			if s := p.Stats(); s.Made != 0 {
+				t.Errorf("%d endpoints were made", s.Made)
+			}
+		})
+	})
+}
+
 func TestAcceptDeadline(t *testing.T) {
 	inListenerBubble(t, func(t *testing.T, bus *fakeBus, m *Mux, l *Listener) {
 		begun := time.Now()

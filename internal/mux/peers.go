@@ -142,6 +142,9 @@ func (p *Peers) drop(ep *Endpoint) {
 
 // admit implements keeper.
 func (p *Peers) admit(now engine.Time, h *host, index uint8) *Endpoint {
+	if p.err != nil {
+		return nil // the reader still has frames where a write has failed
+	}
 	if !p.room(now) {
 		p.stats.Refused++
 		return nil
