@@ -368,10 +368,9 @@ var objectNeeds = map[uint32]int{
 }
 
 func setCANObject(f *canbus.Frame, kind uint32, d []byte) error {
-	channel := binary.LittleEndian.Uint16(d)
-	switch kind {
-	case blfFD64, blfFDError64:
-		channel = uint16(d[0])
+	channel := uint16(d[0])
+	if kind != blfFD64 && kind != blfFDError64 {
+		channel = binary.LittleEndian.Uint16(d)
 	}
 	if channel > 255 {
 		return fmt.Errorf("the channel %d is not 0 to 255", channel)

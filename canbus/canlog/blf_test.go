@@ -71,6 +71,7 @@ func TestBLF(t *testing.T) {
 		"DLC above 8":     {container(blfTimed(blfCAN, 2, 1e9, little.u16(1)+"\x00\x0F"+blfSample[36:])), []string{"(1506783974.191000) 1 7E0#0210030000000000"}},
 		"FD":              {container(blfTimed(blfFD, 2, 1e9, little.u16(1)+"\x01\x02"+little.u32(0x7E0)+little.u32(0)+"\x00\x03\x02\x00\x00\x00\x00\x00\xAA\xBB")), []string{"(1506783974.191000) 1 7E0##1AABB T"}},
 		"FD, classic":     {container(blfTimed(blfFD, 2, 1e9, little.u16(1)+"\x00\x02"+little.u32(0x7E0)+little.u32(0)+"\x00\x00\x02\x00\x00\x00\x00\x00\xAA\xBB")), []string{"(1506783974.191000) 1 7E0#AABB"}},
+		"short error":     {container(blfTimed(blfFDError64, 2, 1e9, "\x05")), []string{"(1506783974.191000) 5 20000080#0000000000000000"}},
 		"FD 64":           {container(blfTimed(blfFD64, 2, 1e9, fd64)), []string{"(1506783974.191000) 2 00000123##3000102030405060708090A0B T"}},
 		"errors": {container(blfTimed(blfErrorExt, 2, 1e9, little.u16(3)+strings.Repeat("\x00", 30)) + blfTimed(blfError, 2, 1e9, little.u32(4)) + blfTimed(blfFDError64, 2, 1e9, "\x05"+strings.Repeat("\x00", 60))),
 			[]string{"(1506783974.191000) 3 20000080#0000000000000000", "(1506783974.191000) 4 20000080#0000000000000000", "(1506783974.191000) 5 20000080#0000000000000000"}},
