@@ -121,8 +121,8 @@ func parseDays(text []byte) (ns int64, ok bool) {
 	high, low := bits.Mul64(part, uint64(day))
 	inDay, _ := bits.Div64(high, low, scale)
 	// The time of the day is a clock's: it is no duration where summer time begins.
-	us := (int(inDay) + 500) / 1000
-	at := time.Date(1899, 12, 30+int(days), 0, 0, us/1e6, us%1e6*1000, time.Local)
+	us := (inDay + 500) / 1000 // which an int of 32 bits does not hold
+	at := time.Date(1899, 12, 30+int(days), 0, 0, int(us/1e6), int(us%1e6)*1000, time.Local)
 	return at.UnixNano(), inRange(at)
 }
 
