@@ -76,7 +76,7 @@ func (a *asc) read(f *canbus.Frame) (bus string, err error) {
 		return "", errSkipped
 	}
 	if a.relative {
-		ns += a.last
+		ns = addTime(a.last, ns)
 	}
 	ns = min(ns, maxTime-a.start)
 	a.last = ns

@@ -46,6 +46,8 @@ func FuzzReader(f *testing.F) {
 	for i, log := range []string{
 		ascHead + "   1.0 CANFD   3 Rx        30a  Name  1 1 1  1 01   102203  133   307000 e0006659\n",
 		"base dec timestamps relative\n 1.5 1  16              Rx   d 2 16 255\n",
+		"base hex timestamps relative\n" + strings.Repeat(" 9000000000.0 1 16 Rx d 0\n", 3),
+		" (999999999.500000)  can0  123   [0]\n" + strings.Repeat(" (999999999.000000)  can0  123   [0]\n", 11),
 		";$FILEVERSION=2.0\n;$COLUMNS=N,O,T,I,d,l,D\n      1     17535.400 DT 00000100 Tx 8  00 01 02 03 04 05 06 07\n",
 		"     1)     17535.400 1  Tx    00000100 -  8    00 01 02 03 04 05 06 07\n    12)     48937.600 1  Rx        0704 -  1    RTR\n",
 		" (000.000000)  can0  123   [3]  33`22`11            `..\"`\n (000.100000)  can0  TX B E  123  [12]  00 01 02 03 04 05 06 07 08 09 0A 0B\n",

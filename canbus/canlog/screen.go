@@ -233,7 +233,7 @@ func (c *candump) readScreenTime(f *canbus.Frame, line []byte) (rest []byte, err
 			c.times.known, c.times.deltas = true, c.hasDeltas(at)
 		}
 		if c.times.deltas {
-			c.times.last = min(c.times.last+at, maxTime)
+			c.times.last = addTime(c.times.last, at)
 			at = c.times.last
 		}
 	}

@@ -50,6 +50,9 @@ const (
 // inRange reports whether a time has a number of nanoseconds since 1970, and not before.
 func inRange(t time.Time) bool { return t.Unix() >= 0 && t.Unix() < maxSeconds }
 
+// addTime adds to a time that is not above maxTime, nor is the sum. Neither is negative.
+func addTime(t, ns int64) int64 { return t + min(ns, maxTime-t) }
+
 // decimal returns a number with a fraction, or without, in nanoseconds of a unit that has
 // so many. What is less than a nanosecond is cut off.
 func decimal(word []byte, unit int64) (ns int64, ok bool) {
