@@ -95,8 +95,8 @@ func (a *asc) read(f *canbus.Frame) (bus string, err error) {
 
 // readHeader reads a line of the header, if it is one.
 func (a *asc) readHeader(line []byte) (known bool, err error) {
-	word, _ := cutWord(line)
-	if len(word) == 0 || word[0] >= '0' && word[0] <= '9' {
+	line = bytes.TrimSpace(line)
+	if len(line) == 0 || line[0] >= '0' && line[0] <= '9' {
 		return false, nil
 	}
 	words := strings.Fields(strings.ToLower(string(line[:min(len(line), maxText)])))

@@ -45,6 +45,16 @@ func TestASCSkipsOtherEvents(t *testing.T) {
 		"// a remark\n\n", "(0000000003.400000) 1 7E0#021003 T")
 }
 
+// Remarks may stand anywhere, behind spaces of any kind and number.
+func TestASCSkipsRemarksFarToTheRight(t *testing.T) {
+	inZone(t, 0)
+	for _, space := range []string{strings.Repeat(" ", 200), "\u00a0", "\u0085", "\v\f"} {
+		for _, remark := range []string{"", "// a remark", "date"} {
+			wantFrames(t, ascHead+space+remark+"\n   3.098426 1  7E0 Rx d 0\n", "(1506783977.289426) 1 7E0#")
+		}
+	}
+}
+
 func TestASCBasesAndTimes(t *testing.T) {
 	inZone(t, 0)
 	const frames = "  1.5 1  16              Rx   d 2 16 255\n  0.5 1 33x Tx d 1 1\n  0.25 1 Statistic: D 0\n  0.25 1 33x Tx r 8\n"
