@@ -110,6 +110,7 @@ func (a *asc) readHeader(line []byte) (known bool, err error) {
 		a.inBlock = true
 		return true, a.setDate(words[2:])
 	case words[0] == "base" && len(words) > 1 && (words[1] == "hex" || words[1] == "dec"):
+		a.base = 16
 		if words[1] == "dec" {
 			a.base = 10
 		}

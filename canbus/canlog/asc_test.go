@@ -62,6 +62,10 @@ func TestASCBasesAndTimes(t *testing.T) {
 		wantFrames(t, "base dec timestamps absolute\n"+frames,
 			"(0000000001.500000) 1 010#10FF", "(0000000000.500000) 1 00000021#01 T", "(0000000000.250000) 1 00000021#R8 T")
 	})
+	t.Run("decimal, then hexadecimal", func(t *testing.T) {
+		wantFrames(t, "base dec timestamps absolute\n 1.5 1 16 Rx d 1 16\nbase hex timestamps absolute\n 2.5 1 16 Rx d 1 16\n",
+			"(0000000001.500000) 1 010#10", "(0000000002.500000) 1 016#16")
+	})
 	t.Run("relative", func(t *testing.T) {
 		wantFrames(t, "date Thu Apr 28 10:44:52.480 pm 2022\nbase dec timestamps relative\n"+frames,
 			"(1651185893.980000) 1 010#10FF", "(1651185894.480000) 1 00000021#01 T", "(1651185894.980000) 1 00000021#R8 T")
