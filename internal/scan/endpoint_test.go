@@ -56,6 +56,8 @@ func TestWhatIsAnAnswer(t *testing.T) {
 		{"18DAF110##0300000CCCCCCCCCC", FirstFrame, 0, "18DAF110 0 0 0 204"},
 		{"7E8#027E00", TesterPresent, 0, "7E8 0 0 0 -1"},
 		{"7E8#027E005555555555", TesterPresent, 0, "7E8 0 0 0 85"},
+		{"7E8##000027E00CCCCCCCCCCCCCCCC", TesterPresent, 0, "7E8 0 0 0 204"},
+		{"610#F1027E00CCCC", TesterPresent, 1, "610#F1 0 0 0 204"},
 		{"7E8#037F3E11", TesterPresent, 0, "7E8 0 0 0 -1 code 11"},
 		{"7E8#037F3E00", TesterPresent, 0, ""},
 		{"7E8#037F1011", TesterPresent, 0, ""},

@@ -80,7 +80,10 @@ func (p Probe) parse(f *canbus.Frame, overhead int) (a Answer, ok bool) {
 	case p == FirstFrame && pdu.Kind == wire.FlowControl && pdu.Status <= wire.Overflow:
 		a.Status, a.BlockSize, a.STmin = pdu.Status, pdu.BlockSize, pdu.STmin
 	case p == TesterPresent && pdu.Kind == wire.SingleFrame && isResponse(pdu.Data, &a.Code):
-		used = overhead + int(pdu.Length) + 1
+		used = overhead + 1 + int(pdu.Length)
+		if f.Len > canbus.MaxClassicLen {
+			used++ // SF_DL is behind an escape
+		}
 	default:
 		return a, false
 	}
