@@ -43,7 +43,7 @@ type lane struct {
 	msg      Message
 	size     uint8 // the length of the First Frame, RX_DL
 	sn       uint8 // wanted
-	left     int   // Consecutive Frames left in the block; negative: no end
+	left     int   // Consecutive Frames left in the block; 0: not known; negative: no end
 	deadline int64
 }
 
@@ -91,7 +91,7 @@ func (l *lane) take(f *canbus.Frame, p *PCI, now int64) (part Part, of uint64, e
 		return InMessage, l.msg.Number, ended
 	}
 	to := l.peer
-	if to == nil || to.state == laneIdle {
+	if to == nil || !to.wantsFlow() {
 		return Stray, 0, nil
 	}
 	if to.answered(p, now) {
@@ -141,7 +141,7 @@ func (l *lane) single(f *canbus.Frame, p *PCI) {
 func (l *lane) first(f *canbus.Frame, p *PCI, now int64) {
 	l.begin(f, p.Length)
 	l.size, l.sn = f.Len, 1
-	l.left = -1
+	l.left = 0
 	l.activate(laneFirst)
 	l.wait(laneFirst, now)
 	l.add(p.Data)
@@ -209,16 +209,20 @@ func (l *lane) consecutive(f *canbus.Frame, p *PCI, now int64) Part {
 	}
 	l.sn = (l.sn + 1) & 0xF
 	l.add(data)
+	next := laneData
 	if l.left > 0 {
-		l.left--
+		if l.left--; l.left == 0 {
+			next = laneFirst
+		}
 	}
-	if l.left == 0 {
-		l.left = -1
-		l.wait(laneFirst, now)
-	} else {
-		l.wait(laneData, now)
-	}
+	l.wait(next, now)
 	return InMessage
+}
+
+// wantsFlow reports whether flow control may answer the message. A sender ignores one that
+// comes in mid-block.
+func (l *lane) wantsFlow() bool {
+	return l.state == laneFirst || l.state == laneMiddle || l.state == laneData && l.left == 0
 }
 
 // answered takes the flow control that answers the message, and reports whether it has ended

@@ -148,7 +148,8 @@ const (
 	InMessage
 	// Answer: it is flow control for a message of the other side.
 	Answer
-	// Stray: it is a Consecutive Frame or flow control of no message under way.
+	// Stray: it is a Consecutive Frame or flow control of no message under way, or flow
+	// control in mid-block.
 	Stray
 	// Ignored: every receiver ignores it: PCI.Fault says why, or a Consecutive Frame has
 	// another length than the First Frame, and is not the last.

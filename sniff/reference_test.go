@@ -30,6 +30,7 @@ type reference struct {
 
 	busy, begun bool // a message is under way; one has ever begun
 	answer      bool // it waits for flow control
+	granted     bool // a block is under way: flow control is not wanted
 	nothing     bool // its beginning was not seen
 	want        int
 	size        byte // of the First Frame
@@ -62,7 +63,7 @@ func (r *reference) late(now time.Time) {
 
 func (r *reference) begin(f *canbus.Frame) {
 	r.m = heard{from: r.from, frames: 1, start: f.Timestamp}
-	r.busy, r.begun, r.nothing, r.wait = true, true, false, f.Time()
+	r.busy, r.begun, r.granted, r.nothing, r.wait = true, true, false, false, f.Time()
 }
 
 // data takes a frame that this direction's address has sent.
@@ -118,7 +119,7 @@ func (r *reference) consecutive(f *canbus.Frame, p []byte) {
 	}
 	r.m.data += string(p[1:][:min(rest, len(p)-1)])
 	if r.block--; r.block == 0 {
-		r.answer = true
+		r.answer, r.granted = true, false
 	}
 	if !r.nothing && len(r.m.data) == r.want {
 		r.end(sniff.Complete)
@@ -127,7 +128,7 @@ func (r *reference) consecutive(f *canbus.Frame, p []byte) {
 
 // flow takes flow control for this direction.
 func (r *reference) flow(f *canbus.Frame, overhead int) {
-	if !r.busy {
+	if !r.busy || r.granted {
 		return
 	}
 	p := f.Payload()[overhead:]
@@ -137,7 +138,7 @@ func (r *reference) flow(f *canbus.Frame, overhead int) {
 			r.m.flow = fmt.Sprintf("%02X %02X", p[1], p[2])
 		}
 		if !r.nothing {
-			r.answer, r.block, r.wait = false, int(p[1]), f.Time()
+			r.answer, r.granted, r.block, r.wait = false, true, int(p[1]), f.Time()
 		}
 	case 0x31:
 		r.m.waits++
