@@ -45,7 +45,11 @@ func commandHelp(args []string) []string {
 
 // Run prints a topic.
 func (c *helpCmd) Run(s *streams) error {
-	_, err := io.WriteString(s.stdout, topics[c.Topic[0]])
+	name := strings.Join(c.Topic, " ")
+	if topics[name] == "" {
+		return usageErrorf("%q is no topic: want addresses, buses or hex; for a command's help write help first, as isotp help send", name)
+	}
+	_, err := io.WriteString(s.stdout, topics[name])
 	return err
 }
 

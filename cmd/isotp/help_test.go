@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -67,6 +68,14 @@ func TestHelpOfBusesIsTrue(t *testing.T) {
 		if !schemes[scheme] && scheme != "fake" { // which a test has registered
 			t.Errorf("no example of %q", scheme)
 		}
+	}
+}
+
+// With a flag before it, help is a command as others are, of topics only.
+func TestHelpBehindAFlag(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.log")
+	for _, topic := range []string{"", "nothing", "link up"} {
+		isotp(t.Context(), nil, append([]string{"--capture", file, "help"}, words(topic)...)...).want(t, exitUsage, "is no topic: want addresses, buses or hex")
 	}
 }
 
