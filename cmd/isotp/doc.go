@@ -29,15 +29,18 @@
 // Config are the same for every command. isotp --help lists the exit statuses, which are
 // also the same for every command.
 //
+// With --capture FILE every command writes the frames of the buses that it opens to a log.
+//
 // With --stream, and for the proxy without --hex, the peer must be this program or package
 // isotpnet too: these are connections of the network isotp-stream.
 //
 // # Standard input and output
 //
 // Messages are raw bytes, or with --hex lines of hexadecimal digits. Standard output
-// carries what a command is asked for: recv's messages, the answers to request and obd,
-// the ECUs that scan finds, what dump and sniff show, record's log, the demo's summary, link's tables, where serve-bus
-// listens. All else goes to standard error: with --trace the frames, as candump -L writes them, with --log the
+// carries what a command is asked for: recv's messages, the answers to request and obd, the
+// ECUs that scan finds, what dump and sniff show and perf measures, the logs of record and
+// convert, plot's report, the demo's summary, link's tables, where serve-bus listens. All else
+// goes to standard error: with --trace the frames, as candump -L writes them, with --log the
 // library's log, with --stats what was counted. Of an error that ends the command one line,
 // the last, begins with "isotp: "; warnings and notices do not.
 //

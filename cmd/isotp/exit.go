@@ -28,8 +28,8 @@ const (
 const exitStatuses = `
 Exit status:
 
-	0  done; proxy, tun, ecu, serve-bus, record, dump, sniff, replay --loop forever, and without
-	   --count recv and send --generate, also when interrupted
+	0  done; proxy, tun, ecu, serve-bus, record, dump, sniff, perf and plot of a bus, replay
+	   --loop forever, and without --count recv and send --generate, also when interrupted
 	1  failed, on the bus or with the data: a transfer, a bus that cannot be opened,
 	   something lost, input that cannot be sent, digests that differ; interrupted
 	2  the command line is wrong: a flag, a value, an address, the name of a bus; or a file

@@ -118,7 +118,7 @@ BUS:
 	                      a bus of another computer (isotp serve-bus, or socketcand)
 	candump:drive.log     a log file, in any format that isotp convert reads; candump:- is one
 	                      on standard input. Options may follow:
-	                      ,fast  ,speed=10  ,interface=can0  ,maxpause=1s
+	                      ,fast  ,speed=10  ,gap=10ms  ,interface=can0  ,maxpause=1s
 	virtual:NAME          a bus within one process: for demo, and for --simulate
 
 A serial adapter has one port, which one program can open. isotp serve-bus shares it:

@@ -1,5 +1,6 @@
 // Package uds names what diagnostic messages are: the services of ISO 14229-1 (UDS) and of
-// ISO 15031-5 (OBD), and the codes of negative responses.
+// ISO 15031-5 (OBD), and the codes of negative responses. It also tells which response answers
+// a request.
 package uds
 
 import "fmt"
