@@ -72,7 +72,7 @@ func ParseLogLine(line string) (f Frame, bus string, err error) {
 	return f, string(name), nil
 }
 
-// UnmarshalLogLine is [ParseLogLine] for those who read many lines: it allocates nothing.
+// UnmarshalLogLine is [ParseLogLine] for programs that read many lines: it allocates nothing.
 // bus is a part of line. After an error f is the zero Frame.
 func (f *Frame) UnmarshalLogLine(line []byte) (bus []byte, err error) {
 	*f = Frame{}

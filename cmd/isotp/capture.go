@@ -31,8 +31,8 @@ type capture struct {
 	done     chan error     // the error of writing the file
 
 	mu     sync.Mutex            // guards what follows
-	beside map[string]canbus.Bus // sockets on interfaces, by their names; nil: it could not be opened
-	wg     sync.WaitGroup        // those who read them
+	beside map[string]canbus.Bus // sockets on interfaces, by their names
+	wg     sync.WaitGroup        // the goroutines that read them
 	buses  int                   // how many buses are captured
 }
 
@@ -53,7 +53,7 @@ func (s *streams) runCaptured(ctx context.Context, command *kong.Context) error 
 	return errors.Join(err, c.end(err != nil))
 }
 
-// openCaptured is canbus.Open for those who do not get the context of the command.
+// openCaptured is canbus.Open with a context that is not the command's.
 func (s *streams) openCaptured(ctx context.Context, name string) (canbus.Bus, error) {
 	if s.capture != nil {
 		ctx = canbus.WithOpened(ctx, s.capture.opened)

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// Durations collects any number of durations, in 8 kB for each time between the shortest and
-// the longest of them in which it doubles. Count, Min, Max and
-// Mean are exact, quantiles are right to 0.1 %. The zero value is empty.
+// Durations collects any number of durations. Count, Min, Max and Mean are exact, quantiles
+// are right to 0.1 %. The memory depends on the range, and not on the number: it is 8 kB for
+// each time that the shortest duration must be doubled to reach the longest. The zero value
+// is empty.
 type Durations struct {
 	Count    uint64
 	Min, Max time.Duration // 0 if there are none

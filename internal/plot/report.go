@@ -65,7 +65,7 @@ type reportData struct {
 }
 
 type laneData struct {
-	Sides [2]string `json:"sides"` // who sends; the second is "" if it is not known
+	Sides [2]string `json:"sides"` // the addresses that send; the second is "" if it is not known
 }
 
 type messageColumns struct {
