@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -131,10 +132,7 @@ func keptText(f *perf.Figures) string {
 func requests(s *perf.Sum) []perf.Request {
 	list := slices.Collect(maps.Keys(s.Asked))
 	slices.SortFunc(list, func(a, b perf.Request) int {
-		if s.Asked[a] != s.Asked[b] {
-			return int(int64(s.Asked[b] - s.Asked[a]))
-		}
-		return (int(a.BlockSize)<<8 | int(a.STmin)) - (int(b.BlockSize)<<8 | int(b.STmin))
+		return cmp.Or(cmp.Compare(s.Asked[b], s.Asked[a]), cmp.Compare(a.BlockSize, b.BlockSize), cmp.Compare(a.STmin, b.STmin))
 	})
 	return list
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
-
 	"example.com/isotp/isotpnet"
 	"example.com/isotp/sniff"
 	"golang.org/x/sync/errgroup"
