@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/internal/perf"
@@ -102,9 +101,7 @@ func (c *perfCmd) Run(ctx context.Context, s *streams) error {
 		sniffer.Frame(f, ifi)
 		progress.add(1)
 	}, func() error {
-		if src.Live {
-			sniffer.Advance(time.Now())
-		}
+		src.advance(sniffer)
 		return out.Flush()
 	})
 	sniffer.Close()

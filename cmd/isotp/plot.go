@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/internal/plot"
@@ -63,9 +62,7 @@ func (c *plotCmd) Run(ctx context.Context, s *streams) error {
 		sniffer.Frame(f, ifi)
 		progress.add(1)
 	}, func() error {
-		if src.Live {
-			sniffer.Advance(time.Now())
-		}
+		src.advance(sniffer)
 		return nil
 	})
 	sniffer.Close()

@@ -87,18 +87,13 @@ func (c *sniffCmd) Run(ctx context.Context, s *streams) error {
 	}
 	defer src.Close()
 	err = src.Read(ctx, sniffer.Frame, func() error {
-		if src.Live {
-			sniffer.Advance(time.Now().Add(-liveDelay))
-		}
+		src.advance(sniffer)
 		return out.Flush()
 	})
 	sniffer.Close()
 	p.printPairs(s, sniffer)
 	return errors.Join(err, out.Flush())
 }
-
-// liveDelay is how old a frame of a live bus may be when it is read.
-const liveDelay = 500 * time.Millisecond
 
 // A messagePrinter writes a line of each message.
 type messagePrinter struct {

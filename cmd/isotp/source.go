@@ -12,6 +12,7 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/canlog"
+	"example.com/isotp/sniff"
 )
 
 // sourceFlags say where a command that only listens has its frames from.
@@ -129,6 +130,14 @@ func (r *source) Read(ctx context.Context, frame func(f *canbus.Frame, ifi strin
 		err = nil
 	}
 	return errors.Join(err, idle(), r.failed())
+}
+
+// advance tells a Sniffer of a live bus the time, by which no frame came.
+func (r *source) advance(sniffer *sniff.Sniffer) {
+	const age = 500 * time.Millisecond // so old a frame may be when it is read
+	if r.Live {
+		sniffer.Advance(time.Now().Add(-age))
+	}
 }
 
 // Close closes the bus or the log.

@@ -5,9 +5,11 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/sniff"
 )
 
 // A frame of a live bus is shown when it comes, and an interrupt is no error.
@@ -61,4 +63,32 @@ func TestALiveBusIsShownUntilInterrupted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A frame that was in time, and is read 300 ms later, comes in time.
+func TestAFrameOfALiveBusMayBeReadLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var results []sniff.Result
+		sniffer, err := sniff.New(sniff.Options{Message: func(m *sniff.Message) { results = append(results, m.Result) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := &source{Live: true}
+		begin := time.Now()
+		frame := func(text string, after time.Duration) {
+			f, err := canbus.ParseFrame(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Stamp(begin.Add(after).UnixNano())
+			sniffer.Frame(&f, "can0")
+		}
+		frame("7E0#100A111111111111", 0)
+		time.Sleep(1200 * time.Millisecond)
+		src.advance(sniffer)
+		frame("7E0#2122222222", 900*time.Millisecond)
+		if len(results) != 1 || results[0] != sniff.Complete {
+			t.Errorf("the message is %v", results)
+		}
+	})
 }
