@@ -238,11 +238,11 @@ func (a Addr) AppendText(b []byte) ([]byte, error) {
 		return n.append(b, a.kind), nil
 	}
 	if a.kind != KindListenOnly {
-		b = appendSide(b, a.tx)
+		b = append(b, a.tx.String()...)
 	}
 	b = append(b, ':')
 	if a.kind != KindFunctional {
-		b = appendSide(b, a.rx)
+		b = append(b, a.rx.String()...)
 	}
 	return b, nil
 }
@@ -259,15 +259,6 @@ func (a *Addr) UnmarshalText(text []byte) error {
 	}
 	*a = parsed
 	return nil
-}
-
-func appendSide(b []byte, w wire.Address) []byte {
-	if w.Extended {
-		b = fmt.Appendf(b, "%08X", w.ID)
-	} else {
-		b = fmt.Appendf(b, "%03X", w.ID)
-	}
-	return appendByte(b, w)
 }
 
 // append appends the text that the numbers have in an address of that kind.

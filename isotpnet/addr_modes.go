@@ -30,7 +30,7 @@ func (s Side) wire() wire.Address {
 }
 
 // String returns the text that a side has in an Addr: 7E0, 18DA10F1, 641#55.
-func (s Side) String() string { return string(appendSide(nil, s.wire())) }
+func (s Side) String() string { return s.wire().String() }
 
 // Fixed are the numbers of an [Addr] in normal fixed addressing, and in mixed addressing
 // with 29 bits, whose identifiers are made of them.
@@ -142,7 +142,7 @@ func (a Addr) check() error {
 	}
 	if a.kind == KindPair && a.tx.Overlaps(a.rx) {
 		return fmt.Errorf("sends to %s and listens on %s, and would hear itself: want two different addresses",
-			appendSide(nil, a.tx), appendSide(nil, a.rx))
+			a.tx, a.rx)
 	}
 	return nil
 }

@@ -230,7 +230,7 @@ func kernelRefusesAddr(addr Addr) error {
 		return refused("the kernel needs both sides of a pair, as in can0/7E0:7E8")
 	case addr.rx.Open != wire.OpenNothing:
 		return refused(fmt.Sprintf("the kernel cannot hear every priority; for one priority name the identifiers, %s:%s",
-			appendSide(nil, addr.tx), appendSide(nil, addr.rx)))
+			addr.tx, addr.rx))
 	case addr.tx.HasByte != addr.rx.HasByte:
 		return refused("the kernel needs an address byte on both sides or on none")
 	case addr.tx.ID == addr.rx.ID && addr.tx.Extended == addr.rx.Extended:

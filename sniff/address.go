@@ -33,16 +33,7 @@ func (a Address) wire() wire.Address {
 
 // String returns the identifier in 3 or 8 hexadecimal digits, and the byte behind a #:
 // 7E0, 18DA10F1, 641#55.
-func (a Address) String() string {
-	text := fmt.Sprintf("%03X", a.ID)
-	if a.Extended {
-		text = fmt.Sprintf("%08X", a.ID)
-	}
-	if a.HasByte {
-		text += fmt.Sprintf("#%02X", a.Byte)
-	}
-	return text
-}
+func (a Address) String() string { return a.wire().String() }
 
 func (a Address) check() error {
 	switch {

@@ -197,7 +197,7 @@ func (c *scanCmd) scan(ctx context.Context, s *streams, bus canbus.Bus, config s
 	progress.end()
 	next := ""
 	if report.Next < config.Targets.Len() {
-		next = scan.AddressText(config.Targets.At(report.Next))
+		next = config.Targets.At(report.Next).String()
 	}
 	p.summary(s.stderr, &report, next)
 	if report.Trouble != nil {

@@ -109,7 +109,7 @@ func endpointDetails(e *scan.Endpoint) []string {
 
 func endpointAsJSON(e *scan.Endpoint) *endpointJSON {
 	v := &endpointJSON{
-		Address: e.Address(), Request: scan.AddressText(e.To), Answer: scan.AddressText(e.Answer.From),
+		Address: e.Address(), Request: e.To.String(), Answer: e.Answer.From.String(),
 		Modes: e.Modes(), Functional: e.Functional(), FD: e.Answer.FD,
 		DelayMS: milliseconds(e.Answer.Delay), Padding: paddingName(e.Answer.Padding), Longest: e.Longest,
 	}
@@ -165,7 +165,7 @@ type summaryJSON struct {
 
 // summary prints what the scan has done, on standard error unless it is JSON.
 func (p *scanPrinter) summary(stderr io.Writer, r *scan.Report, next string) {
-	busy, skipped, doubtful := texts(r.Busy, scan.ID.String), texts(r.Skipped, scan.ID.String), texts(r.Doubtful, scan.AddressText)
+	busy, skipped, doubtful := texts(r.Busy, scan.ID.String), texts(r.Skipped, scan.ID.String), texts(r.Doubtful, wire.Address.String)
 	if p.json {
 		p.print(&summaryJSON{p.endpoints, r.Probed, r.Sent, busy, skipped, doubtful, next, r.Dropped, r.Refused})
 		return

@@ -158,5 +158,5 @@ func (e *Endpoint) Address() string {
 	case mode == Mixed29 && isNode && to.ID>>16 == mixedID>>16:
 		return fmt.Sprintf("mixed:%02X:%02X#%02X", wire.Target(to.ID), wire.Source(to.ID), to.Byte)
 	}
-	return AddressText(to) + ":" + AddressText(from)
+	return to.String() + ":" + from.String()
 }

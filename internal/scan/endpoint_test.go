@@ -73,7 +73,7 @@ func TestWhatIsAnAnswer(t *testing.T) {
 		}
 		got := ""
 		if a, ok := c.probe.parse(&f, c.overhead); ok {
-			got = fmt.Sprintf("%s %d %d %d %d", AddressText(a.From), a.BlockSize, a.STmin, a.Status, a.Padding)
+			got = fmt.Sprintf("%s %d %d %d %d", a.From.String(), a.BlockSize, a.STmin, a.Status, a.Padding)
 			if a.Code != 0 {
 				got += fmt.Sprintf(" code %02X", a.Code)
 			}

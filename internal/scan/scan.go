@@ -78,7 +78,7 @@ type ID struct {
 }
 
 // String returns 3 or 8 hexadecimal digits.
-func (id ID) String() string { return AddressText(wire.Address{ID: id.ID, Extended: id.Extended}) }
+func (id ID) String() string { return wire.Address{ID: id.ID, Extended: id.Extended}.String() }
 
 func idOf(f *canbus.Frame) ID { return ID{f.ID, f.Has(canbus.Extended)} }
 

@@ -62,7 +62,7 @@ func (t Targets) At(i int64) wire.Address {
 }
 
 // Index returns the index of the first target with the address that the text says, as
-// AddressText writes it.
+// wire.Address has it.
 func (t Targets) Index(text string) (int64, error) {
 	one, err := ParseIDs(text)
 	if err != nil || len(one) != 1 || one.Len() != 1 {
@@ -87,19 +87,6 @@ func (t Targets) overheads() (has [2]bool) {
 		has[r.first.Overhead()] = true
 	}
 	return has
-}
-
-// AddressText returns the text of an address: 3 or 8 hexadecimal digits, and the address
-// byte behind a #.
-func AddressText(a wire.Address) string {
-	text := fmt.Sprintf("%03X", a.ID)
-	if a.Extended {
-		text = fmt.Sprintf("%08X", a.ID)
-	}
-	if a.HasByte {
-		text += fmt.Sprintf("#%02X", a.Byte)
-	}
-	return text
 }
 
 // ParseIDs parses identifiers and ranges of them, with commas between:

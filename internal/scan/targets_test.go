@@ -11,7 +11,7 @@ func text(t Targets) string {
 	var list []string
 	for i := range t.Len() {
 		if i < 2 || i == t.Len()-1 {
-			list = append(list, AddressText(t.At(i)))
+			list = append(list, t.At(i).String())
 		}
 	}
 	return fmt.Sprintf("%d: %s", t.Len(), strings.Join(list, " "))
@@ -39,7 +39,7 @@ func TestTargets(t *testing.T) {
 	} {
 		if c.want == "536870912: 00000000 00000001 1FFFFFFF" {
 			got, err := c.parse(c.text)
-			if err != nil || got.Len() != 1<<29 || AddressText(got.At(1<<29-1)) != "1FFFFFFF" {
+			if err != nil || got.Len() != 1<<29 || got.At(1<<29-1).String() != "1FFFFFFF" {
 				t.Errorf("%s: %v, %v", c.text, got, err)
 			}
 			continue
@@ -53,7 +53,7 @@ func TestTargets(t *testing.T) {
 			t.Errorf("%s is %s, want %s", c.text, text(got), c.want)
 		}
 		for i := range got.Len() {
-			if j, err := got.Index(AddressText(got.At(i))); j != i || err != nil {
+			if j, err := got.Index(got.At(i).String()); j != i || err != nil {
 				t.Fatalf("%s: index of number %d is %d, %v", c.text, i, j, err)
 			}
 		}
@@ -111,7 +111,7 @@ func FuzzTargets(f *testing.F) {
 			}
 			for _, i := range []int64{0, targets.Len() / 2, targets.Len() - 1} {
 				a := targets.At(i)
-				j, err := targets.Index(AddressText(a))
+				j, err := targets.Index(a.String())
 				if err != nil || targets.At(j) != a {
 					t.Fatalf("%q: number %d is %v, found at %d, %v", text, i, a, j, err)
 				}

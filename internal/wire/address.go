@@ -3,7 +3,11 @@
 // address information, and nothing about the order or the time of frames.
 package wire
 
-import "example.com/isotp/canbus"
+import (
+	"fmt"
+
+	"example.com/isotp/canbus"
+)
 
 // An Address is the address information of frames in one direction, N_AI: the
 // CAN identifier, and in extended and mixed addressing the first data byte.
@@ -47,6 +51,19 @@ const (
 var openBits = [NumOpen]uint32{
 	OpenPriority: priorityBits,
 	OpenPeer:     priorityBits | peerBits,
+}
+
+// String returns the identifier in 3 or 8 hexadecimal digits, and the byte behind a #: 7E0,
+// 18DA10F1, 641#55.
+func (a Address) String() string {
+	text := fmt.Sprintf("%03X", a.ID)
+	if a.Extended {
+		text = fmt.Sprintf("%08X", a.ID)
+	}
+	if a.HasByte {
+		text += fmt.Sprintf("#%02X", a.Byte)
+	}
+	return text
 }
 
 // Overhead is the number of data bytes that the address takes: 0 or 1.
