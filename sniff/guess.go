@@ -17,10 +17,11 @@ type identifier struct {
 
 	// What follows serves to find out whether frames of no lane are those of a pair.
 	frames  uint32
-	fits    [2]uint32   // those that may be of ISO-TP, without and with an address byte
-	kept    []keptFrame // the last of them: a ring that is full when one was dropped
-	dropped uint64      // those before
-	asks    [2]ask      // the last First Frame, without and with an address byte
+	fits    [2]uint32           // those that may be of ISO-TP, without and with an address byte
+	kept    []keptFrame         // the last of them: a ring that is full when one was dropped
+	dropped uint64              // those before
+	stray   [2]bool             // flow control came that no First Frame waited for
+	asks    [1 + maxTargets]ask // the last First Frame without an address byte, and those of several with one
 }
 
 // A keptFrame is one that may turn out to be of a pair.
@@ -50,6 +51,7 @@ type answer struct {
 const (
 	maxKept    = 32 // frames of an identifier
 	maxAnswers = 8  // of one First Frame
+	maxTargets = 3  // address bytes of an identifier whose First Frames wait at once
 	maxAsking  = 64 // First Frames whose first Consecutive Frames are to come
 )
 
@@ -184,14 +186,15 @@ func (s *Sniffer) guess(id *identifier, f *canbus.Frame) {
 
 // look looks at what a frame may say of pairs, and reports whether it shows one.
 func (s *Sniffer) look(id *identifier, f *canbus.Frame, overhead int, p *PCI) bool {
-	k := &id.asks[overhead]
 	switch p.Type {
 	case FirstFrame:
-		s.begin(k, id, id.with(overhead, f.Data[0]))
+		from := id.with(overhead, f.Data[0])
+		s.begin(id.room(from), id, from)
 	case FlowControl:
 		s.offer(id, f, overhead, p)
 	case ConsecutiveFrame:
-		if k.sn == 0 || !k.from.MatchByte(f) {
+		k := id.waiting(id.with(overhead, f.Data[0]))
+		if k == nil {
 			return false
 		}
 		if p.SN == k.sn && s.now <= later(k.at, int64(s.o.NBs+s.o.NCr)) {
@@ -200,6 +203,38 @@ func (s *Sniffer) look(id *identifier, f *canbus.Frame, overhead int, p *PCI) bo
 		s.drop(k)
 	}
 	return false
+}
+
+// waiting returns the First Frame of an address, nil if there is none.
+func (id *identifier) waiting(from wire.Address) *ask {
+	for i := range id.asks {
+		if k := &id.asks[i]; k.sn > 0 && k.from == from {
+			return k
+		}
+	}
+	return nil
+}
+
+// room returns where a First Frame is noted: in the place of the same address's one before,
+// or of the oldest.
+func (id *identifier) room(from wire.Address) *ask {
+	if from.Overhead() == 0 {
+		return &id.asks[0]
+	}
+	if k := id.waiting(from); k != nil {
+		return k
+	}
+	k := &id.asks[1]
+	for i := range id.asks[1:] {
+		other := &id.asks[1+i]
+		if other.sn == 0 {
+			return other
+		}
+		if other.at < k.at {
+			k = other
+		}
+	}
+	return k
 }
 
 // begin notes a First Frame.
@@ -225,14 +260,19 @@ func (s *Sniffer) drop(k *ask) {
 
 // offer notes flow control for each First Frame that it may answer.
 func (s *Sniffer) offer(id *identifier, f *canbus.Frame, overhead int, p *PCI) {
+	stray := true
 	for _, k := range s.asking {
 		if k.id == id || k.id.bus != id.bus || s.now > later(k.at, int64(s.o.NBs)) {
 			continue
 		}
+		stray = false
 		if p.Status == Wait {
 			k.at = s.now
 		}
 		k.note(answer{id: id, overhead: overhead, byte: f.Data[0], status: p.Status, clean: isFiller(f.Payload()[overhead+3:])})
+	}
+	if stray {
+		id.stray[overhead] = true
 	}
 }
 
@@ -280,8 +320,9 @@ func (id *identifier) plausible(overhead int) bool {
 }
 
 // best returns the answer to go by. It is nil if there is none, or several look alike: then a
-// later First Frame shows it. One that looks like no other frame is before others, and one
-// with the N_PCI where the First Frame has it, and with an identifier as long.
+// later First Frame shows it. One that looks like no other frame is before others, one with
+// the N_PCI where the First Frame has it, one with an identifier as long, one whose address is
+// as those of pairs are, and one that came only when it was waited for.
 func (k *ask) best() *answer {
 	var best *answer
 	score, tied := -1, false
@@ -292,12 +333,18 @@ func (k *ask) best() *answer {
 		}
 		points := 0
 		if a.clean {
-			points += 4
+			points += 16
 		}
 		if a.overhead == k.from.Overhead() {
-			points += 2
+			points += 8
 		}
 		if a.id.address.Extended == k.from.Extended {
+			points += 4
+		}
+		if related(k.from, a.address()) {
+			points += 2
+		}
+		if !a.id.stray[a.overhead] {
 			points++
 		}
 		switch {
@@ -311,6 +358,22 @@ func (k *ask) best() *answer {
 		return nil
 	}
 	return best
+}
+
+// related reports whether two addresses are as those of a pair often are. Identifiers of 11
+// bits are 8 apart then, and those of 29 bits have both nodes' addresses in turn. In extended
+// addressing each side's byte is the end of the other's identifier, in mixed addressing both
+// bytes are the same.
+func related(a, b wire.Address) bool {
+	switch {
+	case a.HasByte != b.HasByte:
+		return false
+	case a.HasByte:
+		return a.Byte == b.Byte || a.Byte == byte(b.ID) && b.Byte == byte(a.ID)
+	case a.Extended && b.Extended:
+		return a.ID>>16 == b.ID>>16 && byte(a.ID) == byte(b.ID>>8) && byte(b.ID) == byte(a.ID>>8)
+	}
+	return !a.Extended && !b.Extended && a.ID^b.ID == 8
 }
 
 func (a *answer) address() wire.Address { return a.id.with(a.overhead, a.byte) }
@@ -333,9 +396,16 @@ func (id *identifier) seeking(a wire.Address) *lane {
 // seekPeer looks for the other side of a lane that has none, before it takes a frame.
 func (s *Sniffer) seekPeer(id *identifier, l *lane, f *canbus.Frame) {
 	o := l.address.Overhead()
-	if p, ok := decode(f, o); ok && (p.Type != ConsecutiveFrame || id.asks[o].sn == 1) {
-		s.look(id, f, o, &p)
+	p, ok := decode(f, o)
+	if !ok {
+		return
 	}
+	if p.Type == ConsecutiveFrame {
+		if k := id.waiting(l.address); k == nil || k.sn != 1 {
+			return
+		}
+	}
+	s.look(id, f, o, &p)
 }
 
 // join makes a pair of an address and what has answered it. Each of them may have a lane.
