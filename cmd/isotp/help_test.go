@@ -19,6 +19,7 @@ func TestHelp(t *testing.T) {
 		"help hex":       "0x22, 0xF1, 0x90",
 		"help send":      "--functional",
 		"help link up":   "--bitrate",
+		"help tun":       "interface; %d stands for the",
 	} {
 		r := isotp(t.Context(), nil, words(args)...)
 		r.want(t, exitOK, "")

@@ -12,7 +12,7 @@ import (
 )
 
 type tunCmd struct {
-	Name string     `default:"ctun%d" placeholder:"NAME" help:"Name of the network interface; %%d stands for the first number that is free (${default})."`
+	Name string     `default:"ctun%d" placeholder:"NAME" help:"Name of the network interface; %d stands for the first number that is free (${default})."`
 	IP   []ipPrefix `name:"ip" placeholder:"ADDR/BITS" help:"An address for it, as 10.9.0.1/30 or fd09::1/64, and set it up; may be repeated. Without one, it is left as it is, for ip(8)."`
 	MTU  int        `name:"mtu" default:"1500" placeholder:"BYTES" help:"Longest packet to send (${default})."`
 
