@@ -3,9 +3,11 @@ package main
 import (
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
+	"example.com/isotp/canbus/canlog"
 	"github.com/alecthomas/kong"
 )
 
@@ -125,6 +127,13 @@ func valuesOf(v *kong.Value) (list []candidate) {
 		return list
 	case v.IsBool():
 		return []candidate{{"true", ""}, {"false", ""}}
+	case v.Target.Type() == reflect.TypeFor[canlog.Format]():
+		for f := canlog.Candump; f <= canlog.PCAPNG; f++ {
+			list = append(list, candidate{f.String(), ""})
+		}
+		return list
+	case v.Target.Type() == reflect.TypeFor[generateKind]():
+		return []candidate{{string(generateRandom), ""}, {string(generateCount), ""}}
 	case v.Flag != nil:
 		return nil
 	}

@@ -32,6 +32,8 @@ func TestComplete(t *testing.T) {
 		"record vcan0 v":               "",
 		"serve-bus vcan0 virt":         "virtual:mine",
 		"proxy tcp::80 v":              "virtual:mine/",
+		"convert --format pcap":        "pcap pcapng",
+		"send --generate c":            "count",
 		"link d":                       "down",
 		"link up --bit":                "--bitrate",
 		"link --vc":                    "--vcan",
