@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -93,11 +96,45 @@ func newParser(ctx context.Context, grammar any, s *streams, told func()) *kong.
 		kong.PostBuild(addExamples),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.WithHyphenPrefixedParameters(true), // --max-wait-frames -1
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
+		kong.KindMapper(reflect.Int, kong.MapperFunc(decodeInt)),
+		kong.KindMapper(reflect.Int64, kong.MapperFunc(decodeInt)),
 		kong.Writers(s.stdout, s.stderr),
 		kong.Exit(func(int) { told() }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s),
 	)
+}
+
+// decodeDuration and decodeInt say what they want, where the parser's own would name types of
+// the language that the program is written in.
+func decodeDuration(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("time", &text); err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is not a time with its unit, as 300us, 50ms or 2s", text)
+	}
+	target.SetInt(int64(d))
+	return nil
+}
+
+func decodeInt(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("number", &text); err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(text, 0, target.Type().Bits())
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return fmt.Errorf("%s is too large a number", text)
+	case err != nil:
+		return fmt.Errorf("%q is not a whole number, as 10", text)
+	}
+	target.SetInt(n)
+	return nil
 }
 
 // run is the program; it returns the exit status.

@@ -20,7 +20,11 @@ var wrongLines = []struct{ args, text string }{
 	{"recv virtual:usage/7DF:", "only sends"},
 
 	{"send --stmin 150us ADDR", "--stmin 150µs: "},
-	{"send --stmin fast ADDR", "--stmin: "},
+	{"send --stmin fast ADDR", `--stmin: "fast" is not a time with its unit, as 300us, 50ms or 2s`},
+	{"send --timeout 5 ADDR", `--timeout: "5" is not a time with its unit`},
+	{"recv --count many ADDR", `--count: "many" is not a whole number, as 10`},
+	{"recv --count 1e3 ADDR", `--count: "1e3" is not a whole number, as 10`},
+	{"recv --count 99999999999999999999 ADDR", "--count: 99999999999999999999 is too large a number"},
 	{"send --transmit-timeout -1s ADDR", "--transmit-timeout -1s: "},
 	{"recv --flow-control-timeout -1s ADDR", "--flow-control-timeout -1s: "},
 	{"recv --flow-control-hold 2s ADDR", "--flow-control-hold 2s: it must be below --flow-control-timeout (1s)"},
