@@ -89,9 +89,8 @@ func (p *perfPrinter) sum(s *perf.Sum) {
 	say := func(name, format string, args ...any) {
 		fmt.Fprintf(p.w, "  %-11s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	if s.Busy > 0 {
-		all := s.Last - s.Begin
-		say("throughput", "%sB/s in messages (%s), %sB/s in all (%s)", speedText(s.Speed(s.Bytes), " "), shortTime(s.Busy),
+	if all := s.Last - s.Begin; all > 0 {
+		say("throughput", "%s%sB/s in all (%s)", onlyIf(s.Busy > 0, speedText(s.Speed(s.Bytes), " ")+"B/s in messages ("+shortTime(s.Busy)+"), "),
 			speedText(float64(s.Bytes)/all.Seconds(), " "), shortTime(all))
 	}
 	for _, r := range requests(s) {

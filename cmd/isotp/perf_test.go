@@ -83,6 +83,17 @@ func TestPerfOfAPairOfItsOwn(t *testing.T) {
 	})
 }
 
+// The frames of a bus that takes no time may have one time in each message.
+func TestPerfOfMessagesThatTakeNoTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := isotp(t.Context(), nil, "perf", "--summary", "--self", "virtual:perfself/7E0:7E8", "--size", "100", "--count", "3", "--gap", "10ms")
+		r.want(t, exitOK, "")
+		if want := "\n  throughput  15.0 kB/s in all (20ms)\n"; !strings.Contains(r.stdout, want) {
+			t.Errorf("it says\n%swant %q", r.stdout, want)
+		}
+	})
+}
+
 func TestPerfSelfFailsAsItsMessagesDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := isotp(t.Context(), nil, "perf", "--self", "virtual:perffails/7E0:7E8", "--max-message-size", "100")
