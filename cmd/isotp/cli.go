@@ -99,6 +99,8 @@ func newParser(ctx context.Context, grammar any, s *streams, told func()) *kong.
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
 		kong.KindMapper(reflect.Int, kong.MapperFunc(decodeInt)),
 		kong.KindMapper(reflect.Int64, kong.MapperFunc(decodeInt)),
+		kong.KindMapper(reflect.Uint64, kong.MapperFunc(decodeUint)),
+		kong.KindMapper(reflect.Float64, kong.MapperFunc(decodeFloat)),
 		kong.Writers(s.stdout, s.stderr),
 		kong.Exit(func(int) { told() }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -106,7 +108,7 @@ func newParser(ctx context.Context, grammar any, s *streams, told func()) *kong.
 	)
 }
 
-// decodeDuration and decodeInt say what they want, where the parser's own would name types of
+// decodeDuration and those below it say what they want, where the parser's own would name types of
 // the language that the program is written in.
 func decodeDuration(ctx *kong.DecodeContext, target reflect.Value) error {
 	var text string
@@ -122,18 +124,40 @@ func decodeDuration(ctx *kong.DecodeContext, target reflect.Value) error {
 }
 
 func decodeInt(ctx *kong.DecodeContext, target reflect.Value) error {
+	return decodeNumber(ctx, "whole number, as 10", func(text string) error {
+		n, err := strconv.ParseInt(text, 0, target.Type().Bits())
+		target.SetInt(n)
+		return err
+	})
+}
+
+func decodeUint(ctx *kong.DecodeContext, target reflect.Value) error {
+	return decodeNumber(ctx, "whole number from 0 on, as 10", func(text string) error {
+		n, err := strconv.ParseUint(text, 0, target.Type().Bits())
+		target.SetUint(n)
+		return err
+	})
+}
+
+func decodeFloat(ctx *kong.DecodeContext, target reflect.Value) error {
+	return decodeNumber(ctx, "number, as 0.5 or 10", func(text string) error {
+		x, err := strconv.ParseFloat(text, target.Type().Bits())
+		target.SetFloat(x)
+		return err
+	})
+}
+
+func decodeNumber(ctx *kong.DecodeContext, want string, parse func(text string) error) error {
 	var text string
 	if err := ctx.Scan.PopValueInto("number", &text); err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(text, 0, target.Type().Bits())
-	switch {
+	switch err := parse(text); {
 	case errors.Is(err, strconv.ErrRange):
 		return fmt.Errorf("%s is too large a number", text)
 	case err != nil:
-		return fmt.Errorf("%q is not a whole number, as 10", text)
+		return fmt.Errorf("%q is not a %s", text, want)
 	}
-	target.SetInt(n)
 	return nil
 }
 

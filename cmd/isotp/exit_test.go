@@ -22,6 +22,8 @@ var wrongLines = []struct{ args, text string }{
 	{"send --stmin 150us ADDR", "--stmin 150µs: "},
 	{"send --stmin fast ADDR", `--stmin: "fast" is not a time with its unit, as 300us, 50ms or 2s`},
 	{"send --timeout 5 ADDR", `--timeout: "5" is not a time with its unit`},
+	{"send --generate random --seed mine ADDR", `--seed: "mine" is not a whole number from 0 on, as 10`},
+	{"replay --speed fast FILE virtual:usage", `--speed: "fast" is not a number, as 0.5 or 10`},
 	{"recv --count many ADDR", `--count: "many" is not a whole number, as 10`},
 	{"recv --count 1e3 ADDR", `--count: "1e3" is not a whole number, as 10`},
 	{"recv --count 99999999999999999999 ADDR", "--count: 99999999999999999999 is too large a number"},
