@@ -44,6 +44,19 @@ func TestCaptureHasBothDirections(t *testing.T) {
 	}
 }
 
+// The scan's own bus hears the ECU that it simulates: no frame is there twice.
+func TestCaptureOfAScanOfSimulatedECUs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.log")
+	synctest.Test(t, func(t *testing.T) {
+		isotp(t.Context(), nil, "scan", "--capture", file, "--simulate", "7E8:7E0", "--ids", "7E0-7E1", "virtual:x").want(t, exitOK, "")
+	})
+	probe, answer := "virtual:x 7E0#1008CCCCCCCCCCCC T", "virtual:x 7E8#300000CCCCCCCCCC"
+	want := []string{probe, probe, probe, "virtual:x 7E1#1008CCCCCCCCCCCC T", answer, answer, answer}
+	if got := captured(t, file); !slices.Equal(got, want) {
+		t.Errorf("captured %q, want %q", got, want)
+	}
+}
+
 // A bus that a command opens itself, and one that it shares with others.
 func TestCaptureOfOtherCommands(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.pcapng")

@@ -184,6 +184,8 @@ func (c *scanCmd) simulate(ctx context.Context, s *streams) (stop func(), err er
 	for _, endpoint := range c.Simulate {
 		addresses = append(addresses, c.Bus+"/"+endpoint)
 	}
+	// The frames of the ECUs are captured once, where the scan hears them.
+	ctx = canbus.WithOpened(ctx, func(_ string, bus canbus.Bus) canbus.Bus { return bus })
 	return simulate(ctx, s, messageNetwork, 1, addresses...)
 }
 
