@@ -207,6 +207,9 @@ func (a *asc) readClassic(f *canbus.Frame, line []byte) error {
 		return err
 	}
 	if !a.setID(f, id) {
+		if k := string(kind); k == "d" || k == "r" {
+			return errNoID(id)
+		}
 		return errSkipped // an event that has a name, and a direction
 	}
 	word, rest := cutWord(rest)
@@ -224,8 +227,21 @@ func (a *asc) readClassic(f *canbus.Frame, line []byte) error {
 	case !ok:
 		return fmt.Errorf("DLC %q is not 0 to F", word)
 	}
-	_, err := a.setData(f, rest)
-	return err
+	rest, err := a.setData(f, rest)
+	if err != nil {
+		return err
+	}
+	if word, _ := cutWord(rest); len(word) > 0 {
+		if _, isByte := number(word, a.base, 0xFF); isByte {
+			return fmt.Errorf("%q is behind the %d data bytes that the DLC says", word, f.Len)
+		}
+	}
+	return nil
+}
+
+// errNoID says that a frame's identifier is none. Logs with symbolic names have them there.
+func errNoID(word []byte) error {
+	return fmt.Errorf("%q is no identifier of 11 bits, or with an x behind it 29", word)
 }
 
 // setDirection sets what Rx and Tx say; errSkipped for TxRq, a request, and for what is no
@@ -282,7 +298,7 @@ func (a *asc) readFD(f *canbus.Frame, line []byte) error {
 		return nil
 	}
 	if !a.setID(f, id) {
-		return fmt.Errorf("%q is no identifier of 11 bits, or with an x behind it 29", id)
+		return errNoID(id)
 	}
 	brs, rest := cutWord(rest)
 	if _, isFlag := number(brs, 10, 1); !isFlag {

@@ -36,8 +36,14 @@ func (c *candump) read(f *canbus.Frame) (bus string, err error) {
 		}
 		return bus, nil
 	}
-	if start := bytes.TrimSpace(text); len(start) == 0 || start[0] != '(' {
+	start := bytes.TrimSpace(text)
+	switch {
+	case bytes.HasPrefix(bytes.TrimLeft(start, "\x00"), []byte("(")) && start[0] == 0:
+		return "", c.bad(text, errNUL)
+	case len(start) == 0 || start[0] != '(':
 		return "", errSkipped
+	case bytes.IndexByte(start, '\r') >= 0:
+		return "", c.bad(text, errReturn) // all behind it would be a remark
 	}
 	if wrong != errLong {
 		name, err := f.UnmarshalLogLine(text)
@@ -51,6 +57,11 @@ func (c *candump) read(f *canbus.Frame) (bus string, err error) {
 	}
 	return "", c.bad(text, wrong)
 }
+
+var (
+	errReturn = errors.New("a carriage return that is no end of a line is in it")
+	errNUL    = errors.New("it begins with NUL bytes, as where a part of a log was not written")
+)
 
 // cause removes what UnmarshalLogLine says in front, because RecordError says that too.
 func cause(err error) error {

@@ -113,6 +113,8 @@ func TestCandumpErrors(t *testing.T) {
 		{"(1.0) can0 7E0", "no #"},
 		{"(1.0) can0 7E0#02100", "half a byte"},
 		{"(1.0) can0 7E0#" + strings.Repeat("00", maxLine/2), "more than 1024 bytes"},
+		{"(1.0) can0 7E0#01\r(2.0) can0 7E0#02", "no end of a line"},
+		{"\x00\x00\x00(1.0) can0 7E0#01", "NUL"},
 		{" can0 800 [1] 11", "identifier 800"},
 		{" can0 123 [9] 11", "[9]"},
 		{" can0 123 [2] 11", "number 2"},
