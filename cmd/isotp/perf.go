@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"example.com/isotp/canbus"
 	"example.com/isotp/internal/perf"
 	"example.com/isotp/sniff"
 )
@@ -97,14 +96,7 @@ func (c *perfCmd) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return &usageError{err: err}
 	}
-	err = src.Read(ctx, func(f *canbus.Frame, ifi string) {
-		sniffer.Frame(f, ifi)
-		progress.add(1)
-	}, func() error {
-		src.advance(sniffer)
-		return out.Flush()
-	})
-	sniffer.Close()
+	err = src.sniff(ctx, sniffer, progress, out.Flush)
 	p.end()
 	if sniffer.Stats().Messages+sniffer.Stats().GivenUp == 0 {
 		s.warn(fmt.Errorf("%s has no ISO-TP messages, of %s; --id names pairs that their frames do not show", src.Name, count(sniffer.Stats().Frames, "frame")))

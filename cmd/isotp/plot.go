@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"example.com/isotp/canbus"
 	"example.com/isotp/internal/plot"
 	"example.com/isotp/sniff"
 )
@@ -58,14 +57,7 @@ func (c *plotCmd) Run(ctx context.Context, s *streams) error {
 		return &usageError{err: err}
 	}
 	progress := s.progress(framesText, 0, nil)
-	err = src.Read(ctx, func(f *canbus.Frame, ifi string) {
-		sniffer.Frame(f, ifi)
-		progress.add(1)
-	}, func() error {
-		src.advance(sniffer)
-		return nil
-	})
-	sniffer.Close()
+	err = src.sniff(ctx, sniffer, progress, func() error { return nil })
 	progress.end()
 	if n := report.LeftOut(); n > 0 {
 		s.warn(fmt.Errorf("%s left out of the report, which has the first %s", count(uint64(n), "message"), count(uint64(report.Frames()), "frame")))

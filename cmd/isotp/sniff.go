@@ -86,11 +86,7 @@ func (c *sniffCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	defer src.Close()
-	err = src.Read(ctx, sniffer.Frame, func() error {
-		src.advance(sniffer)
-		return out.Flush()
-	})
-	sniffer.Close()
+	err = src.sniff(ctx, sniffer, new(progress), out.Flush)
 	p.printPairs(s, sniffer)
 	return errors.Join(err, out.Flush())
 }

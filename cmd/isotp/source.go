@@ -132,6 +132,19 @@ func (r *source) Read(ctx context.Context, frame func(f *canbus.Frame, ifi strin
 	return errors.Join(err, idle(), r.failed())
 }
 
+// sniff gives a Sniffer all frames, and on a live bus the time while none come. It closes the
+// Sniffer at the end. p counts the frames; idle is called as by Read.
+func (r *source) sniff(ctx context.Context, sniffer *sniff.Sniffer, p *progress, idle func() error) error {
+	defer sniffer.Close()
+	return r.Read(ctx, func(f *canbus.Frame, ifi string) {
+		sniffer.Frame(f, ifi)
+		p.add(1)
+	}, func() error {
+		r.advance(sniffer)
+		return idle()
+	})
+}
+
 // advance tells a Sniffer of a live bus the time, by which no frame came.
 func (r *source) advance(sniffer *sniff.Sniffer) {
 	const age = 500 * time.Millisecond // so old a frame may be when it is read
