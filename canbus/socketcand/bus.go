@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/fifo"
 	"example.com/isotp/canbus/internal/lifetime"
 	"example.com/isotp/canbus/internal/line"
 	"example.com/isotp/internal/netns"
@@ -71,7 +72,7 @@ type Bus struct {
 	mu       sync.Mutex
 	changed  sync.Cond
 	sent     sent
-	received fifo[canbus.Frame]
+	received fifo.Queue[canbus.Frame]
 	closing  bool
 
 	closeOnce sync.Once
@@ -227,7 +228,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 			return 0, err
 		}
 		b.mu.Lock()
-		n := b.received.take(frames)
+		n := b.received.Take(frames)
 		b.mu.Unlock()
 		switch {
 		case n > 0:
@@ -335,7 +336,7 @@ func (b *Bus) take() {
 		b.handle(words)
 	}
 	b.malformed.Add(b.lex.skipped - skipped)
-	if b.received.len() > 0 {
+	if b.received.Len() > 0 {
 		select {
 		case b.readable <- struct{}{}:
 		default:
@@ -363,11 +364,11 @@ func (b *Bus) handle(words []string) {
 
 // queue adds a frame for ReadFrames, if there is room. Under mu.
 func (b *Bus) queue(f canbus.Frame, limit int) {
-	if b.received.len() >= limit {
+	if b.received.Len() >= limit {
 		b.dropped.Add(1)
 		return
 	}
-	b.received.push(f)
+	b.received.Push(f)
 }
 
 var (
@@ -401,7 +402,7 @@ func parseElement(words []string) (canbus.Frame, error) {
 // fail makes the loss of the connection the error of every call.
 func (b *Bus) fail(err error) {
 	b.mu.Lock()
-	closing, unproven := b.closing, b.sent.frames.len()
+	closing, unproven := b.closing, b.sent.frames.Len()
 	b.mu.Unlock()
 	if closing && unproven == 0 {
 		b.life.Close()

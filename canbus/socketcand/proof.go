@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/fifo"
 )
 
 const (
@@ -29,8 +30,8 @@ const (
 // commands in order: when it answers an < echo >, it has executed all commands before that.
 // An < echo > stands behind each batch, and behind every fenceLen frames of a long one.
 type sent struct {
-	frames fifo[canbus.Frame]
-	fences fifo[fence]
+	frames fifo.Queue[canbus.Frame]
+	fences fifo.Queue[fence]
 	// errors is how many errors in words have come since the last answer. The server does
 	// not say which frames it means.
 	errors int
@@ -70,7 +71,7 @@ const (
 func (b *Bus) probe() error {
 	answer := make(chan bool, 1)
 	b.mu.Lock()
-	b.sent.fences.push(fence{probe: answer})
+	b.sent.fences.Push(fence{probe: answer})
 	b.mu.Unlock()
 	b.conn.SetWriteDeadline(time.Now().Add(echoTime))
 	if _, err := io.WriteString(b.conn, "< echo >"); err != nil {
@@ -98,7 +99,7 @@ func (b *Bus) room(frames []canbus.Frame) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.life.Err() == nil && !b.closing {
-		if n := min(b.untangled(frames), window-b.sent.frames.len()); n > 0 {
+		if n := min(b.untangled(frames), window-b.sent.frames.Len()); n > 0 {
 			return n, nil
 		}
 		if b.sent.fd == absent && frames[0].Has(canbus.FD) {
@@ -158,12 +159,12 @@ func (b *Bus) expect(frames []canbus.Frame) (trial bool, err error) {
 		copied := *f
 		copied.Strip()
 		copied.Flags |= canbus.Echo
-		s.frames.push(copied)
+		s.frames.Push(copied)
 		if unfenced++; !s.careful && unfenced < fenceLen && i < len(frames)-1 {
 			continue
 		}
 		b.out = append(b.out, "< echo >"...)
-		s.fences.push(fence{frames: unfenced, trial: trial})
+		s.fences.Push(fence{frames: unfenced, trial: trial})
 		unfenced = 0
 	}
 	return trial, nil
@@ -172,10 +173,10 @@ func (b *Bus) expect(frames []canbus.Frame) (trial bool, err error) {
 // answered handles the answer to an < echo >. Under mu.
 func (b *Bus) answered() {
 	s := &b.sent
-	if s.fences.len() == 0 {
+	if s.fences.Len() == 0 {
 		return
 	}
-	fence := s.fences.pop()
+	fence := s.fences.Pop()
 	refused := s.errors > 0
 	s.errors = 0
 	if refused {
@@ -185,7 +186,7 @@ func (b *Bus) answered() {
 		fence.probe <- true
 	}
 	for range fence.frames {
-		f := s.frames.pop()
+		f := s.frames.Pop()
 		if refused {
 			f.Flags |= canbus.Refused
 		}
@@ -213,12 +214,12 @@ func (b *Bus) answered() {
 // sent. Under mu.
 func (b *Bus) denied(words []string) {
 	s := &b.sent
-	if s.fences.len() == 0 {
+	if s.fences.Len() == 0 {
 		return
 	}
-	switch next := s.fences.waiting()[0]; {
+	switch next := s.fences.Waiting()[0]; {
 	case next.probe != nil:
-		s.fences.pop()
+		s.fences.Pop()
 		next.probe <- false
 		return
 	case next.trial:
@@ -267,7 +268,7 @@ func (b *Bus) settle(ctx context.Context) error {
 	}
 	s := &b.sent
 	proven := s.proven
-	for want := proven + uint64(s.frames.len()); s.proven < want; b.changed.Wait() {
+	for want := proven + uint64(s.frames.Len()); s.proven < want; b.changed.Wait() {
 		if s.proven != proven {
 			proven, late = s.proven, false
 			timer.Reset(proofTime)
@@ -280,7 +281,7 @@ func (b *Bus) settle(ctx context.Context) error {
 		case late || s.stuck == s.proven+1:
 			s.stuck = s.proven + 1
 			return fmt.Errorf("socketcand: %s has not answered for %v: the last %d frames may not have been sent",
-				b.name, proofTime, s.frames.len())
+				b.name, proofTime, s.frames.Len())
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/fifo"
 	"example.com/isotp/internal/echo"
 )
 
@@ -58,8 +59,8 @@ type shared struct {
 	mu       sync.Mutex
 	changed  sync.Cond
 	clients  map[*client]struct{}
-	inFlight fifo[pendingEcho] // written frames whose echoes have not come, where the bus echoes
-	expiry   *time.Timer       // calls expire for the oldest frame in flight; nil: none
+	inFlight fifo.Queue[pendingEcho] // written frames whose echoes have not come, where the bus echoes
+	expiry   *time.Timer             // calls expire for the oldest frame in flight; nil: none
 	text     []byte
 	last     int64  // the newest time stamp
 	missed   uint64 // how many dropped frames the clients have been told of
@@ -342,14 +343,14 @@ func (b *shared) depart(c *client, f canbus.Frame) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.inFlight.len() >= limit && b.err() == nil {
+	for b.inFlight.Len() >= limit && b.err() == nil {
 		b.changed.Wait()
 	}
 	if err := b.err(); err != nil {
 		return err
 	}
 	c.sent++
-	b.inFlight.push(pendingEcho{f, c, c.sent, time.Now().Add(sendTime)})
+	b.inFlight.Push(pendingEcho{f, c, c.sent, time.Now().Add(sendTime)})
 	if b.expiry == nil {
 		b.expiry = time.AfterFunc(sendTime, b.expire)
 	}
@@ -360,7 +361,7 @@ func (b *shared) depart(c *client, f canbus.Frame) error {
 func (b *shared) stay(c *client) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	on := b.inFlight.waiting()
+	on := b.inFlight.Waiting()
 	if i := len(on) - 1; i >= 0 && on[i].client == c {
 		b.arrive(func(x *pendingEcho) bool { return x == &on[i] })
 	}
@@ -370,7 +371,7 @@ func (b *shared) stay(c *client) {
 // same identifier that were written before it are on the wire too, and their echoes were
 // lost. echoed returns the client that sent the frame. Under mu.
 func (b *shared) echoed(f *canbus.Frame) (from *client, known bool) {
-	on := b.inFlight.waiting()
+	on := b.inFlight.Waiting()
 	found := echo.Find(f, on, (*pendingEcho).sent, func(*pendingEcho) bool { return false })
 	if found < 0 {
 		return nil, false
@@ -392,7 +393,7 @@ func (b *shared) echoed(f *canbus.Frame) (from *client, known bool) {
 // arrive removes frames that are no longer in flight, and answers the < echo >s that have
 // waited for them. Under mu.
 func (b *shared) arrive(has func(*pendingEcho) bool) {
-	on := b.inFlight.waiting()
+	on := b.inFlight.Waiting()
 	left := 0
 	for i := range on {
 		if !has(&on[i]) {
@@ -400,7 +401,7 @@ func (b *shared) arrive(has func(*pendingEcho) bool) {
 			left++
 		}
 	}
-	b.inFlight.truncate(left)
+	b.inFlight.Truncate(left)
 	for c := range b.clients {
 		b.answerFences(c)
 	}
@@ -424,7 +425,7 @@ func (b *shared) answerFences(c *client) {
 		return
 	}
 	arrived := c.sent
-	for _, x := range b.inFlight.waiting() {
+	for _, x := range b.inFlight.Waiting() {
 		if x.client == c {
 			arrived = x.number - 1 // x is the client's oldest frame in flight
 			break
@@ -451,7 +452,7 @@ func (b *shared) expire() {
 		return late
 	})
 	b.expiry = nil
-	if on := b.inFlight.waiting(); len(on) > 0 && b.err() == nil {
+	if on := b.inFlight.Waiting(); len(on) > 0 && b.err() == nil {
 		b.expiry = time.AfterFunc(on[0].until.Sub(now), b.expire)
 	}
 }
