@@ -100,10 +100,11 @@ func packagesWith(pattern *regexp.Regexp) ([]string, error) {
 // packageOf returns the package of a file as go test takes it.
 func packageOf(file string) string { return "./" + filepath.ToSlash(filepath.Dir(file)) }
 
-// packages are the packages whose tests run on this computer, the one that takes longest
-// first: go test begins with it. The tests of test/vm boot machines: they run with the kernels.
+// packages are the packages whose tests run on this computer, those that take longest
+// first: go test begins with them, and does not wait for one of them at the end. The tests
+// of test/vm boot machines: they run with the kernels.
 func packages(c *clock) ([]string, error) {
-	list, err := c.output("go", "list", "./isotpnet", "./...")
+	list, err := c.output("go", "list", "./isotpnet", "./test/interop", "./canbus/slcan", "./...")
 	return slices.DeleteFunc(strings.Fields(list), func(pkg string) bool { return strings.HasSuffix(pkg, "/test/vm") }), err
 }
 
