@@ -9,8 +9,10 @@ import (
 	"go/token"
 	"go/types"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -24,9 +26,11 @@ const scope = `package documents
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -45,6 +49,8 @@ var (
 	_ = errors.New
 	_ io.Reader
 	_ = log.Print
+	_ slog.Handler
+	_ tls.Certificate
 	_ net.Conn
 	_ http.Handler
 	_ = os.Args
@@ -59,20 +65,28 @@ var (
 
 // granted are the variables that the code takes for granted, and what uses a value.
 const granted = `func _(c *Conn, conn *einride.Conn, addr Addr, bus canbus.Bus, config Config, b byte, buf, p, data []byte,
-	r, reader io.Reader, handler http.Handler, ln net.Listener, lc ListenConfig, d Dialer, size int64, ctx context.Context,
-	handle func([]byte), use func(...any)) error `
+	r, reader io.Reader, handler http.Handler, certificates []tls.Certificate, ln net.Listener, lc ListenConfig, d Dialer, size int64, ctx context.Context,
+	handle func([]byte), use func(...any), err error) error `
 
 var (
+	program     = regexp.MustCompile("(?s)```go\n(package main\n.*?)```\n\n```\n(.*?)```")
 	block       = regexp.MustCompile("(?s)```go\n(.*?)```")
 	span        = regexp.MustCompile("`([^`\n]+)`")
 	leadingName = regexp.MustCompile(`^\w+`)
 
-	link = regexp.MustCompile(`\[([^\]]*)\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	link       = regexp.MustCompile(`\[([^\]]*)\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	fence      = regexp.MustCompile("(?ms)^```.*?^```$")
+	heading    = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	notInLinks = regexp.MustCompile(`[^a-z0-9 _-]`)
 )
 
 func TestCodeInDocumentsCompiles(t *testing.T) {
 	c := newCompiler(t)
 	for name, text := range readDocuments(t) {
+		text = program.ReplaceAllString(text, "")
+		if name == troubleshooting {
+			text = textRow.ReplaceAllString(text, "|") // these are the program's words
+		}
 		for _, code := range block.FindAllStringSubmatch(text, -1) {
 			if err := c.compile(code[1]); err != nil {
 				t.Errorf("%s: %v\n%s", name, err, code[1])
@@ -94,23 +108,64 @@ func TestCodeInDocumentsCompiles(t *testing.T) {
 	}
 }
 
-// What a document links to is there, and so is an example of that name.
-func TestLinksInDocuments(t *testing.T) {
+// A whole program prints what the block behind it says.
+func TestProgramsInDocuments(t *testing.T) {
+	ran := 0
 	for name, text := range readDocuments(t) {
-		for _, l := range link.FindAllStringSubmatch(text, -1) {
-			file := filepath.Join(filepath.Dir(name), l[2])
-			to, err := os.ReadFile(filepath.Join(root, file))
-			if info, statErr := os.Stat(filepath.Join(root, file)); statErr == nil && info.IsDir() {
-				continue
+		for _, p := range program.FindAllStringSubmatch(text, -1) {
+			ran++
+			file := filepath.Join(t.TempDir(), "main.go")
+			if err := os.WriteFile(file, []byte(p[1]), 0o644); err != nil {
+				t.Fatal(err)
 			}
-			switch {
-			case err != nil:
-				t.Errorf("%s: %s: there is no %s", name, l[0], file)
-			case strings.HasPrefix(l[1], "Example") && !strings.Contains(string(to), "func "+l[1]+"("):
-				t.Errorf("%s: %s has no %s", name, file, l[1])
+			run := exec.CommandContext(t.Context(), "go", "run", file)
+			run.Dir = root
+			out, err := run.CombinedOutput()
+			if err != nil || string(out) != p[2] {
+				t.Errorf("%s: a program prints %v\n%s\nand not\n%s", name, err, out, p[2])
 			}
 		}
 	}
+	if ran == 0 {
+		t.Error("no document has a program")
+	}
+}
+
+// What a document links to is there: a file, a heading in a document, and an example of
+// that name.
+func TestLinksInDocuments(t *testing.T) {
+	documents := readDocuments(t)
+	for name, text := range documents {
+		text = span.ReplaceAllString(fence.ReplaceAllString(text, ""), "")
+		for _, l := range link.FindAllStringSubmatch(text, -1) {
+			file := name
+			if l[2] != "" {
+				file = filepath.Join(filepath.Dir(name), l[2])
+			}
+			info, err := os.Stat(filepath.Join(root, file))
+			if err != nil {
+				t.Errorf("%s: %s: there is no %s", name, l[0], file)
+				continue
+			}
+			if l[3] != "" && !slices.Contains(headings(documents[file]), l[3]) {
+				t.Errorf("%s: %s: %s has no such heading", name, l[0], file)
+			}
+			if strings.HasPrefix(l[1], "Example") && !info.IsDir() {
+				if to, err := os.ReadFile(filepath.Join(root, file)); err != nil || !strings.Contains(string(to), "func "+l[1]+"(") {
+					t.Errorf("%s: %s has no %s", name, file, l[1])
+				}
+			}
+		}
+	}
+}
+
+// headings returns the names that links have for the headings of a document.
+func headings(text string) (names []string) {
+	for _, h := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		name := notInLinks.ReplaceAllString(strings.ToLower(h[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
 }
 
 func readDocuments(t *testing.T) map[string]string {
@@ -165,7 +220,7 @@ type compiler struct {
 }
 
 func newCompiler(t *testing.T) *compiler {
-	module, imported, _ := load(t, "./isotpnet", "./sniff", "./canbus/...", "net/http")
+	module, imported, _ := load(t, "./isotpnet", "./sniff", "./canbus/...", "net/http", "crypto/tls", "log/slog")
 	pkg, err := imported.Import(module + "/isotpnet")
 	if err != nil {
 		t.Fatal(err)
