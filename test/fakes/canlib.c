@@ -77,6 +77,11 @@ struct statistics {
     unsigned long std_data, std_remote, ext_data, ext_remote, error_frames, bus_load, overruns;
 };
 
+struct timing {
+    long bitrate;
+    unsigned tseg1, tseg2, sjw; // quanta; a bit has one more than both segments
+};
+
 struct channel {
     struct controller controller; // the first field: a controller is its channel
     const char *name;
@@ -86,6 +91,7 @@ struct channel {
     bool fd;        // opened for CAN FD
     bool exclusive; // the handle that is open is the only one
     struct handle *initializer; // the handle that may set the bit rates; NULL if none is open
+    struct timing nominal, data;
     struct statistics statistics;
 };
 
@@ -438,6 +444,7 @@ API int CALL canOpenChannel(int channel, int flags) {
         return leave(ERR_NOHANDLES);
     if (handles_of(ch, false) == 0) {
         ch->fd = ch->controller.fd = (flags & (OPEN_CAN_FD | OPEN_CAN_FD_NONISO)) != 0;
+        ch->nominal = ch->data = (struct timing){500000, 5, 2, 1};
         ch->controller.bitrate = ch->controller.data_bitrate = 500000;
         memset(&ch->statistics, 0, sizeof ch->statistics);
     }
@@ -527,58 +534,119 @@ API status_t CALL canResetBus(int hnd) {
 
 // Bit rates.
 
-// known_bitrate returns the bit rate of a constant of Kvaser's, or 0.
-static long known_bitrate(long constant, bool fd) {
+// known_timing replaces a constant of Kvaser's by its bit rate and segments. It returns
+// false for one that there is not, or that is of CAN FD only and the channel is not.
+static bool known_timing(struct timing *t, bool fd) {
     static const struct {
-        long constant, bitrate;
+        long constant;
         bool fd;
+        struct timing timing;
     } list[] = {
-        {-1, 1000000, false},   {-2, 500000, false},    {-3, 250000, false},   {-4, 125000, false},
-        {-5, 100000, false},    {-6, 62500, false},     {-7, 50000, false},    {-8, 83333, false},
-        {-9, 10000, false},     {-1000, 500000, true},  {-1001, 1000000, true}, {-1002, 2000000, true},
-        {-1003, 4000000, true}, {-1004, 8000000, true}, {-1005, 8000000, true}, {-1006, 8000000, true},
-        {-1007, 2000000, true},
+        {-1, false, {1000000, 5, 2, 1}},     {-2, false, {500000, 5, 2, 1}},   {-3, false, {250000, 5, 2, 1}},
+        {-4, false, {125000, 11, 4, 1}},     {-5, false, {100000, 11, 4, 1}},  {-6, false, {62500, 11, 4, 1}},
+        {-7, false, {50000, 11, 4, 1}},      {-8, false, {83333, 5, 2, 2}},    {-9, false, {10000, 11, 4, 1}},
+        {-1000, true, {500000, 63, 16, 16}}, {-1001, true, {1000000, 31, 8, 8}}, {-1002, true, {2000000, 15, 4, 4}},
+        {-1003, true, {4000000, 7, 2, 2}},   {-1004, true, {8000000, 2, 2, 1}}, {-1005, true, {8000000, 7, 2, 1}},
+        {-1006, true, {8000000, 6, 3, 1}},   {-1007, true, {2000000, 11, 8, 4}},
     };
-    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
-        if (list[i].constant == constant && (fd || !list[i].fd))
-            return list[i].bitrate;
-    return 0;
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        if (list[i].constant == t->bitrate && (fd || !list[i].fd)) {
+            *t = list[i].timing;
+            return true;
+        }
+    }
+    return false;
 }
 
-// set_bitrate sets *bitrate by a constant, or by bits per second and the segments of a
-// bit. A handle without init access changes nothing.
-static status_t set_bitrate(struct handle *h, uint32_t *bitrate, long f, unsigned tseg1, unsigned tseg2, unsigned sjw) {
+// possible returns whether a clock can be divided so that a bit has these segments.
+static bool possible(const struct timing *t, long clock) {
+    long quanta = 1 + (long)t->tseg1 + (long)t->tseg2;
+    long prescaler = (clock / quanta + t->bitrate / 2) / t->bitrate;
+    return prescaler > 0 && labs(clock / (prescaler * quanta) - t->bitrate) <= t->bitrate / 200;
+}
+
+// set_timing sets a timing by a constant, or by bits per second and the segments of a bit.
+// A handle without init access changes nothing.
+static status_t set_timing(struct handle *h, struct timing *set, struct timing t) {
     struct channel *ch = h->channel;
-    if (f < 0) {
-        f = known_bitrate(f, ch->fd);
-    } else if (tseg1 == 0 || tseg2 == 0 || sjw == 0 || sjw > tseg2) {
+    if (t.bitrate < 0) {
+        if (!known_timing(&t, ch->fd))
+            return ERR_PARAM;
+    } else if (t.bitrate == 0 || t.tseg1 == 0 || t.tseg2 == 0 || t.sjw == 0 || t.sjw > t.tseg2) {
+        return ERR_PARAM;
+    } else if (!possible(&t, 16000000) && !(ch->controller.fd_capable && possible(&t, 80000000))) {
         return ERR_PARAM;
     }
-    if (f <= 0 || f > (ch->controller.fd_capable ? 8000000 : 1000000))
+    if (t.bitrate > (ch->controller.fd_capable ? 8000000 : 1000000))
         return ERR_PARAM;
     if (ch->initializer != h)
         return h->report_access ? ERR_NO_ACCESS : OK;
-    *bitrate = (uint32_t)f;
+    *set = t;
+    ch->controller.bitrate = (uint32_t)ch->nominal.bitrate;
+    ch->controller.data_bitrate = (uint32_t)ch->data.bitrate;
     return OK;
 }
 
-API status_t CALL canSetBusParams(int hnd, long f, unsigned tseg1, unsigned tseg2, unsigned sjw, unsigned samples,
-                                  unsigned sync) {
+API status_t CALL canSetBusParams(int hnd, long bitrate, unsigned tseg1, unsigned tseg2, unsigned sjw,
+                                  unsigned samples, unsigned sync) {
     (void)samples, (void)sync;
     status_t status;
     struct handle *h = enter(hnd, &status);
     if (status == OK)
-        status = set_bitrate(h, &h->channel->controller.bitrate, f, tseg1, tseg2, sjw);
+        status = set_timing(h, &h->channel->nominal, (struct timing){bitrate, tseg1, tseg2, sjw});
     return leave(status);
 }
 
-API status_t CALL canSetBusParamsFd(int hnd, long f, unsigned tseg1, unsigned tseg2, unsigned sjw) {
+API status_t CALL canSetBusParamsFd(int hnd, long bitrate, unsigned tseg1, unsigned tseg2, unsigned sjw) {
     status_t status;
     struct handle *h = enter(hnd, &status);
     if (status == OK && !h->channel->fd)
         status = ERR_PARAM;
     if (status == OK)
-        status = set_bitrate(h, &h->channel->controller.data_bitrate, f, tseg1, tseg2, sjw);
+        status = set_timing(h, &h->channel->data, (struct timing){bitrate, tseg1, tseg2, sjw});
+    return leave(status);
+}
+
+// canSetBusParamsC200 takes the bit timing registers of an 82C200 at 16 MHz, which
+// divides that by 2.
+API status_t CALL canSetBusParamsC200(int hnd, uint8_t btr0, uint8_t btr1) {
+    struct timing t = {0, (btr1 & 0xFu) + 1, (btr1 >> 4 & 0x7u) + 1, (btr0 >> 6) + 1u};
+    t.bitrate = 8000000 / (((btr0 & 0x3F) + 1) * (1 + (long)t.tseg1 + (long)t.tseg2));
+    return canSetBusParams(hnd, t.bitrate, t.tseg1, t.tseg2, t.sjw, 1, 0);
+}
+
+static void give_timing(const struct timing *t, long *bitrate, unsigned *tseg1, unsigned *tseg2, unsigned *sjw) {
+    if (bitrate != NULL)
+        *bitrate = t->bitrate;
+    if (tseg1 != NULL)
+        *tseg1 = t->tseg1;
+    if (tseg2 != NULL)
+        *tseg2 = t->tseg2;
+    if (sjw != NULL)
+        *sjw = t->sjw;
+}
+
+API status_t CALL canGetBusParams(int hnd, long *bitrate, unsigned *tseg1, unsigned *tseg2, unsigned *sjw,
+                                  unsigned *samples, unsigned *sync) {
+    status_t status;
+    struct handle *h = enter(hnd, &status);
+    if (status != OK)
+        return leave(status);
+    give_timing(&h->channel->nominal, bitrate, tseg1, tseg2, sjw);
+    if (samples != NULL)
+        *samples = 1;
+    if (sync != NULL)
+        *sync = 0;
+    return leave(OK);
+}
+
+API status_t CALL canGetBusParamsFd(int hnd, long *bitrate, unsigned *tseg1, unsigned *tseg2, unsigned *sjw) {
+    status_t status;
+    struct handle *h = enter(hnd, &status);
+    if (status == OK && !h->channel->fd)
+        status = ERR_PARAM;
+    if (status == OK)
+        give_timing(&h->channel->data, bitrate, tseg1, tseg2, sjw);
     return leave(status);
 }
 

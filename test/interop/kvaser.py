@@ -5,7 +5,7 @@ import time
 import unittest
 
 import can
-from can.interfaces.kvaser import canlib, constants
+from can.interfaces.kvaser import KvaserBus, canlib, constants
 
 fake = ctypes.CDLL("libcanlib.so")
 FIELDS = ("arbitration_id", "is_extended_id", "is_remote_frame", "is_error_frame", "dlc", "data", "is_fd",
@@ -17,7 +17,7 @@ class Kvaser(unittest.TestCase):
         fake.fake_reset()
 
     def bus(self, channel, **kwargs):
-        bus = can.Bus(bustype="kvaser", channel=channel, **kwargs)
+        bus = KvaserBus(channel, **kwargs)
         self.addCleanup(bus.shutdown)
         return bus
 
@@ -85,6 +85,13 @@ class Kvaser(unittest.TestCase):
         one, two = self.bus(0, bitrate=500_000), self.bus(1, bitrate=250_000)
         one.send(can.Message(arbitration_id=1))
         self.assertTrue(self.receive(two).is_error_frame)
+
+    def test_bitrate_by_its_segments(self):
+        one = self.bus(0, bitrate=800_000, tseg1=14, tseg2=5, sjw=4)
+        two = self.bus(1, bitrate=800_000, tseg1=7, tseg2=2, sjw=1)
+        self.exchange(one, two, arbitration_id=1, data=b"")
+        with self.assertRaises(can.CanInitializationError):
+            KvaserBus(2, bitrate=800_000, tseg1=5, tseg2=2, sjw=1)
 
     def test_error_frames(self):
         one, _ = self.pair()
@@ -211,12 +218,12 @@ class Kvaser(unittest.TestCase):
 
     def test_virtual_channel(self):
         with self.assertRaises(can.CanInitializationError):
-            can.Bus(bustype="kvaser", channel=3, accept_virtual=False)
+            KvaserBus(3, accept_virtual=False)
         self.exchange(self.bus(0), self.bus(3), arbitration_id=1, data=b"")
 
     def test_channel_without_fd(self):
         with self.assertRaises(can.CanInitializationError):
-            can.Bus(bustype="kvaser", channel=2, fd=True)
+            KvaserBus(2, fd=True)
 
     def test_statistics(self):
         one, two = self.pair()
