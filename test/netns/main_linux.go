@@ -16,9 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside is set for the test binary that runs in the namespace.
-const inside = "ISOTPNET_NETNS_INSIDE"
-
 // Main runs the tests in a namespace; it is for TestMain and does not return. If it cannot
 // make a namespace it runs them without one, and tests that [Need] it are skipped.
 func Main(m *testing.M) {

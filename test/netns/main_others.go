@@ -15,8 +15,12 @@ func Main(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Enter is for Linux.
+// Enter is for Linux, and for programs of Windows that test/wine starts: their network is that of Linux.
 func Enter() error {
+	if os.Getenv(inside) != "" {
+		missing = ""
+		return nil
+	}
 	missing = runtime.GOOS + " has no network namespaces"
 	return errors.New(missing)
 }

@@ -7,6 +7,9 @@ import (
 	"testing"
 )
 
+// inside is set in the environment of programs that run in the namespace.
+const inside = "ISOTPNET_NETNS_INSIDE"
+
 // missing is why there is no namespace; empty if there is one.
 var missing = "TestMain has called neither netns.Main nor netns.Enter"
 
