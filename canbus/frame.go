@@ -149,26 +149,37 @@ func CheckFrames(frames []Frame, refuse func(*Frame) error) (n int, err error) {
 // resembles reports whether two frames are the same to Validate.
 func (f *Frame) resembles(g *Frame) bool { return f.ID == g.ID && f.Flags == g.Flags && f.Len == g.Len }
 
-// lengths are the data lengths that a CAN FD DLC can say above 8.
-var lengths = [...]uint8{12, 16, 20, 24, 32, 48, 64}
+// lengths are the data lengths that the DLCs of CAN FD say.
+var lengths = [16]uint8{0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64}
 
-// padded are the results of PadLen.
-var padded = func() (t [MaxLen + 1]uint8) {
-	n := uint8(0)
-	for ; n <= MaxClassicLen; n++ {
-		t[n] = n
-	}
-	for _, l := range lengths {
-		for ; n <= l; n++ {
-			t[n] = l
+// dlcs are the least DLCs that say at least so many bytes.
+var dlcs = func() (t [MaxLen + 1]uint8) {
+	n := 0
+	for dlc, length := range lengths {
+		for ; n <= int(length); n++ {
+			t[n] = uint8(dlc)
 		}
 	}
 	return t
 }()
 
+// DLC returns the data length code that says the frame's length, 0 to 15; of a length that none
+// says, the next one that does.
+func (f *Frame) DLC() uint8 { return dlcs[min(f.Len, MaxLen)] }
+
+// DLCLen returns the data length that a DLC says: up to 64 in CAN FD, and in classic CAN 8 for
+// all DLCs from 8 on. A DLC above 15 is taken as 15.
+func DLCLen(dlc uint8, fd bool) uint8 {
+	length := lengths[min(int(dlc), len(lengths)-1)]
+	if !fd {
+		return min(length, MaxClassicLen)
+	}
+	return length
+}
+
 // PadLen returns the shortest length of at least n that a DLC can say: n itself
 // up to 8, then 12, 16, 20, 24, 32, 48 and 64. Above 64 it returns 64.
-func PadLen(n int) int { return int(padded[min(max(n, 0), MaxLen)]) }
+func PadLen(n int) int { return int(lengths[dlcs[min(max(n, 0), MaxLen)]]) }
 
 // ValidLen reports whether a frame can have n data bytes: at most 8 in classic
 // CAN, and in CAN FD only the lengths that a DLC can say.

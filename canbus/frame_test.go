@@ -9,6 +9,25 @@ import (
 	"unsafe"
 )
 
+func TestDLCs(t *testing.T) {
+	for dlc, want := range []uint8{0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64, 64} {
+		if got := DLCLen(uint8(dlc), true); got != want {
+			t.Errorf("DLC %d says %d bytes in CAN FD, want %d", dlc, got, want)
+		}
+		if got := DLCLen(uint8(dlc), false); got != min(want, 8) {
+			t.Errorf("DLC %d says %d bytes in classic CAN, want %d", dlc, got, min(want, 8))
+		}
+		if f := (Frame{Len: want}); dlc < 16 && f.DLC() != uint8(dlc) {
+			t.Errorf("%d bytes have the DLC %d, want %d", want, f.DLC(), dlc)
+		}
+	}
+	for length, want := range map[uint8]uint8{9: 9, 33: 14, 63: 15, 255: 15} {
+		if f := (Frame{Len: length}); f.DLC() != want {
+			t.Errorf("%d bytes have the DLC %d, want %d", length, f.DLC(), want)
+		}
+	}
+}
+
 func TestPadLenAndValidLen(t *testing.T) {
 	lens := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64}
 	i := 0

@@ -97,7 +97,7 @@ func (f *Frame) fdBits() int {
 	n := PadLen(int(f.Len))
 	header, length := f.fdHeader()
 	// BRS, ESI, DLC
-	header, length = header<<6|f.esi()<<4|dlc(n), length+6
+	header, length = header<<6|f.esi()<<4|uint64(f.DLC()), length+6
 	s := stuffHeader(header, length).bytes(f.Data[:n])
 	return length + 8*n + s.count() + crcField(n) + bitsCRCDelimiter + bitsTail
 }
@@ -110,7 +110,7 @@ func (f *Frame) brsBits() (nominal, data int) {
 	header, length = header<<1|1, length+1
 	nominal = length + stuffHeader(header, length).count() + bitsTail
 	// BRS, which the padding stands for, ESI, DLC
-	s := stuffHeader(f.esi()<<4|dlc(n), 5).bytes(f.Data[:n])
+	s := stuffHeader(f.esi()<<4|uint64(f.DLC()), 5).bytes(f.Data[:n])
 	data = 5 + 8*n + s.count() + crcField(n) + bitsCRCDelimiter
 	return nominal, data
 }
@@ -137,19 +137,6 @@ func (f *Frame) esi() uint64 {
 		return 1
 	}
 	return 0
-}
-
-// dlc returns the data length code of a valid length.
-func dlc(n int) uint64 {
-	if n <= MaxClassicLen {
-		return uint64(n)
-	}
-	for i, l := range lengths {
-		if n <= int(l) {
-			return uint64(MaxClassicLen + 1 + i)
-		}
-	}
-	return 15
 }
 
 // crcField is the length of a CAN FD frame's CRC field: the stuff count with

@@ -420,7 +420,7 @@ func appendASCFD(b []byte, f *canbus.Frame, channel int) []byte {
 	if f.Has(canbus.ESI) {
 		flags, esi = flags|vectorESI, 1
 	}
-	b = fmt.Appendf(b, "CANFD %3d %-4s %8s  %32s %d %d %x %2d", channel, direction(f), ascID(f), "", brs, esi, dlcOf(f), f.Len)
+	b = fmt.Appendf(b, "CANFD %3d %-4s %8s  %32s %d %d %x %2d", channel, direction(f), ascID(f), "", brs, esi, f.DLC(), f.Len)
 	b = appendBytes(b, f.Payload())
 	return fmt.Appendf(b, " %8d %4d %8X %8d %8d %8d %8d %8d", 0, 0, flags, 0, 0, 0, 0, 0)
 }

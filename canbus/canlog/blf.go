@@ -391,7 +391,7 @@ func setCANObject(f *canbus.Frame, kind uint32, d []byte) error {
 // setBLFClassic: channel (2), flags (1), DLC (1), identifier (4), data (8).
 func setBLFClassic(f *canbus.Frame, d []byte) error {
 	setBLFID(f, binary.LittleEndian.Uint32(d[4:]))
-	f.Len = lenOf(d[3], false)
+	f.Len = canbus.DLCLen(d[3], false)
 	return setBLFFlags(f, d[2], d[8:])
 }
 
@@ -400,7 +400,7 @@ func setBLFClassic(f *canbus.Frame, d []byte) error {
 func setBLFFD(f *canbus.Frame, d []byte) error {
 	setBLFID(f, binary.LittleEndian.Uint32(d[4:]))
 	setFDFlags(f, uint32(d[13]), blfEDL, blfBRS, blfESI)
-	f.Len = lenOf(d[3], f.Has(canbus.FD))
+	f.Len = canbus.DLCLen(d[3], f.Has(canbus.FD))
 	return setBLFFlags(f, d[2], d[20:])
 }
 
@@ -410,7 +410,7 @@ func setBLFFD64(f *canbus.Frame, d []byte) error {
 	setBLFID(f, binary.LittleEndian.Uint32(d[4:]))
 	flags := binary.LittleEndian.Uint32(d[12:])
 	setFDFlags(f, flags, vectorFD, vectorBRS, vectorESI)
-	f.Len = lenOf(d[1], f.Has(canbus.FD))
+	f.Len = canbus.DLCLen(d[1], f.Has(canbus.FD))
 	direction := d[34]
 	if flags&vectorRemote != 0 {
 		direction |= blfRemote
@@ -562,7 +562,7 @@ func blfBody(f *canbus.Frame, channel int) (kind uint32, body []byte) {
 		id |= socketExtended
 	}
 	body = binary.LittleEndian.AppendUint16(body, uint16(channel))
-	body = append(body, flags, byte(dlcOf(f)))
+	body = append(body, flags, f.DLC())
 	body = binary.LittleEndian.AppendUint32(body, id)
 	if !f.Has(canbus.FD) {
 		return blfCAN, append(body, f.Data[:canbus.MaxClassicLen]...)

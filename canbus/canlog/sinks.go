@@ -86,23 +86,3 @@ func (l *losses) loseError(f *canbus.Frame) {
 		l.lose("the class and data of error frames")
 	}
 }
-
-// lens are the lengths that the DLCs of CAN FD say.
-var lens = [...]uint8{0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64}
-
-// dlcOf returns the DLC that says a frame's length.
-func dlcOf(f *canbus.Frame) int {
-	dlc := 0
-	for lens[dlc] < f.Len && dlc < len(lens)-1 {
-		dlc++
-	}
-	return dlc
-}
-
-// lenOf returns the length that a DLC of 0 to 15 says.
-func lenOf(dlc uint8, fd bool) uint8 {
-	if !fd {
-		return min(dlc, canbus.MaxClassicLen)
-	}
-	return lens[min(int(dlc), len(lens)-1)]
-}

@@ -302,7 +302,7 @@ func setTRCHead(f *canbus.Frame, c *trcMessage) error {
 		if !ok {
 			return fmt.Errorf("the DLC %q is not 0 to 15", c.dlc)
 		}
-		f.Len = lenOf(uint8(dlc), f.Has(canbus.FD))
+		f.Len = canbus.DLCLen(uint8(dlc), f.Has(canbus.FD))
 	}
 	return nil
 }
@@ -376,7 +376,7 @@ func appendTRC(b []byte, f *canbus.Frame, channel int) []byte {
 	if f.Has(canbus.Extended) {
 		id = fmt.Sprintf("%08X", f.ID)
 	}
-	b = fmt.Appendf(b, "%s %2d %8s %s -  %-4d", kind, channel, id, direction(f), dlcOf(f))
+	b = fmt.Appendf(b, "%s %2d %8s %s -  %-4d", kind, channel, id, direction(f), f.DLC())
 	if f.Has(canbus.Remote) {
 		return b
 	}

@@ -18,9 +18,6 @@ const (
 // parts. The longest frame has 147 characters.
 const maxLine = 500
 
-// lengths are the data lengths that the hexadecimal digits of a DLC mean.
-var lengths = [16]uint8{0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64}
-
 const digits = "0123456789ABCDEF"
 
 // appendFrame appends a valid frame as a command to send it.
@@ -42,11 +39,7 @@ func appendFrame(b []byte, f *canbus.Frame) []byte {
 	for ; shift >= 0; shift -= 4 {
 		b = append(b, digits[f.ID>>shift&15])
 	}
-	for dlc, n := range lengths {
-		if n == f.Len {
-			b = append(b, digits[dlc])
-		}
-	}
+	b = append(b, digits[f.DLC()])
 	if !f.Has(canbus.Remote) {
 		for _, data := range f.Payload() {
 			b = append(b, digits[data>>4], digits[data&15])
@@ -102,7 +95,7 @@ func parseLine(line []byte) (f canbus.Frame, err error) {
 	if err != nil {
 		return f, fmt.Errorf("DLC %q: %w", line[idLen], err)
 	}
-	f.Len = lengths[dlc]
+	f.Len = canbus.DLCLen(uint8(dlc), true)
 	line = line[idLen+1:]
 	n := int(f.Len)
 	if f.Has(canbus.Remote) {
