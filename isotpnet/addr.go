@@ -96,14 +96,6 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
-// The upper 16 of the 29 bits of ISO 15765-2's identifiers.
-const (
-	upperFixed           = 0x18DA
-	upperFixedFunctional = 0x18DB
-	upperMixed           = 0x18CE
-	upperMixedFunctional = 0x18CD
-)
-
 // Kind returns what a can be used for.
 func (a Addr) Kind() Kind { return a.kind }
 
@@ -303,11 +295,11 @@ func (k Kind) fixedWord(mixed bool) string {
 func (k Kind) fixedUpper(mixed bool) uint16 {
 	switch functional := k != KindPair && k != KindNode; {
 	case functional && mixed:
-		return upperMixedFunctional
+		return wire.UpperMixedFunctional
 	case functional:
-		return upperFixedFunctional
+		return wire.UpperFixedFunctional
 	case mixed:
-		return upperMixed
+		return wire.UpperMixed
 	}
-	return upperFixed
+	return wire.UpperFixed
 }

@@ -89,8 +89,8 @@ func OBDAddr(bus string) Addr {
 func OBD29Addr(bus string) Addr {
 	return Addr{
 		bus: bus, kind: KindOBD,
-		tx: fixedAddress(upperFixedFunctional, 0x33, 0xF1),
-		rx: fixedAddress(upperFixed, 0xF1, 0).FromAny(),
+		tx: fixedAddress(wire.UpperFixedFunctional, 0x33, 0xF1),
+		rx: fixedAddress(wire.UpperFixed, 0xF1, 0).FromAny(),
 	}
 }
 

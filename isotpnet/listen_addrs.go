@@ -159,7 +159,7 @@ func listOf(addrs []Addr) addrList {
 // pairs, or with 29 bits any ECU.
 func obdHosts(a Addr) []listenHost {
 	if a.rx.Extended {
-		node := Addr{bus: a.bus, kind: KindNode, tx: fixedAddress(upperFixed, 0, 0xF1), rx: a.rx}
+		node := Addr{bus: a.bus, kind: KindNode, tx: fixedAddress(wire.UpperFixed, 0, 0xF1), rx: a.rx}
 		return []listenHost{{addr: node}}
 	}
 	var hosts []listenHost

@@ -104,13 +104,6 @@ func (p Pair) Mode() string {
 	return "extended"
 }
 
-const (
-	upperFixed           = 0x18DA
-	upperFunctional      = 0x18DB
-	upperMixed           = 0x18CE
-	upperMixedFunctional = 0x18CD
-)
-
 // obdFunctional is the address of requests to all ECUs.
 var obdFunctional = Address{ID: 0x7DF}
 
@@ -126,12 +119,9 @@ func (p Pair) Match(f *canbus.Frame) (fromB, ok bool) {
 // IsFunctional reports whether A is an address that a standard has given to requests to any
 // number of nodes.
 func (p Pair) IsFunctional() bool {
-	upper := p.A.ID >> 16 &^ priority
-	return p.Alone && (p.A == obdFunctional || p.A.AnyPriority && (upper == upperFunctional&^priority || upper == upperMixedFunctional&^priority))
+	upper := wire.Upper(p.A.ID)
+	return p.Alone && (p.A == obdFunctional || p.A.AnyPriority && (upper == wire.UpperFixedFunctional || upper == wire.UpperMixedFunctional))
 }
-
-// priority are the bits of an identifier's upper 13 bits that say its priority.
-const priority = 0x1C00
 
 // Standard returns the pair that a standard makes of a frame's identifier: those that the
 // package documentation names. It is false for all others.
@@ -145,17 +135,16 @@ func Standard(f *canbus.Frame) (Pair, bool) {
 		}
 		return Pair{}, false
 	}
-	upper := f.ID >> 16 &^ priority
-	a := Address{ID: f.ID &^ (priority << 16), Extended: true, AnyPriority: true}
-	a.ID |= (upperFixed & priority) << 16
+	upper := wire.Upper(f.ID)
+	a := Address{ID: upper<<16 | f.ID&0xFFFF, Extended: true, AnyPriority: true}
 	switch upper {
-	case upperMixed &^ priority, upperMixedFunctional &^ priority:
+	case wire.UpperMixed, wire.UpperMixedFunctional:
 		a.HasByte, a.Byte = true, f.Data[0]
 	}
 	switch upper {
-	case upperFunctional &^ priority, upperMixedFunctional &^ priority:
+	case wire.UpperFixedFunctional, wire.UpperMixedFunctional:
 		return Pair{A: a, Alone: true}, true
-	case upperFixed &^ priority, upperMixed &^ priority:
+	case wire.UpperFixed, wire.UpperMixed:
 	default:
 		return Pair{}, false
 	}

@@ -94,11 +94,11 @@ func (e *Endpoint) Modes() []Mode {
 	switch {
 	case to.Extended != from.Extended: // each direction has a mode of its own
 		return []Mode{plainMode(to)}
-	case !to.HasByte && isNodePair(to.ID, from.ID, fixedID, fixedGroupID):
+	case !to.HasByte && isNodePair(to.ID, from.ID, wire.UpperFixed, wire.UpperFixedFunctional):
 		return []Mode{Fixed, plainMode(to)}
 	case to.HasByte && to.Byte == from.Byte && !to.Extended:
 		return []Mode{Mixed, plainMode(to)}
-	case to.HasByte && to.Byte == from.Byte && isNodePair(to.ID, from.ID, mixedID, mixedGroupID):
+	case to.HasByte && to.Byte == from.Byte && isNodePair(to.ID, from.ID, wire.UpperMixed, wire.UpperMixedFunctional):
 		return []Mode{Mixed29, plainMode(to)}
 	}
 	return []Mode{plainMode(to)}
@@ -117,26 +117,15 @@ func plainMode(a wire.Address) Mode {
 	return Normal
 }
 
-// The forms of identifiers with target and source address: 18DA and 18DB are those of normal
-// fixed addressing, 18CE and 18CD those of mixed addressing. Groups are functional.
-const (
-	fixedID      = 0x18DA0000
-	fixedGroupID = 0x18DB0000
-	mixedID      = 0x18CE0000
-	mixedGroupID = 0x18CD0000
-	// formBits are those of the form: not the priority, and not the addresses.
-	formBits = 0x03FF0000
-)
-
 // isNodePair reports whether an identifier with target and source address, of a node or of
 // a group, is answered by that of a node: from the target to the source, or from any node to
 // the source.
 func isNodePair(request, answer, node, group uint32) bool {
-	if answer&formBits != node&formBits || wire.Target(answer) != wire.Source(request) {
+	if wire.Upper(answer) != node || wire.Target(answer) != wire.Source(request) {
 		return false
 	}
-	form := request & formBits
-	return form == group&formBits || form == node&formBits && wire.Source(answer) == wire.Target(request)
+	upper := wire.Upper(request)
+	return upper == group || upper == node && wire.Source(answer) == wire.Target(request)
 }
 
 // Functional reports whether the probe went to a functional address: one that several ECUs
@@ -144,18 +133,18 @@ func isNodePair(request, answer, node, group uint32) bool {
 // fixed or in mixed addressing.
 func (e *Endpoint) Functional() bool {
 	const obd = 0x7DF
-	mode, form := e.Modes()[0], e.To.ID&formBits
+	mode, upper := e.Modes()[0], wire.Upper(e.To.ID)
 	return e.Group || mode == Normal && e.To.ID == obd ||
-		mode == Fixed && form == fixedGroupID&formBits || mode == Mixed29 && form == mixedGroupID&formBits
+		mode == Fixed && upper == wire.UpperFixedFunctional || mode == Mixed29 && upper == wire.UpperMixedFunctional
 }
 
 // Address returns the text of the endpoint's address, as the command isotp takes it.
 func (e *Endpoint) Address() string {
 	to, from := e.To, e.Answer.From
 	switch mode, isNode := e.Modes()[0], to.ID>>16 == from.ID>>16; {
-	case mode == Fixed && isNode && to.ID>>16 == fixedID>>16:
+	case mode == Fixed && isNode && to.ID>>16 == wire.UpperFixed:
 		return fmt.Sprintf("fixed:%02X:%02X", wire.Target(to.ID), wire.Source(to.ID))
-	case mode == Mixed29 && isNode && to.ID>>16 == mixedID>>16:
+	case mode == Mixed29 && isNode && to.ID>>16 == wire.UpperMixed:
 		return fmt.Sprintf("mixed:%02X:%02X#%02X", wire.Target(to.ID), wire.Source(to.ID), to.Byte)
 	}
 	return to.String() + ":" + from.String()

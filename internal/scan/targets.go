@@ -175,7 +175,7 @@ func parseBytes(text string) (first, last byte, err error) {
 // ParseFixed parses the targets of normal fixed addressing, 10 or 00-FF, with commas between,
 // from the address source.
 func ParseFixed(text string, source byte) (Targets, error) {
-	return parseList(text, func(text string) (Range, error) { return parseNodes(text, fixedID, source) })
+	return parseList(text, func(text string) (Range, error) { return parseNodes(text, wire.UpperFixed, source) })
 }
 
 // ParseMixed parses what mixed addressing is to be tried on. Identifiers of 3 digits are those
@@ -192,7 +192,7 @@ func ParseMixed(text string, source byte) (Targets, error) {
 		if !has {
 			bytes = "00-FF"
 		}
-		r, err := parseNodes(nodes, mixedID, source)
+		r, err := parseNodes(nodes, wire.UpperMixed, source)
 		if err != nil {
 			return Range{}, err
 		}
@@ -201,12 +201,12 @@ func ParseMixed(text string, source byte) (Targets, error) {
 }
 
 // parseNodes parses target addresses, N_TA.
-func parseNodes(text string, id uint32, source byte) (Range, error) {
+func parseNodes(text string, upper uint32, source byte) (Range, error) {
 	first, last, err := parseBytes(text)
 	if err != nil {
 		return Range{}, err
 	}
-	a := wire.Address{ID: id | uint32(source), Extended: true}.To(first)
+	a := wire.Address{ID: upper<<16 | uint32(source), Extended: true}.To(first)
 	return Range{first: a, step: 1 << 8, ids: int64(last-first) + 1, bytes: 1}, nil
 }
 

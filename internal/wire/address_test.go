@@ -164,3 +164,14 @@ func TestPrioritiesAreOneAddressWithoutThem(t *testing.T) {
 		t.Errorf("an identifier of 11 bits has become %+v", a.WithoutPriority())
 	}
 }
+
+func TestUpperIsThatOfPriority6(t *testing.T) {
+	for id, want := range map[uint32]uint32{
+		0x18DA10F1: UpperFixed, 0x00DA10F1: UpperFixed, 0x1CDB33F1: UpperFixedFunctional, 0x14CE10F1: UpperMixed,
+		0x18CD33F1: UpperMixedFunctional, 0x1BDA10F1: 0x1BDA, 0x19DA10F1: 0x19DA,
+	} {
+		if got := Upper(id); got != want {
+			t.Errorf("Upper(%08X) = %04X, want %04X", id, got, want)
+		}
+	}
+}
