@@ -90,9 +90,15 @@ func badLogLine[T string | []byte](line T, err error) error {
 
 // parseLogLine parses a line into a zero Frame. Only errors copy from the line.
 func (f *Frame) parseLogLine(line []byte) (bus []byte, err error) {
-	at, rest := cutWord(line)
-	bus, rest = cutWord(rest)
-	text, rest := cutWord(rest)
+	var words [5][]byte // time, bus, frame, direction, the beginning of a remark
+	n := 0
+	for word := range bytes.FieldsSeq(line) {
+		words[n] = word
+		if n++; n == len(words) {
+			break
+		}
+	}
+	at, bus, text, rest := words[0], words[1], words[2], words[3:]
 	if len(text) == 0 {
 		return nil, fmt.Errorf("%d fields (want \"(seconds.microseconds) bus frame\", and T or R)", len(bytes.Fields(line)))
 	}
@@ -104,52 +110,19 @@ func (f *Frame) parseLogLine(line []byte) (bus []byte, err error) {
 		return nil, err
 	}
 	f.Stamp(timestamp)
-	word, rest := cutWord(rest)
-	if len(word) == 1 {
-		switch word[0] | 0x20 {
+	if len(rest[0]) == 1 {
+		switch rest[0][0] | 0x20 {
 		case 't':
 			f.Flags |= Echo
-			word, _ = cutWord(rest)
+			rest = rest[1:]
 		case 'r':
-			word, _ = cutWord(rest)
+			rest = rest[1:]
 		}
 	}
-	if len(word) > 0 && !isRemark(word) {
+	if word := rest[0]; len(word) > 0 && !isRemark(word) {
 		return nil, fmt.Errorf("%q after the frame (want T for sent, R for received, or a remark behind #)", string(word))
 	}
 	return bus, nil
-}
-
-// cutWord returns the first word of a line, and what is behind it.
-func cutWord(line []byte) (word, rest []byte) {
-	start := 0
-	for start < len(line) {
-		n := spaceLen(line[start:])
-		if n == 0 {
-			break
-		}
-		start += n
-	}
-	end := start
-	for end < len(line) && spaceLen(line[end:]) == 0 {
-		end++
-	}
-	return line[start:end], line[end:]
-}
-
-// spaceLen returns how long the space is that s, which is not empty, begins with; 0 if it
-// begins with something else.
-func spaceLen(s []byte) int {
-	if c := s[0]; c < utf8.RuneSelf {
-		if c == ' ' || c >= '\t' && c <= '\r' {
-			return 1
-		}
-		return 0
-	}
-	if r, size := utf8.DecodeRune(s); unicode.IsSpace(r) {
-		return size
-	}
-	return 0
 }
 
 // parseLogged parses a frame's text in a log.
