@@ -29,7 +29,9 @@ const (
 	blfMagic    = "LOGG"
 	blfObject   = "LOBJ"
 	blfHeader   = 144 // of the file, as it is written
-	blfStart    = 40  // where the header has the time of the first frame
+	blfSize     = 16  // where the header has the size of the file
+	blfCount    = 32  // where it has the number of objects
+	blfStart    = 40  // where it has the time of the first frame
 	blfDates    = 72  // where it ends that we read
 	objectBase  = 16
 	objectTimed = 32 // the header with flags and time
@@ -240,6 +242,29 @@ func (c counted) Read(p []byte) (int, error) {
 type blf struct {
 	objects // those in the containers
 	start   int64
+	file    *contents
+	want    blfTotals
+	got     uint64 // objects
+	checked bool   // that all is there, or something was told to be lost
+}
+
+// blfTotals are what a file's header says of all the file. They are 0, or those of an empty file,
+// until its recorder ends.
+type blfTotals struct {
+	size, count uint64
+}
+
+// missing returns the error of a file that ends at an offset, behind so many objects, and has more
+// by its header; nil if it has not. The count is looked at only without a size: programs do not agree
+// on which objects count.
+func (t blfTotals) missing(at int64, objects uint64) error {
+	switch {
+	case t.size > blfHeader && uint64(at) < t.size:
+		return fmt.Errorf("the log ends there, and its header says that it has %d bytes", t.size)
+	case t.size <= blfHeader && objects < t.count:
+		return fmt.Errorf("the log ends there, behind %d of the %d objects that its header tells of", objects, t.count)
+	}
+	return nil
 }
 
 func newBLF(b *bufio.Reader) (*blf, error) {
@@ -249,6 +274,7 @@ func newBLF(b *bufio.Reader) (*blf, error) {
 		return nil, fmt.Errorf("the header of the BLF file: %w", noEOF(err))
 	}
 	start := parseSystemTime(header[blfStart:])
+	want := blfTotals{binary.LittleEndian.Uint64(header[blfSize:]), uint64(binary.LittleEndian.Uint32(header[blfCount:]))}
 	size := int64(binary.LittleEndian.Uint32(header[4:]))
 	if size < blfDates {
 		return nil, fmt.Errorf("the header of the BLF file says that it has %d bytes", size)
@@ -256,7 +282,10 @@ func newBLF(b *bufio.Reader) (*blf, error) {
 	if err := file.skip(size); err != nil {
 		return nil, fmt.Errorf("the header of the BLF file: %w", err)
 	}
-	return &blf{objects{records{format: BLF, r: bufio.NewReaderSize(file, bufferLen)}}, start}, nil
+	return &blf{
+		objects: objects{records{format: BLF, r: bufio.NewReaderSize(file, bufferLen)}},
+		start:   start, file: file, want: want,
+	}, nil
 }
 
 // parseSystemTime returns a Windows SYSTEMTIME in local time, in nanoseconds since 1970; 0
@@ -292,6 +321,7 @@ func (b *blf) read(f *canbus.Frame) (bus string, err error) {
 	if err != nil {
 		return "", b.lost(err)
 	}
+	b.got++
 	if isCAN := isCANObject(h.kind); !isCAN || h.size > bufferLen {
 		if err := b.skip(h.size); err != nil {
 			return "", b.lost(err)
@@ -320,6 +350,14 @@ func (b *blf) read(f *canbus.Frame) (bus string, err error) {
 
 // lost returns the error of reading the containers.
 func (b *blf) lost(err error) error {
+	if err == io.EOF && !b.checked {
+		b.checked = true
+		at := b.file.offset + int64(b.file.r.Buffered())
+		if missing := b.want.missing(at, b.got); missing != nil {
+			return b.bad(at, missing)
+		}
+	}
+	b.checked = true
 	switch e := err.(type) {
 	case containerError:
 		b.skip(int64(b.r.Buffered()))

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"compress/zlib"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -120,6 +122,43 @@ func TestBLFErrors(t *testing.T) {
 	}
 	wantEnd(t, blfFile()[:50], "header")
 	wantEnd(t, blfMagic+little.u32(8)+strings.Repeat("\x00", 200), "8 bytes")
+}
+
+// Where a file was cut off between two objects, its header knows how much there was. The header
+// of a recorder that has crashed, or writes still, does not.
+func TestBLFThatIsCutOffBetweenObjects(t *testing.T) {
+	inZone(t, 0)
+	whole := blfFile(container(blfSample), container(blfSample))
+	telling := func(log string, size uint64, objects uint32) string {
+		b := []byte(log)
+		binary.LittleEndian.PutUint64(b[16:], size)
+		binary.LittleEndian.PutUint32(b[32:], objects)
+		return string(b)
+	}
+	one, all := len(blfFile(container(blfSample))), uint64(len(whole))
+	for name, c := range map[string]struct {
+		log    string
+		frames int
+		names  string // in the error; "": there is none
+	}{
+		"whole":               {telling(whole, all, 2), 2, ""},
+		"whole, more objects": {telling(whole, all, 3), 2, ""}, // other programs may count others
+		"grown":               {telling(whole, all-10, 1), 2, ""},
+		"crashed":             {telling(whole[:one], 0, 0), 1, ""},
+		"just begun":          {telling(whole[:one], blfHeader, 0), 1, ""},
+		"cut":                 {telling(whole[:one], all, 2), 1, fmt.Sprintf("%d bytes", all)},
+		"header and a byte":   {telling(whole[:blfHeader+1], all, 2), 0, fmt.Sprintf("%d bytes", all)},
+		"objects alone known": {telling(whole[:one], 0, 2), 1, "2 objects"},
+	} {
+		frames, errs := readLog(t, strings.NewReader(c.log))
+		good := len(errs) == 0
+		if c.names != "" {
+			good = len(errs) == 1 && errors.Is(errs[0], canbus.ErrTemporary) && strings.Contains(errs[0].Error(), c.names)
+		}
+		if len(frames) != c.frames || !good {
+			t.Errorf("%s: %d frames, errors %v; want %d, and %q", name, len(frames), errs, c.frames, c.names)
+		}
+	}
 }
 
 // What a container holds beyond the size that it tells, and objects that tell of 4 GiB, take

@@ -38,6 +38,7 @@
 //	pcap       one         1 ns      no                yes
 //	pcapng     names       1 ns      yes               yes
 //
+// Some recorders use the number 0 for what has none: it is read too, with Frame.Channel 0.
 // All have frames of classic CAN and CAN FD, with BRS and ESI, identifiers of 11 and 29
 // bits, and remote frames. Times of day of ASC, TRC and BLF are those of the local time
 // zone ([time.Local]), which they do not name. TRC is read in the versions 1.0 to 2.1 and

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"example.com/isotp/canbus"
 )
@@ -16,8 +17,9 @@ const (
 	pcapNano       = 0xA1B23C4D
 	pcapHeader     = 24
 	pcapRecord     = 16
-	snapLen        = 262144 // what tcpdump takes for all
-	pcapFirstIndex = "1"    // the name of the one interface, which has none
+	snapLen        = 262144                                     // what tcpdump takes for all
+	pcapFirstIndex = "1"                                        // the name of the one interface, which has none
+	pcapMaxTime    = math.MaxUint32*1_000_000_000 + 999_999_999 // seconds have 32 bits
 )
 
 // isPCAP reports whether a capture begins with these bytes.
@@ -164,6 +166,10 @@ func (p *pcapSink) write(f *canbus.Frame, bus string) error {
 	timestamp := int64(0)
 	if f.Has(canbus.Timed) {
 		timestamp = max(f.Timestamp, 0)
+	}
+	if timestamp > pcapMaxTime {
+		p.w.losses.lose("times after the year 2106")
+		timestamp = pcapMaxTime
 	}
 	frame := appendSocketCAN(nil, f)
 	r := p.record[:0]

@@ -39,6 +39,10 @@ const (
 	// maxInterfaces is how many interfaces of a section are known, against captures that
 	// are made to fill the memory.
 	maxInterfaces = 4096
+
+	// maxName is how many bytes the name of an interface may have. The longest in use are
+	// those of Windows, which have some 60.
+	maxName = 255
 )
 
 // pcapng reads a pcapng capture.
@@ -166,7 +170,9 @@ func (p *pcapng) readInterface(body []byte) error {
 	var wrong error
 	p.options(body[8:], func(code uint16, value []byte) {
 		switch {
-		case code == optionName && len(value) > 0 && len(value) <= maxText:
+		case code == optionName && len(value) > maxName:
+			wrong = fmt.Errorf("the name of interface %s has %d bytes, of at most %d: it is called %[1]s here", i.name, len(value), maxName)
+		case code == optionName && len(value) > 0:
 			i.name = strings.ToValidUTF8(string(value), "?")
 		case code == optionResolution && len(value) == 1:
 			if i.perUnit = unitsPerSecond(value[0]); i.perUnit == 0 {
@@ -352,7 +358,7 @@ func (p *pcapngSink) interfaceOf(name string) (uint32, error) {
 	b = binary.LittleEndian.AppendUint16(b, linkSocketCAN)
 	b = append(b, 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, snapLen)
-	b = appendOption(b, optionName, []byte(name[:min(len(name), maxText)]))
+	b = appendOption(b, optionName, []byte(name[:min(len(name), maxName)]))
 	b = appendOption(b, optionResolution, []byte{9})
 	b = appendOption(b, optionEnd, nil)
 	return i, p.put(b)
@@ -367,6 +373,9 @@ func (p *pcapngSink) write(f *canbus.Frame, bus string) error {
 	i, err := p.interfaceOf(bus)
 	if err != nil {
 		return err
+	}
+	if len(bus) > maxName {
+		p.w.losses.lose(fmt.Sprintf("what the names of interfaces have behind %d bytes", maxName))
 	}
 	timestamp := uint64(0)
 	if f.Has(canbus.Timed) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"strconv"
+	"strings"
 	"time"
 
 	"example.com/isotp/canbus"
@@ -22,12 +23,16 @@ import (
 //	2.0        1     17535.400 DT 00000100 Tx 8  00 00 00 00 00 00 00 00
 //	2.1        1     17535.400 DT 1  00000100 Tx -  8    00 00 00 00 00 00 00 00
 //
-// Times are in milliseconds since $STARTTIME, which counts days in local time.
+// Times are in milliseconds since $STARTTIME, which counts days in local time. 1.0 has the start
+// only in a remark, to a millisecond and in the form of the system's language:
+//
+//	;   Start time: 18.12.2021 14:28:07.062.0
 
 // trc reads TRC. It skips lines that are no frames: states of the bus, counters, events.
 type trc struct {
 	lines
 	start   int64
+	exact   bool   // start is that of $STARTTIME
 	columns string // a letter for each, as $COLUMNS names them from 2.0 on; "" before that
 }
 
@@ -38,6 +43,7 @@ func newTRC(b *bufio.Reader) *trc {
 var (
 	trcVersion = []byte(";$FILEVERSION=")
 	trcStart   = []byte(";$STARTTIME=")
+	trcRemark  = []byte("Start time:")
 	trcColumns = []byte(";$COLUMNS=")
 )
 
@@ -92,12 +98,43 @@ func (t *trc) readHeader(line []byte) error {
 		if !ok {
 			return fmt.Errorf("the start time %q is not days since 1899-12-30, of which this is from 1970 to 2262", value)
 		}
+		t.start, t.exact = start, true
+	}
+	if value, found := bytes.CutPrefix(bytes.TrimSpace(line[1:]), trcRemark); found && !t.exact {
+		start, ok := parseTRCRemark(string(value))
+		if !ok {
+			return fmt.Errorf("the start time is not as 18.12.2021 14:28:07.062, from 1970 to 2262: times count from %v", time.Unix(0, t.start))
+		}
 		t.start = start
 	}
 	if value, found := bytes.CutPrefix(line, trcColumns); found {
 		t.columns = string(bytes.ReplaceAll(value, []byte(","), nil))
 	}
 	return errSkipped
+}
+
+// parseTRCRemark returns the start time of a remark, in nanoseconds since 1970. Where a date has
+// slashes its month comes first, unless that cannot be.
+func parseTRCRemark(text string) (ns int64, ok bool) {
+	words := strings.Fields(text)
+	if len(words) < 2 {
+		return 0, false
+	}
+	// Behind the milliseconds there is a point again, and parts of a millisecond.
+	if parts := strings.SplitN(words[1], ".", 3); len(parts) == 3 {
+		words[1] = parts[0] + "." + parts[1]
+	}
+	clock := " 15:04:05"
+	if len(words) > 2 {
+		clock = " 3:04:05 PM"
+	}
+	text = strings.ToUpper(strings.Join(words, " "))
+	for _, date := range []string{"2.1.2006", "1/2/2006", "2/1/2006", "2006-1-2"} {
+		if at, err := time.ParseInLocation(date+clock, text, time.Local); err == nil && inRange(at) {
+			return at.UnixNano(), true
+		}
+	}
+	return 0, false
 }
 
 const day = 24 * time.Hour

@@ -34,6 +34,21 @@ func TestTRC(t *testing.T) {
 	}
 }
 
+// Old versions have the start time in a remark only, in the words of the system's language.
+func TestTRCStartTimeInARemark(t *testing.T) {
+	inZone(t, 0)
+	const frame = "     1)     17535  00000100  8  00 01 02 03 04 05 06 07\n"
+	const want = "(1639837704.597000) 1 00000100#0001020304050607" // 2021-12-18 14:28:07.062 and 17.535 s
+	for _, remark := range []string{
+		"18.12.2021 14:28:07.062.0", "18.12.2021 14:28:07.062", "12/18/2021 14:28:07.062.0", "12/18/2021 2:28:07.062.0 PM",
+		"18/12/2021 14:28:07.062", "2021-12-18 14:28:07.062",
+	} {
+		wantFrames(t, ";##########\n;   C:\\test.trc\n;    Start time: "+remark+"\n;\n"+frame, want)
+	}
+	// The exact time, where it is, has more digits.
+	wantFrames(t, ";$FILEVERSION=1.1\n;$STARTTIME=44548.6028595139\n;   Start time: 18.12.2021 14:28:07.000.0\n"+frame, "(1639837704.597001) 1 00000100#0001020304050607")
+}
+
 func TestTRCErrors(t *testing.T) {
 	const head = ";$FILEVERSION=2.1\n;$COLUMNS=N,O,T,B,I,d,R,L,D\n"
 	for line, names := range map[string]string{
@@ -45,6 +60,8 @@ func TestTRCErrors(t *testing.T) {
 		"1 1.0 DT 1 0100 Rx - 2 01":                             "number 2",
 		"1 1.0 DT 1 0100 Rx - 1 01 02":                          "more data",
 		"1 1.0 DT 1 0100 Rx - 1 01" + strings.Repeat(" ", 2000): "more than 1024 bytes",
+		";  Start time: yesterday, 9 o'clock":                   "9 o'clock",
+		";  Start time: 18.12.1921 14:28:07.062.0":              "18.12.1921",
 		";$STARTTIME=yesterday":                                 "yesterday",
 		";$STARTTIME=25568.9":                                   "25568.9",
 	} {

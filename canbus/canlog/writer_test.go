@@ -164,3 +164,22 @@ func TestFormatNames(t *testing.T) {
 		}
 	}
 }
+
+// A pcap capture has 32 bits for seconds.
+func TestPCAPTellsOfTimesThatItCannotSay(t *testing.T) {
+	text, losses, _ := convert(t, "(4294967295.5) can0 001#\n(4294967296.25) can0 001#\n", PCAP)
+	if want := []Loss{{"times after the year 2106", 1}}; !slices.Equal(losses, want) {
+		t.Errorf("losses %v, want %v", losses, want)
+	}
+	wantFrames(t, string(text), "(4294967295.500000) 1 001#", "(4294967295.999999) 1 001#")
+}
+
+func TestPCAPNGKeepsLongNames(t *testing.T) {
+	long := strings.Repeat("a", maxName)
+	log := "(1.000000) " + long + " 001#\n"
+	text, losses, _ := convert(t, log+"(2.000000) "+long+"b 001#\n(3.000000) "+long+"b 001#\n", PCAPNG)
+	if want := []Loss{{"what the names of interfaces have behind 255 bytes", 2}}; !slices.Equal(losses, want) {
+		t.Errorf("losses %v, want %v", losses, want)
+	}
+	wantFrames(t, string(text), "(0000000001.000000) "+long+" 001#", "(0000000002.000000) "+long+" 001#", "(0000000003.000000) "+long+" 001#")
+}
