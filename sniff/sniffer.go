@@ -74,6 +74,7 @@ type Sniffer struct {
 	buffers  [][]byte
 	buffered int // bytes in the buffers of active lanes
 
+	closed   bool
 	now      int64 // the newest stamp
 	timed    bool  // there was one
 	sweepAt  int64
@@ -144,7 +145,7 @@ func New(o Options) (*Sniffer, error) {
 // Frame takes the next frame of an interface, which may be "". It keeps no reference to f.
 // It leaves out a frame of our own that a bus has refused ([canbus.Refused]): it was never sent.
 func (s *Sniffer) Frame(f *canbus.Frame, ifi string) {
-	if f.Has(canbus.Echo | canbus.Refused) {
+	if s.closed || f.Has(canbus.Echo|canbus.Refused) {
 		return
 	}
 	s.stats.Frames++
@@ -223,7 +224,7 @@ const sweepEvery = int64(100 * time.Millisecond)
 // Advance says that it is t, and no frame came by then: messages that have waited too long are
 // given up. It is for a bus that is quiet; a frame's own time does the same.
 func (s *Sniffer) Advance(t time.Time) {
-	if at := t.UnixNano(); s.timed && at > s.now {
+	if at := t.UnixNano(); s.timed && !s.closed && at > s.now {
 		s.now = at
 		s.sweep()
 	}
@@ -266,8 +267,12 @@ func (s *Sniffer) giveUpAll(why Result) {
 	}
 }
 
-// Close says that there are no more frames: messages under way are given up, Unfinished.
+// Close says that there are no more frames: messages under way are given up, Unfinished. After it
+// Frame, Advance and Close do nothing; Stats and Conversations say what they said when it returned.
 func (s *Sniffer) Close() {
+	if s.closed {
+		return
+	}
 	s.sweep()
 	slices.SortFunc(s.active, func(a, b *lane) int { return cmp.Compare(b.msg.Number, a.msg.Number) })
 	for i, l := range s.active {
@@ -275,6 +280,7 @@ func (s *Sniffer) Close() {
 	}
 	s.giveUpAll(Unfinished)
 	s.release()
+	s.closed = true
 }
 
 // Stats returns what was counted.

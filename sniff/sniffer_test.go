@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/isotp/canbus"
 )
@@ -254,5 +255,23 @@ func TestMessagesAreFound(t *testing.T) {
 				t.Errorf("it says\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		})
+	}
+}
+
+// A Sniffer that was closed takes no more, and says what it said.
+func TestNothingComesAfterClose(t *testing.T) {
+	s, messages := sniffed(t, Options{}, "1 7E0#1014000102030405\n2 7E8#300000")
+	s.Close()
+	stats, conversations := s.Stats(), len(s.Conversations())
+	var told int
+	s.o.Message = func(*Message) { told++ }
+	frames, interfaces := script(t, "3 7E0#2106070809101112\n4 7E1#0122\n5 7E2#1014000102030405")
+	for i := range frames {
+		s.Frame(&frames[i], interfaces[i])
+	}
+	s.Advance(time.Unix(100, 0))
+	s.Close()
+	if told != 0 || s.Stats() != stats || len(s.Conversations()) != conversations || len(messages) != 1 {
+		t.Errorf("%d messages after Close, %+v and %d pairs; want none, %+v and %d pairs", told, s.Stats(), len(s.Conversations()), stats, conversations)
 	}
 }
