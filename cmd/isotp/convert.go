@@ -7,9 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strconv"
-	"strings"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/canlog"
@@ -19,7 +17,7 @@ type convertCmd struct {
 	In        string            `arg:"" help:"The log; its format is found by content, also of what gzip has compressed. -: standard input."`
 	Out       string            `arg:"" help:"The log to write, in the format that its name ends in: .log (as candump -l), .txt (as candump), .asc, .trc, .blf, .pcap, .pcapng; compressed with .gz behind that. -: standard output."`
 	Format    canlog.Format     `placeholder:"FORMAT" help:"Format of OUT: candump, screen, asc, trc, blf, pcap or pcapng (what its name ends in; candump on standard output)."`
-	Interface []string          `placeholder:"NAME" sep:"," help:"Only the frames of these interfaces of IN."`
+	Interface []string          `placeholder:"NAME" sep:"none" help:"Only the frames of this interface of IN; may be repeated."`
 	Rename    map[string]string `placeholder:"OLD=NEW" mapsep:"," help:"Names in OUT of interfaces of IN, as 1=can0. Without it a number N of IN becomes the name can(N-1), and the other way round."`
 	Force     bool              `help:"Replace OUT if it is there."`
 }
@@ -62,7 +60,7 @@ func (c *convertCmd) Run(ctx context.Context, s *streams) error {
 	log, err := canlog.NewReader(in)
 	if err != nil {
 		in.end()
-		return interrupted(ctx, c.inFile(err))
+		return interrupted(ctx, inLog(c.inName(), err))
 	}
 	out, err := s.createLog(c.Out, format, c.Force)
 	if errors.Is(err, fs.ErrExist) {
@@ -72,7 +70,7 @@ func (c *convertCmd) Run(ctx context.Context, s *streams) error {
 		in.end()
 		return err
 	}
-	k := &conversion{convertCmd: c, s: s, in: log, out: out}
+	k := &conversion{convertCmd: c, s: s, in: log, out: out, interfaces: interfaceChoice{wanted: c.Interface}}
 	err = k.run(ctx)
 	in.end()
 	err = errors.Join(interrupted(ctx, err), out.Close())
@@ -80,13 +78,11 @@ func (c *convertCmd) Run(ctx context.Context, s *streams) error {
 	return errors.Join(err, out.failed(), k.failed())
 }
 
-// inFile says which file an error is of.
-func (c *convertCmd) inFile(err error) error {
-	name := c.In
-	if name == "-" {
-		name = "standard input"
+func (c *convertCmd) inName() string {
+	if c.In == "-" {
+		return "standard input"
 	}
-	return fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "canlog: "))
+	return c.In
 }
 
 // An inputFile is a file, or standard input, that is read with its progress shown.
@@ -127,9 +123,8 @@ type conversion struct {
 	in  *canlog.Reader
 	out *logWriter
 
-	wrong  uint64   // lines or records that were no frames
-	others []string // interfaces that were left out
-	found  bool     // there were frames of an interface that was asked for
+	interfaces interfaceChoice
+	wrong      uint64 // lines or records that were no frames
 }
 
 func (k *conversion) run(ctx context.Context) error {
@@ -146,12 +141,12 @@ func (k *conversion) run(ctx context.Context) error {
 			return nil
 		case errors.Is(err, canbus.ErrTemporary):
 			k.wrong++
-			k.s.warn(k.inFile(err))
+			k.s.warn(inLog(k.inName(), err))
 			continue
 		case err != nil:
-			return k.inFile(err)
+			return inLog(k.inName(), err)
 		}
-		if !k.wants(bus) {
+		if !k.interfaces.wants(bus) {
 			continue
 		}
 		if err := k.out.write(&f, k.nameOf(&f, bus)); err != nil {
@@ -159,19 +154,6 @@ func (k *conversion) run(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
-}
-
-// wants reports whether the frames of an interface are to be converted.
-func (k *conversion) wants(bus string) bool {
-	if len(k.Interface) == 0 || slices.Contains(k.Interface, bus) {
-		k.found = true
-		return true
-	}
-	const most = 16
-	if len(k.others) < most && !slices.Contains(k.others, bus) {
-		k.others = append(k.others, bus)
-	}
-	return false
 }
 
 // nameOf returns the name that the interface of a frame has in OUT.
@@ -191,19 +173,16 @@ func (k *conversion) tell() {
 	k.out.tell(k.s.stderr)
 }
 
-// failed says how many lines or records were no frames, and that there were none of the
-// interfaces asked for.
+// failed says how many lines or records were no frames, and that there were none of an interface
+// asked for.
 func (k *conversion) failed() error {
-	var list []error
+	var wrong error
 	if k.wrong > 0 {
 		what := "line"
 		if k.in.Format() == canlog.BLF || k.in.Format() == canlog.PCAP || k.in.Format() == canlog.PCAPNG {
 			what = "record"
 		}
-		list = append(list, fmt.Errorf("%s of %s %s", count(k.wrong, what), k.In, plural(k.wrong, "was no frame", "were no frames")))
+		wrong = fmt.Errorf("%s of %s %s", count(k.wrong, what), k.inName(), plural(k.wrong, "was no frame", "were no frames"))
 	}
-	if !k.found && len(k.others) > 0 {
-		list = append(list, fmt.Errorf("%s has no frames of interface %s, but of %s", k.In, strings.Join(k.Interface, ", "), strings.Join(k.others, ", ")))
-	}
-	return errors.Join(list...)
+	return errors.Join(wrong, k.interfaces.missing(k.inName()))
 }

@@ -55,12 +55,18 @@ func TestConvertOneInterface(t *testing.T) {
 	r.want(t, exitOK, "")
 	r.wantStdout(t, "(1700000001.123456) can7 7E8##1AABB T\n")
 	r = isotp(t.Context(), strings.NewReader(convertible), "convert", "--interface", "can9", "-", "-")
-	r.want(t, exitFailure, "no frames of interface can9, but of can0, vcan1")
+	r.want(t, exitFailure, "standard input has no frames of interface can9, but of can0, vcan1")
+	// A name may have a comma, as elsewhere; several are given one by one.
+	both := isotp(t.Context(), strings.NewReader(convertible), "convert", "--interface", "vcan1", "--interface", "can0", "-", "-")
+	both.want(t, exitOK, "")
+	both.wantStdout(t, convertible)
+	r = isotp(t.Context(), strings.NewReader(convertible), "convert", "--interface", "vcan1,can0", "-", "-")
+	r.want(t, exitFailure, "no frames of interface vcan1,can0, but of can0, vcan1")
 }
 
 func TestConvertGoesOnBehindBadLines(t *testing.T) {
 	r := isotp(t.Context(), strings.NewReader("(1.000000) can0 001#\n(x) can0 1#\n(2.000000) can0 002#\n"), "convert", "-", "-")
-	r.want(t, exitFailure, "1 line of - was no frame")
+	r.want(t, exitFailure, "1 line of standard input was no frame")
 	r.wantStdout(t, "(0000000001.000000) can0 001#\n(0000000002.000000) can0 002#\n")
 	if !strings.Contains(r.stderr, `standard input: line 2: "(x) can0 1#" is no frame`) {
 		t.Errorf("it says %q", r.stderr)

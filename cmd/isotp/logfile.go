@@ -27,6 +27,11 @@ func logFormat(given canlog.Format, file string) (canlog.Format, error) {
 	return format, nil
 }
 
+// inLog says which log an error of reading it is of.
+func inLog(name string, err error) error {
+	return fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "canlog: "))
+}
+
 // A logWriter writes a log in any format, to a file or to standard output.
 type logWriter struct {
 	*canlog.Writer

@@ -19,7 +19,7 @@ import (
 type perfSelfFlags struct {
 	Self    string        `placeholder:"ADDRESS" help:"Send and receive messages on a bus, as vcan0/7E0:7E8, udp:239.74.163.2:43113/7E0:7E8 or virtual:a/7E0:7E8: from the one side to the other, both in this process."`
 	Size    sizeRange     `placeholder:"BYTES" help:"With --self, how long messages are: a size, or a range as 1-4095 (4095)."`
-	Count   int           `placeholder:"N" help:"With --self, how many messages (100)."`
+	Count   *int          `placeholder:"N" help:"With --self, how many messages (100)."`
 	Gap     time.Duration `placeholder:"TIME" help:"With --self, the time between two messages."`
 	Network string        `default:"isotp" enum:"isotp,isotp:user,isotp:kernel" placeholder:"NET" help:"With --self: isotp, isotp:user or isotp:kernel (${default})."`
 	Timeout time.Duration `placeholder:"TIME" help:"With --self, the longest time for each message; 0: no limit."`
@@ -28,10 +28,10 @@ type perfSelfFlags struct {
 }
 
 func (f *perfSelfFlags) check() error {
-	given := f.Size != sizeRange{} || f.Count != 0 || f.Gap != 0 || f.Timeout != 0
+	given := f.Size != sizeRange{} || f.Count != nil || f.Gap != 0 || f.Timeout != 0
 	switch {
-	case f.Count < 0:
-		return fmt.Errorf("--count %d: it must be above 0, or 0 for the default", f.Count)
+	case f.count() <= 0:
+		return fmt.Errorf("--count %d: it must be above 0", f.count())
 	case f.Gap < 0:
 		return fmt.Errorf("--gap %v: it must be above 0, or 0 for none", f.Gap)
 	case f.Self == "" && given:
@@ -61,7 +61,12 @@ func (c *perfCmd) runSelf(ctx context.Context, s *streams) error {
 }
 
 // count is how many messages are sent.
-func (f *perfSelfFlags) count() int { return cmp.Or(f.Count, 100) }
+func (f *perfSelfFlags) count() int {
+	if f.Count == nil {
+		return 100
+	}
+	return *f.Count
+}
 
 // size is how long they are.
 func (f *perfSelfFlags) size() sizeRange { return cmp.Or(f.Size, sizeRange{4095, 4095}) }
@@ -76,7 +81,6 @@ type selfListener struct {
 	mu      sync.Mutex // guards what follows, and the printer
 	sniffer *sniff.Sniffer
 	left    int
-	ended   bool
 }
 
 func newSelfListener(p *perfPrinter, addr isotpnet.Addr, total int) (*selfListener, error) {
@@ -114,9 +118,7 @@ func (l *selfListener) listen(config *isotpnet.Config) {
 func (l *selfListener) frame(f *canbus.Frame, ifi string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.ended {
-		l.sniffer.Frame(f, ifi)
-	}
+	l.sniffer.Frame(f, ifi)
 }
 
 // await waits until the last message was measured: its frames may be told later than its
@@ -134,7 +136,6 @@ func (l *selfListener) await(ctx context.Context) {
 func (l *selfListener) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ended = true
 	l.sniffer.Close()
 	l.printer.end()
 }

@@ -135,6 +135,7 @@ func TestPerfFlagsThatMakeNoSense(t *testing.T) {
 		"--size 5 x":                            "are for --self",
 		"--self virtual:a/7DF:":                 "messages go from one side to the other",
 		"--self virtual:a/7E0:7E8 --count -1":   "--count -1: it must be above 0",
+		"--self virtual:a/7E0:7E8 --count 0":    "--count 0: it must be above 0",
 		"--self virtual:a/7E0:7E8 --gap -1s":    "--gap -1s: it must be above 0",
 		"--self virtual:a":                      "no slash",
 	} {

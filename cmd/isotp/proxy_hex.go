@@ -103,22 +103,33 @@ func (b *hexBridge) receive() error {
 	}
 }
 
-// deliver gives a line to all clients.
+// deliver gives a line to all clients, and puts those out that do not read.
 func (b *hexBridge) deliver(line string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.clients) == 0 {
+	there, late := b.offer(line)
+	if there == 0 {
 		b.s.warn(fmt.Errorf("a message of %d bytes is dropped: there is no client", len(line)/2-1))
 	}
+	for _, c := range late {
+		b.s.warn(fmt.Errorf("client %s is put out: it has not read the last %d messages", c.RemoteAddr(), hexBacklog))
+		reset(c)
+	}
+}
+
+// offer gives a line to all clients that have room for it. It returns how many clients there are,
+// and those without room, which it has removed.
+func (b *hexBridge) offer(line string) (there int, late []*hexClient) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	there = len(b.clients)
 	for c := range b.clients {
 		select {
 		case c.lines <- line:
 		default:
-			b.s.warn(fmt.Errorf("client %s is put out: it has not read the last %d messages", c.RemoteAddr(), hexBacklog))
 			b.remove(c)
-			reset(c)
+			late = append(late, c)
 		}
 	}
+	return there, late
 }
 
 func (b *hexBridge) add(c *hexClient) {

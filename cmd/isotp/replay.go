@@ -154,7 +154,7 @@ type replay struct {
 	routes []*route
 	played uint64 // frames that had a route
 	shown  *progress
-	others []string
+	others interfaceNames
 }
 
 // A route is where the frames of an interface go.
@@ -264,10 +264,7 @@ func (r *replay) playFrame(frame []canbus.Frame, name string) error {
 		}
 		return err
 	}
-	const most = 16
-	if len(r.others) < most && !slices.Contains(r.others, name) {
-		r.others = append(r.others, name)
-	}
+	r.others.add(name)
 	return nil
 }
 
@@ -289,7 +286,7 @@ func (r *replay) tell() {
 		to.player.tell(r.s.stderr, on)
 	}
 	if len(r.others) > 0 {
-		fmt.Fprintf(r.s.stderr, "frames of other interfaces left out: %s\n", strings.Join(r.others, ", "))
+		fmt.Fprintf(r.s.stderr, "frames of other interfaces left out: %v\n", r.others)
 	}
 }
 
@@ -301,11 +298,11 @@ func (r *replay) failed() error {
 		if to.from == "" || to.frames > 0 || len(r.others) == 0 {
 			continue
 		}
-		hint := ""
+		err := errNoInterface(r.File, to.from, r.others)
 		if slices.Contains(r.others, to.bus) {
-			hint = fmt.Sprintf(" (the log's name comes first: %s=%s)", to.bus, to.from)
+			err = fmt.Errorf("%w (the log's name comes first: %s=%s)", err, to.bus, to.from)
 		}
-		list = append(list, fmt.Errorf("%s has no frames of interface %s, but of %s%s", r.File, to.from, strings.Join(r.others, ", "), hint))
+		list = append(list, err)
 	}
 	return errors.Join(list...)
 }

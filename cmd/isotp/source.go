@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,10 +30,9 @@ type source struct {
 	Bitrate, DataBitrate int
 
 	s          *streams
-	interfaces []string // those that are wanted; none: all
-	seen       []string // those that were there
-	malformed  uint64   // lines or records of a log that are no frames
-	dropped    uint64   // frames that a bus has dropped
+	interfaces interfaceChoice
+	malformed  uint64 // lines or records of a log that are no frames
+	dropped    uint64 // frames that a bus has dropped
 	read       func(ctx context.Context, frame func(*canbus.Frame, string), idle func() error) error
 	close      func() error
 }
@@ -49,7 +47,7 @@ func (s *streams) openSource(ctx context.Context, o sourceFlags) (*source, error
 	if err != nil {
 		return nil, err
 	}
-	src := &source{Name: name, s: s, interfaces: o.Interface}
+	src := &source{Name: name, s: s, interfaces: interfaceChoice{wanted: o.Interface}}
 	if isLogName(name) {
 		return src, src.openLog(ctx)
 	}
@@ -66,26 +64,25 @@ func isLogName(name string) bool {
 }
 
 func (r *source) openLog(ctx context.Context) error {
-	var log *canlog.Reader
-	var err error
+	var input io.ReadCloser
 	if r.Name == "-" {
 		r.Name = "standard input"
-		input := r.s.input(ctx)
-		r.close = input.Close
-		log, err = canlog.NewReader(input)
-	} else if log, err = canlog.Open(r.Name); err == nil {
-		r.close = log.Close
+		input = r.s.input(ctx)
+	} else {
+		file, err := os.Open(r.Name)
+		if err != nil {
+			return &usageError{err: err}
+		}
+		input = file
 	}
-	_, isNoLog := errors.AsType[*canlog.UnknownFormatError](err)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return errInterrupted
-	case isNoLog:
-		return fmt.Errorf("%s: %w", r.Name, err)
-	case err != nil:
-		return &usageError{err: err}
+	r.close = input.Close
+	log, err := canlog.NewReader(input)
+	if err != nil {
+		input.Close()
+		return interrupted(ctx, inLog(r.Name, err))
 	}
 	r.read = func(ctx context.Context, frame func(*canbus.Frame, string), idle func() error) error {
+		defer closeAfter(ctx, input)()
 		return r.readLog(ctx, log, frame, idle)
 	}
 	return nil
@@ -122,7 +119,7 @@ func (r *source) openBus(ctx context.Context) error {
 // for frames, and on a live bus also at times while none come.
 func (r *source) Read(ctx context.Context, frame func(f *canbus.Frame, ifi string), idle func() error) error {
 	err := r.read(ctx, func(f *canbus.Frame, ifi string) {
-		if r.wanted(ifi) {
+		if r.interfaces.wants(ifi) {
 			frame(f, ifi)
 		}
 	}, idle)
@@ -156,18 +153,6 @@ func (r *source) advance(sniffer *sniff.Sniffer) {
 // Close closes the bus or the log.
 func (r *source) Close() error { return r.close() }
 
-// wanted reports whether a frame of that interface is wanted.
-func (r *source) wanted(ifi string) bool {
-	if len(r.interfaces) == 0 {
-		return true
-	}
-	const most = 16
-	if len(r.seen) < most && !slices.Contains(r.seen, ifi) {
-		r.seen = append(r.seen, ifi)
-	}
-	return slices.Contains(r.interfaces, ifi)
-}
-
 // failed says what of the source could not be read.
 func (r *source) failed() error {
 	var errs []error
@@ -177,16 +162,10 @@ func (r *source) failed() error {
 	if r.dropped > 0 {
 		errs = append(errs, fmt.Errorf("%s missing: %s dropped them, because they were not read in time", count(r.dropped, "frame"), r.Name))
 	}
-	for _, ifi := range r.interfaces {
-		if len(r.seen) > 0 && !slices.Contains(r.seen, ifi) {
-			errs = append(errs, fmt.Errorf("%s has no frames of interface %s, but of %s", r.Name, ifi, strings.Join(r.seen, ", ")))
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.interfaces.missing(r.Name))...)
 }
 
 func (r *source) readLog(ctx context.Context, log *canlog.Reader, frame func(*canbus.Frame, string), idle func() error) error {
-	defer closeAfter(ctx, log)()
 	var f canbus.Frame
 	for {
 		if !log.Ready() {
@@ -200,9 +179,11 @@ func (r *source) readLog(ctx context.Context, log *canlog.Reader, frame func(*ca
 			frame(&f, ifi)
 		case errors.Is(err, canbus.ErrTemporary):
 			r.malformed++
-			r.s.warn(err)
+			r.s.warn(inLog(r.Name, err))
+		case err == io.EOF:
+			return nil
 		default:
-			return err
+			return inLog(r.Name, err)
 		}
 		if ctx.Err() != nil {
 			return nil
