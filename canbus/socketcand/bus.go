@@ -262,12 +262,9 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 		}
 		good = min(good, room)
 	}
-	n := b.line.Admit(frames[:good])
-	for n == 0 {
-		if err := b.life.Sleep(b.line.Wait()); err != nil {
-			return 0, err
-		}
-		n = b.line.Admit(frames[:good])
+	n, err := b.line.AdmitSome(frames[:good], b.life.Sleep)
+	if err != nil {
+		return 0, err
 	}
 	return b.write(frames[:n])
 }

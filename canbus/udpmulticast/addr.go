@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"example.com/isotp/canbus/internal/line"
 	"example.com/isotp/internal/netns"
 )
 
@@ -22,7 +23,7 @@ type address struct {
 func parseAddress(s string) (a address, err error) {
 	hostport, rate, limited := strings.Cut(s, "@")
 	if limited {
-		if a.bitrate, err = parseBitrate(rate); err != nil {
+		if a.bitrate, err = line.ParseBitrate(rate); err != nil {
 			return a, fmt.Errorf("udpmulticast: %q: %w", s, err)
 		}
 	}
@@ -55,17 +56,6 @@ func identity(name string) string {
 		in = netns.Interface(a.ifi)
 	}
 	return fmt.Sprintf("udp:%v@%d in %s", a.group, a.bitrate, in)
-}
-
-func parseBitrate(s string) (int, error) {
-	if s == "none" {
-		return -1, nil
-	}
-	n, err := strconv.ParseUint(s, 10, 31)
-	if err != nil || n == 0 {
-		return 0, fmt.Errorf("bit rate %q is not a number of bits per second above 0, as @500000, nor @none", s)
-	}
-	return int(n), nil
 }
 
 // network returns the network of package net for the group's family.

@@ -117,7 +117,7 @@ func open(a address) (*Bus, error) {
 
 // setup sets the sockets' options and makes the batches.
 func (b *Bus) setup(ifi *net.Interface, group netip.Addr) error {
-	growReceiveBuffer(b.rx, receiveBuffer)
+	sockdrops.Grow(b.rx, receiveBuffer)
 	raw, err := b.rx.SyscallConn()
 	if err != nil {
 		return err

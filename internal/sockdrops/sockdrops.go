@@ -54,8 +54,14 @@ func (c *Counter) Read(n, bytes int) {
 // ask the socket. When the socket is closed the count stays as it is.
 func (c *Counter) Dropped() uint64 {
 	if !c.fresh.Swap(false) {
-		c.ask()
+		return c.Now()
 	}
+	return c.total.Load()
+}
+
+// Now asks the socket, and returns how many there are.
+func (c *Counter) Now() uint64 {
+	c.ask()
 	return c.total.Load()
 }
 

@@ -3,6 +3,8 @@
 package line
 
 import (
+	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -12,6 +14,21 @@ import (
 // ahead is how far frames may be sent ahead of the line. It is longer than the system's
 // timers are late, so that their lateness does not slow the line down.
 const ahead = 2 * time.Millisecond
+
+// None is the bit rate of a name that asks for none: frames are sent at once.
+const None = -1
+
+// ParseBitrate parses the bit rate of a bus's name: bits per second, above 0, or none.
+func ParseBitrate(s string) (int, error) {
+	if s == "none" {
+		return None, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("bit rate %q is not a number of bits per second above 0, as @500000, nor @none", s)
+	}
+	return int(n), nil
+}
 
 // A Line takes the time that frames would take on the wire.
 type Line struct {
@@ -39,6 +56,18 @@ func (l *Line) Admit(frames []canbus.Frame) int {
 		l.free = l.free.Add(canbus.WireTime(&frames[i], l.Bitrate, l.DataBitrate))
 	}
 	return len(frames)
+}
+
+// AdmitSome is Admit that waits, by sleep, until there is room for at least one frame.
+func (l *Line) AdmitSome(frames []canbus.Frame, sleep func(time.Duration) error) (int, error) {
+	for {
+		if n := l.Admit(frames); n > 0 {
+			return n, nil
+		}
+		if err := sleep(l.Wait()); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // Delay adds a frame of another node, which has taken the line for that long: admitted

@@ -1,4 +1,4 @@
-package udpmulticast
+package sockdrops
 
 import (
 	"net"
@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// growReceiveBuffer makes the buffer as large as is allowed.
-func growReceiveBuffer(c *net.UDPConn, size int) {
+// Grow makes the buffer in which a socket receives that large, or as large as is allowed.
+// Call it before [Counter.Init].
+func Grow(c *net.UDPConn, size int) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return
