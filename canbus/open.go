@@ -87,6 +87,7 @@ func SplitName(name string) (scheme, address string) {
 var packages = map[string]string{
 	"":           "socketcan",
 	"candump":    "candump",
+	"cannelloni": "cannelloni",
 	"slcan":      "slcan",
 	"socketcand": "socketcand",
 	"udp":        "udpmulticast",

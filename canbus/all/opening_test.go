@@ -49,6 +49,9 @@ func silentServer(t *testing.T, name func(address string) string) slowBus {
 }
 
 var slowBuses = map[string]func(t *testing.T) slowBus{
+	"cannelloni": func(t *testing.T) slowBus {
+		return silentServer(t, func(address string) string { return "cannelloni:tcp:" + address })
+	},
 	"slcan": func(t *testing.T) slowBus {
 		return silentServer(t, func(address string) string { return "slcan:tcp:" + address + "@500000,wait=1h" })
 	},
@@ -126,7 +129,7 @@ func TestAContextThatHasEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, name := range []string{
-		"can0", "candump:-", "slcan:/dev/null@500000", "socketcand:127.0.0.1:1/can0", "udp:239.74.163.2:43113", "virtual:x",
+		"can0", "candump:-", "cannelloni:udp:127.0.0.1", "slcan:/dev/null@500000", "socketcand:127.0.0.1:1/can0", "udp:239.74.163.2:43113", "virtual:x",
 	} {
 		if b, err := canbus.Open(ctx, name); b != nil || !errors.Is(err, context.Canceled) {
 			t.Errorf("Open(%s): %v, %v", name, b, err)

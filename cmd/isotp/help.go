@@ -116,6 +116,11 @@ BUS:
 	                      ,data=2000000  ,baud=1000000  ,listen  ,wait=5s  ,family=canable
 	socketcand:HOST:29536/can0
 	                      a bus of another computer (isotp serve-bus, or socketcand)
+	cannelloni:udp:HOST:20000
+	                      the bus at the other end of a tunnel, cannelloni or a program for a
+	                      microcontroller; cannelloni:tcp:HOST:20000, and cannelloni:tcp-listen:
+	                      if the other end is the client. A bit rate may follow: @500000, and
+	                      options: ,data=2000000  ,local=:20001  ,mtu=1500  ,any  ,from=HOST
 	candump:drive.log     a log file, in any format that isotp convert reads; candump:- is one
 	                      on standard input. Options may follow:
 	                      ,fast  ,speed=10  ,gap=10ms  ,interface=can0  ,maxpause=1s

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"example.com/isotp/canbus"
+	_ "example.com/isotp/canbus/cannelloni"
 	_ "example.com/isotp/canbus/slcan"
 	_ "example.com/isotp/canbus/socketcan"
 	_ "example.com/isotp/canbus/socketcand"
@@ -16,6 +17,7 @@ func TestWhichBusesAreOthersElsewhere(t *testing.T) {
 	for name, other := range map[string]bool{
 		"lo":                              true,
 		"can0":                            true,
+		"cannelloni:udp:192.168.0.2":      true,
 		"udp:239.74.163.2:43113":          true,
 		"udp:239.74.163.2%lo:43113@none":  true,
 		"socketcand:localhost:29536/can0": true,
