@@ -88,6 +88,7 @@ var packages = map[string]string{
 	"":           "socketcan",
 	"candump":    "candump",
 	"cannelloni": "cannelloni",
+	"kvaser":     "kvaser",
 	"slcan":      "slcan",
 	"socketcand": "socketcand",
 	"udp":        "udpmulticast",

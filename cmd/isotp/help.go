@@ -114,6 +114,8 @@ BUS:
 	                      slcan:tcp:HOST:PORT@500000 for a serial line across the network.
 	                      Options may follow:
 	                      ,data=2000000  ,baud=1000000  ,listen  ,wait=5s  ,family=canable
+	kvaser:0@500000       a Kvaser adapter's channel on Windows (experimental; on Linux it is can0).
+	                      Options may follow: ,data=2000000  ,listen
 	socketcand:HOST:29536/can0
 	                      a bus of another computer (isotp serve-bus, or socketcand)
 	cannelloni:udp:HOST:20000

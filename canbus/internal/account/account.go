@@ -157,14 +157,20 @@ func (a *Account) settle(f *canbus.Frame, refused bool) {
 
 // RefuseAll gives all frames in flight back as refused, and returns how many: the adapter has
 // thrown its queue away.
-func (a *Account) RefuseAll() int {
+func (a *Account) RefuseAll() int { return a.settleAll(true) }
+
+// EchoAll gives all frames in flight back as echoes, and returns how many: the adapter has
+// nothing left to send, and the echoes were lost.
+func (a *Account) EchoAll() int { return a.settleAll(false) }
+
+func (a *Account) settleAll(refused bool) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := a.flight.Len()
 	var now canbus.Frame
 	now.Stamp(time.Now().UnixNano())
 	for range n {
-		a.settle(&now, true)
+		a.settle(&now, refused)
 	}
 	a.change()
 	return n

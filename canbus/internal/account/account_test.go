@@ -115,6 +115,15 @@ func TestAnEchoOfNoFrameIsIgnored(t *testing.T) {
 	wantNumbers(t, read(t, a), -1, -2, 3)
 }
 
+func TestEchoesThatWereLostCanBeMadeUpFor(t *testing.T) {
+	a := newAccount()
+	a.write(1, 4)
+	if n := a.EchoAll(); n != 3 {
+		t.Errorf("%d echoes, want 3", n)
+	}
+	wantNumbers(t, read(t, a), 1, 2, 3)
+}
+
 func TestTheEchoOfARemoteFrameHasNoData(t *testing.T) {
 	a := newAccount()
 	f := canbus.Frame{ID: 5, Flags: canbus.Remote, Len: 8, Data: [64]byte{1, 2, 3}}
