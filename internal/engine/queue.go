@@ -105,10 +105,15 @@ func (m *message) makeRoom(n int) {
 // leastBuffer is the first buffer of a message that may be of any size.
 const leastBuffer = 1 << 10
 
-// grow makes room for n bytes more of a message that is kept whole. The buffer gets twice as
-// large, not a quarter larger as by append, but no larger than the message.
+// grow makes room for n bytes more of a message that is kept whole. The new buffer has half of
+// the message's size, or a quarter, and so on: the least that is enough. So it doubles, and the
+// last one is as large as the message. append would copy each byte four times.
 func (m *message) grow(n int) {
-	size := min(max(2*uint64(cap(m.buf)), leastBuffer), uint64(m.info.Size)) // int may have 32 bits
+	need := uint64(max(len(m.buf)+n, leastBuffer))
+	size := uint64(m.info.Size) // int may have 32 bits
+	for half := (size + 1) / 2; half >= need; half = (size + 1) / 2 {
+		size = half
+	}
 	buf := make([]byte, max(int(size), len(m.buf)+n))
 	m.buf = buf[:copy(buf, m.buf)]
 }
