@@ -96,8 +96,8 @@ func (w *windows) environment() []string {
 	return append(os.Environ(),
 		"WINEPREFIX="+w.dir,
 		"WINEDEBUG="+cmp.Or(os.Getenv("WINEDEBUG"), "-all"),
-		// No .NET, browser or menus are asked for, and no debugger after a crash.
-		"WINEDLLOVERRIDES=mscoree,mshtml,winemenubuilder.exe,winedbg.exe=",
+		// No .NET, browser or menus are asked for, and no debugger after a crash. That one library is ours.
+		"WINEDLLOVERRIDES=mscoree,mshtml,winemenubuilder.exe,winedbg.exe=;bcryptprimitives=n",
 		"DISPLAY=",
 	)
 }
