@@ -19,17 +19,14 @@ var update = flag.Bool("update", false, "write the files instead")
 const files = root + "/api"
 
 func TestAPI(t *testing.T) {
-	module, imported, paths := load(t, "./isotpnet", "./sniff", "./canbus/...")
+	m := load(t)
 	want := map[string]string{}
-	for _, path := range paths {
-		if strings.Contains(path, "/internal/") {
-			continue
-		}
-		pkg, err := imported.Import(path)
+	for _, path := range m.packages {
+		pkg, err := m.imported.Import(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want[strings.TrimPrefix(path, module+"/")+".txt"] = exported(pkg)
+		want[strings.TrimPrefix(path, m.path+"/")+".txt"] = exported(pkg)
 	}
 	if *update {
 		write(t, want)

@@ -220,12 +220,12 @@ type compiler struct {
 }
 
 func newCompiler(t *testing.T) *compiler {
-	module, imported, _ := load(t, "./isotpnet", "./sniff", "./canbus/...", "net/http", "crypto/tls", "log/slog")
-	pkg, err := imported.Import(module + "/isotpnet")
+	m := load(t)
+	pkg, err := m.imported.Import(m.path + "/isotpnet")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &compiler{imported, strings.ReplaceAll(scope, "MODULE", module), pkg}
+	return &compiler{m.imported, strings.ReplaceAll(scope, "MODULE", m.path), pkg}
 }
 
 // compile returns what is wrong with statements; that a variable is not used is not.

@@ -25,12 +25,12 @@ const troubleshooting = "docs/troubleshooting.md"
 
 func TestEveryErrorIsInTheDocument(t *testing.T) {
 	text := readTroubleshooting(t)
-	_, imported, paths := load(t, "./isotpnet", "./sniff", "./canbus/...")
-	for _, path := range paths {
-		if strings.Contains(path, "/internal/") || strings.Contains(path, "/bustest") {
+	m := load(t)
+	for _, path := range m.packages {
+		if strings.Contains(path, "/bustest") {
 			continue
 		}
-		pkg, err := imported.Import(path)
+		pkg, err := m.imported.Import(path)
 		if err != nil {
 			t.Fatal(err)
 		}
