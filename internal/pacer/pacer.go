@@ -14,7 +14,7 @@
 // How late it is, on Linux: mostly 5 to 40 us, whether the other goroutines
 // sleep or run and wait by turns. If they compute without a pause on all
 // processors, a Pacer waits as they all do until the scheduler interrupts one,
-// which it does after 10 ms.
+// which takes 10 to 20 ms.
 //
 // Elsewhere a Pacer is a Go timer, set earlier in the same way. On macOS and the BSDs,
 // where the runtime waits in nanoseconds, that is as good. On Windows it is good to
