@@ -235,10 +235,12 @@
 //
 // # Time
 //
-// No Consecutive Frame leaves before STmin is over. How much later one leaves depends on the
-// system: mostly 5 to 40 us on Linux, where the user backend waits on a timerfd and the
-// kernel's backend leaves it to the kernel; up to 0.5 ms on Windows, and 15.6 ms before its
-// version 1803; and on any system longer while all processors are busy. docs/time.md says
-// more. Setting the clock changes nothing. Inside a testing/synctest bubble the user backend
-// goes by the bubble's clock, to the nanosecond.
+// By this computer's clock no Consecutive Frame leaves before STmin is over. How much later
+// one leaves depends on the system: mostly 5 to 40 us on Linux, where the user backend waits
+// on a timerfd and the kernel's backend leaves it to the kernel; up to 0.5 ms on Windows,
+// whose clock goes in such steps, too, and 15.6 ms before its version 1803; and on any system
+// longer while all processors are busy. docs/time.md says more.
+//
+// Setting the clock changes nothing. Inside a testing/synctest bubble the user backend goes
+// by the bubble's clock, to the nanosecond.
 package isotpnet
