@@ -149,7 +149,8 @@
 // package, or what the bus has failed with. [Final] tells errors after which every call
 // fails from those after which a caller can go on. When a bus fails, the first Read, Write
 // and Accept each return its error; the errors of later calls are net.ErrClosed as well,
-// which ends a loop that asks for net.ErrClosed.
+// which ends a loop that asks for net.ErrClosed. docs/troubleshooting.md says of each text
+// what it means, and what to do.
 //
 // If a message of ours is too long, the error is a [*MessageTooLongError], which says what
 // sets the limit; if the peer has refused it, a *ProtocolError with CodeBufferOverflow. Ways

@@ -18,7 +18,7 @@ import (
 )
 
 // documents are those with Go code in them, beside the comments of package isotpnet.
-var documents = []string{"README.md", "CONTRIBUTING.md", "docs/*.md"}
+var documents = []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md"}
 
 // scope declares what the code in documents takes for granted. A document may leave the
 // package's name away.
