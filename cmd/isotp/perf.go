@@ -98,6 +98,9 @@ func (c *perfCmd) Run(ctx context.Context, s *streams) error {
 	}
 	err = src.sniff(ctx, sniffer, progress, out.Flush)
 	p.end()
+	if n := p.meter.LeftOut(); n > 0 {
+		s.warn(fmt.Errorf("%s left out of medians and the like: they differ too much to be kept (--id chooses pairs)", count(n, "duration")))
+	}
 	if sniffer.Stats().Messages+sniffer.Stats().GivenUp == 0 {
 		s.warn(fmt.Errorf("%s has no ISO-TP messages, of %s; --id names pairs that their frames do not show", src.Name, count(sniffer.Stats().Frames, "frame")))
 	}

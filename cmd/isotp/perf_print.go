@@ -51,7 +51,7 @@ func (p *perfPrinter) message(msg *sniff.Message) {
 	p.columns("%s"+perfColumns, stamp, msg.Sender(), fmt.Sprint(msg.Received), fmt.Sprint(msg.Frames),
 		onlyIf(t.Busy > 0, shortTime(t.Busy)), onlyIf(t.Busy > 0, speedText(t.Speed(uint64(msg.Received)), "")),
 		onlyIf(t.Granted, fmt.Sprint(t.BlockSize)), onlyIf(t.Granted, separationText(t.STmin)),
-		gapText(&t.Gaps, t.Gaps.Min), gapText(&t.Gaps, t.Gaps.Quantile(0.5)), gapText(&t.Gaps, t.Gaps.Quantile(0.99)), gapText(&t.Gaps, t.Gaps.Max),
+		gapText(&t.Gaps, t.Gaps.Min), quantileText(&t.Gaps, 0.5), quantileText(&t.Gaps, 0.99), gapText(&t.Gaps, t.Gaps.Max),
 		onlyIf(t.Late.Count+t.Early > 0, fmt.Sprint(t.Early)), gapText(&t.Late, t.Late.Max),
 		onlyIf(t.Share() > 0, percent(t.Share())), why)
 }
@@ -96,6 +96,9 @@ func (p *perfPrinter) sum(s *perf.Sum) {
 	for _, r := range requests(s) {
 		say("asked", "BS %d, STmin %s (%s)", r.BlockSize, separationText(r.STmin), count(s.Asked[r], "message"))
 	}
+	if s.AskedOthers > 0 {
+		say("asked", "others (%s)", count(s.AskedOthers, "message"))
+	}
 	if s.Gaps.Count > 0 {
 		say("gaps", "%s", durationsText(&s.Gaps))
 	}
@@ -122,7 +125,7 @@ func keptText(f *perf.Figures) string {
 	}
 	if f.Late.Count > 0 {
 		text += fmt.Sprintf("; later by median %s, p99 %s, max %s",
-			shortTime(f.Late.Quantile(0.5)), shortTime(f.Late.Quantile(0.99)), shortTime(f.Late.Max))
+			quantileText(&f.Late, 0.5), quantileText(&f.Late, 0.99), shortTime(f.Late.Max))
 	}
 	return text
 }
@@ -138,7 +141,7 @@ func requests(s *perf.Sum) []perf.Request {
 
 func durationsText(d *perf.Durations) string {
 	return fmt.Sprintf("%d: min %s, median %s, p99 %s, max %s", d.Count,
-		shortTime(d.Min), shortTime(d.Quantile(0.5)), shortTime(d.Quantile(0.99)), shortTime(d.Max))
+		shortTime(d.Min), quantileText(d, 0.5), quantileText(d, 0.99), shortTime(d.Max))
 }
 
 // onlyIf is the text, or "" if it means nothing.
@@ -150,6 +153,17 @@ func onlyIf(known bool, text string) string {
 }
 
 func gapText(d *perf.Durations, one time.Duration) string { return onlyIf(d.Count > 0, shortTime(one)) }
+
+// quantileText is "" if there are no durations, and ? if quantiles know none of them.
+func quantileText(d *perf.Durations, q float64) string {
+	switch d.LeftOut {
+	case 0:
+		return gapText(d, d.Quantile(q))
+	case d.Count:
+		return "?"
+	}
+	return shortTime(d.Quantile(q))
+}
 
 // shortTime is a duration with three digits, as 612ms.
 func shortTime(d time.Duration) string {
@@ -206,18 +220,19 @@ type perfLine struct {
 
 // A statsLine describes durations, in milliseconds.
 type statsLine struct {
-	Count  uint64  `json:"count"`
-	Min    float64 `json:"min_ms"`
-	Median float64 `json:"median_ms"`
-	P99    float64 `json:"p99_ms"`
-	Max    float64 `json:"max_ms"`
+	Count   uint64  `json:"count"`
+	Min     float64 `json:"min_ms"`
+	Median  float64 `json:"median_ms"` // as the next one, of those that are not left out
+	P99     float64 `json:"p99_ms"`
+	Max     float64 `json:"max_ms"`
+	LeftOut uint64  `json:"left_out,omitempty"` // for want of memory
 }
 
 func newStatsLine(d *perf.Durations) *statsLine {
 	if d.Count == 0 {
 		return nil
 	}
-	return &statsLine{d.Count, milliseconds(d.Min), milliseconds(d.Quantile(0.5)), milliseconds(d.Quantile(0.99)), milliseconds(d.Max)}
+	return &statsLine{d.Count, milliseconds(d.Min), milliseconds(d.Quantile(0.5)), milliseconds(d.Quantile(0.99)), milliseconds(d.Max), d.LeftOut}
 }
 
 func newPerfLine(t *perf.Transfer) *perfLine {

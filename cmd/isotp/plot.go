@@ -59,8 +59,9 @@ func (c *plotCmd) Run(ctx context.Context, s *streams) error {
 	progress := s.progress(framesText, 0, nil)
 	err = src.sniff(ctx, sniffer, progress, func() error { return nil })
 	progress.end()
-	if n := report.LeftOut(); n > 0 {
-		s.warn(fmt.Errorf("%s left out of the report, which has the first %s", count(uint64(n), "message"), count(uint64(report.Frames()), "frame")))
+	if messages, frames := report.LeftOut(); messages+frames > 0 {
+		s.warn(fmt.Errorf("%s, and %s of those that had begun, left out of the report, which has the first %s",
+			count(uint64(messages), "message"), count(uint64(frames), "frame"), count(uint64(report.Frames()), "frame")))
 	}
 	return errors.Join(err, c.write(s, &report, src))
 }

@@ -1,39 +1,64 @@
 package perf
 
 import (
+	"maps"
 	"math/bits"
 	"slices"
 	"time"
 )
 
 // Durations collects any number of durations. Count, Min, Max and Mean are exact, quantiles
-// are right to 0.1 %. The memory depends on the range, and not on the number: it is 8 kB for
-// each time that the shortest duration must be doubled to reach the longest. The zero value
-// is empty.
+// are right to 0.1 %. Durations that differ by less share a bucket, so that the memory does not
+// depend on their number. The zero value is empty.
 type Durations struct {
 	Count    uint64
 	Min, Max time.Duration // 0 if there are none
-	sum      float64
-	lowest   int      // the bucket that counts begin with
-	counts   []uint64 // by bucket
+	// LeftOut counts those that quantiles do not know, because there was no room for a bucket.
+	LeftOut uint64
+	sum     float64
+	counts  map[uint16]uint64 // by bucket
+	room    *room             // nil: there is no limit
+}
+
+// A room is what many Durations share: how many buckets they have.
+type room struct {
+	used    int
+	leftOut uint64 // durations that got no bucket
+}
+
+// maxBuckets is how many buckets the Durations of a Meter may have, some 64 MB. Those of one
+// direction of a pair need some hundred.
+const maxBuckets = 2 << 20
+
+// take takes room for a bucket.
+func (r *room) take() bool {
+	switch {
+	case r == nil:
+		return true
+	case r.used >= maxBuckets:
+		r.leftOut++
+		return false
+	}
+	r.used++
+	return true
 }
 
 // Below 2 * perOctave nanoseconds there is a bucket for each, and above as many for each
 // time twice as long.
 const perOctave = 1024
 
-func bucket(d time.Duration) int {
+func bucket(d time.Duration) uint16 {
 	shift := max(bits.Len64(uint64(d))-bits.Len(2*perOctave-1), 0)
-	return shift*perOctave + int(d>>shift)
+	return uint16(shift*perOctave + int(d>>shift))
 }
 
 // middle is the middle of the durations in a bucket.
-func middle(bucket int) time.Duration {
+func middle(bucket uint16) time.Duration {
 	if bucket < 2*perOctave {
 		return time.Duration(bucket)
 	}
-	shift := bucket/perOctave - 1
-	return time.Duration(bucket-shift*perOctave)<<shift + 1<<shift/2
+	shift := int(bucket)/perOctave - 1
+	return time.Duration(int(bucket)-shift*perOctave)<<shift + 1<<shift/2
 }
 
 // Add adds one; below 0 it counts as 0.
@@ -45,22 +70,16 @@ func (d *Durations) Add(one time.Duration) {
 	d.Max = max(d.Max, one)
 	d.Count++
 	d.sum += float64(one)
-	*d.count(bucket(one))++
-}
-
-// count returns the count of a bucket.
-func (d *Durations) count(bucket int) *uint64 {
-	if len(d.counts) == 0 {
-		d.lowest = bucket
+	b := bucket(one)
+	n, known := d.counts[b]
+	if !known && !d.room.take() {
+		d.LeftOut++
+		return
 	}
-	if below := d.lowest - bucket; below > 0 {
-		d.counts = slices.Insert(d.counts, 0, make([]uint64, below)...)
-		d.lowest = bucket
+	if d.counts == nil {
+		d.counts = make(map[uint16]uint64)
 	}
-	if above := bucket - d.lowest + 1 - len(d.counts); above > 0 {
-		d.counts = append(d.counts, make([]uint64, above)...)
-	}
-	return &d.counts[bucket-d.lowest]
+	d.counts[b] = n + 1
 }
 
 // Mean is 0 if there are none.
@@ -71,23 +90,33 @@ func (d *Durations) Mean() time.Duration {
 	return time.Duration(d.sum / float64(d.Count))
 }
 
-// Quantile returns the duration that so many of all do not exceed, as 0.5 of them the median.
-// It is 0 if there are none.
+// Quantile returns the duration that so many of all do not exceed, as 0.5 of them the median;
+// those left out do not count. It is 0 if there are no others.
 func (d *Durations) Quantile(q float64) time.Duration {
-	rank := max(uint64(q*float64(d.Count)+0.5), 1)
-	if rank >= d.Count {
+	all := d.Count - d.LeftOut
+	rank := max(uint64(q*float64(all)+0.5), 1)
+	if rank >= all && d.LeftOut == 0 {
 		return d.Max
 	}
 	var seen uint64
-	for i, n := range d.counts {
-		if seen += n; seen >= rank {
-			return min(max(middle(d.lowest+i), d.Min), d.Max)
+	for _, b := range slices.Sorted(maps.Keys(d.counts)) {
+		if seen += d.counts[b]; seen >= min(rank, all) {
+			return min(max(middle(b), d.Min), d.Max)
 		}
 	}
-	return d.Max
+	return 0
 }
 
-// Reset empties it, and keeps its memory.
+// Reset empties it, and gives its room back.
 func (d *Durations) Reset() {
-	*d = Durations{counts: d.counts[:0]}
+	const kept = 1000 // a map does not shrink, and clearing a large one takes longer than making another
+	counts := d.counts
+	if d.room != nil {
+		d.room.used -= len(counts)
+	}
+	if len(counts) > kept {
+		counts = nil
+	}
+	clear(counts)
+	*d = Durations{counts: counts, room: d.room}
 }

@@ -55,3 +55,22 @@ func TestExtremeDurations(t *testing.T) {
 		t.Errorf("after Reset: %+v", d.Quantile(0.5))
 	}
 }
+
+// What gets no room is left out of quantiles only.
+func TestDurationsThatGetNoRoom(t *testing.T) {
+	r := &room{used: maxBuckets - 2}
+	d := Durations{room: r}
+	for _, one := range []time.Duration{10, 20, 1 << 40, 10, 5, 20} {
+		d.Add(one)
+	}
+	if d.Count != 6 || d.LeftOut != 2 || d.Min != 5 || d.Max != 1<<40 || d.Quantile(0.5) != 10 || d.Quantile(1) != 20 || r.leftOut != 2 {
+		t.Errorf("%+v, median %v, all %v", d, d.Quantile(0.5), d.Quantile(1))
+	}
+	if d.Reset(); r.used != maxBuckets-2 {
+		t.Errorf("after Reset %d buckets are in use", r.used)
+	}
+	full := Durations{room: &room{used: maxBuckets}}
+	if full.Add(3); full.Quantile(0.5) != 0 || full.Max != 3 {
+		t.Errorf("without any room: median %v, max %v", full.Quantile(0.5), full.Max)
+	}
+}

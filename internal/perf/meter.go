@@ -21,6 +21,7 @@ type Meter struct {
 	ended    *Transfer            // its memory is for the next one
 	sums     map[way]*Sum
 	list     []*Sum
+	room     room // of all Durations
 }
 
 // A way is one direction of a conversation.
@@ -94,10 +95,15 @@ type Sum struct {
 	Bytes        uint64 // of all of them, as far as they came
 	// Begin is when the first frame ended, and Last when the last did.
 	Begin, Last time.Duration
-	// Asked counts the messages by the BS and STmin of their last CTS.
-	Asked map[Request]uint64
+	// Asked counts the messages by the BS and STmin of their last CTS, of at most 64 kinds, and
+	// AskedOthers those of further ones.
+	Asked       map[Request]uint64
+	AskedOthers uint64
 	Figures
 }
+
+// maxAsked is how many kinds of CTS a Sum counts.
+const maxAsked = 64
 
 // A Request is what a CTS asks for.
 type Request struct{ BlockSize, STmin uint8 }
@@ -140,7 +146,7 @@ func (m *Meter) transfer(e *sniff.FrameEvent) *Transfer {
 	}
 	t := m.ended
 	if m.ended = nil; t == nil {
-		t = new(Transfer)
+		t = &Transfer{Figures: m.figures()}
 	}
 	t.reset()
 	t.Begin = time.Duration(e.Frame.Timestamp)
@@ -151,6 +157,16 @@ func (m *Meter) transfer(e *sniff.FrameEvent) *Transfer {
 	m.underWay[e.Message] = t
 	return t
 }
+
+// figures returns Figures that are empty, and share the Meter's room.
+func (m *Meter) figures() Figures {
+	empty := Durations{room: &m.room}
+	return Figures{Gaps: empty, Late: empty, Answers: empty}
+}
+
+// LeftOut is how many durations got no place in quantiles, because those of a log with very
+// many pairs, or with times that are no bus's, differ too much to be kept.
+func (m *Meter) LeftOut() uint64 { return m.room.leftOut }
 
 func (t *Transfer) reset() {
 	f := t.Figures
@@ -218,7 +234,7 @@ func (m *Meter) sum(c *sniff.Conversation, fromB bool) *Sum {
 		if m.sums == nil {
 			m.sums = make(map[way]*Sum)
 		}
-		s = &Sum{Conversation: c, FromB: fromB, Asked: make(map[Request]uint64)}
+		s = &Sum{Conversation: c, FromB: fromB, Asked: make(map[Request]uint64), Figures: m.figures()}
 		m.sums[key] = s
 		m.list = append(m.list, s)
 	}
@@ -239,6 +255,14 @@ func (s *Sum) add(t *Transfer) {
 	s.Busy += t.Busy
 	s.OnWire += t.OnWire
 	if t.Granted {
-		s.Asked[Request{t.BlockSize, t.STmin}]++
+		s.asked(Request{t.BlockSize, t.STmin})
 	}
+}
+
+func (s *Sum) asked(r Request) {
+	if n, known := s.Asked[r]; known || len(s.Asked) < maxAsked {
+		s.Asked[r] = n + 1
+		return
+	}
+	s.AskedOthers++
 }

@@ -131,3 +131,19 @@ func TestSumsAreByDirection(t *testing.T) {
 	}
 	want(t, got, "7E0: 2 messages, 3 bytes in 200µs", "7E8: 1 messages, 1 bytes in 0s", "7E1: 1 messages, 1 bytes in 0s")
 }
+
+// A log of which each message has other gaps and another flow control does not fill the memory.
+func TestMeterIsBounded(t *testing.T) {
+	m := new(Meter)
+	m.room.used = maxBuckets - 4
+	var log strings.Builder
+	for i := range 3 * maxAsked {
+		at := 1_000_000 * (i + 1)
+		fmt.Fprintf(&log, "%d 7E0#1014000102030405\n%d 7E8#3000%02X\n%d 7E0#2106070809101112\n%d 7E0#2213141516171819\n", at, at+100, i%128, at+200, at+300+i*i)
+	}
+	measure(t, m, log.String())
+	s := m.Sums()[0]
+	if s.Messages != 3*maxAsked || len(s.Asked) != maxAsked || s.AskedOthers != 64 || s.Gaps.LeftOut == 0 || m.LeftOut() < s.Gaps.LeftOut || m.room.used > maxBuckets {
+		t.Errorf("%d messages, %d kinds of CTS and %d others; %d of %d gaps left out, %d buckets", s.Messages, len(s.Asked), s.AskedOthers, s.Gaps.LeftOut, s.Gaps.Count, m.room.used)
+	}
+}

@@ -15,13 +15,14 @@ import (
 // called by the functions of the Sniffer's Options of these names. The zero value is empty.
 type Collector struct {
 	// MaxFrames is how many frames it keeps; 0: 2 million. Messages that begin later are
-	// left out.
+	// left out. Of those that have begun it keeps the frames until there are twice as many.
 	MaxFrames int
 
 	meter    perf.Meter
 	underWay map[uint64]*message // by Message.Number
 	messages []*message
 	frames   int // kept
+	cut      int // frames of messages in the report that are not kept
 	leftOut  int // messages
 	lanes    map[*sniff.Conversation]int
 	order    []*sniff.Conversation // by lane
@@ -84,16 +85,22 @@ func (c *Collector) Frame(e *sniff.FrameEvent) {
 	}
 	m := c.underWay[e.Message]
 	if m == nil {
-		if c.frames >= cmp.Or(c.MaxFrames, defaultMaxFrames) {
+		if c.frames >= c.maxFrames() {
 			return // Message counts it
 		}
-		m = &message{number: e.Message}
+		at := e.Frame.Timestamp
+		m = &message{number: e.Message, begin: at, end: at}
 		if c.underWay == nil {
 			c.underWay = make(map[uint64]*message)
 		}
 		c.underWay[e.Message] = m
 	}
 	c.meter.Frame(e)
+	m.end = max(m.end, e.Frame.Timestamp)
+	if c.frames >= 2*c.maxFrames() {
+		c.cut++
+		return
+	}
 	c.frames++
 	kind := kindOf(&e.PCI)
 	if kind >= continueToSend {
@@ -114,16 +121,14 @@ func (c *Collector) Message(msg *sniff.Message) {
 	m.lane, m.fromB = c.laneOf(msg.Conversation), msg.FromB
 	m.size, m.got = max(msg.Size, msg.Received), msg.Received
 	m.why, m.what = c.text(msg.Why()), c.text(content(msg.Data))
-	m.begin, m.end = m.frames[0].at, m.frames[0].at
-	for _, f := range m.frames {
-		m.end = max(m.end, f.at)
-	}
 	c.messages = append(c.messages, m)
 }
 
-// LeftOut is how many messages are not in the report, because there were more than MaxFrames
-// frames before.
-func (c *Collector) LeftOut() int { return c.leftOut }
+func (c *Collector) maxFrames() int { return cmp.Or(c.MaxFrames, defaultMaxFrames) }
+
+// LeftOut is how many messages are not in the report, and how many frames of those that are; see
+// MaxFrames.
+func (c *Collector) LeftOut() (messages, frames int) { return c.leftOut, c.cut }
 
 // Frames is how many frames are in the report.
 func (c *Collector) Frames() int { return c.frames }

@@ -113,7 +113,7 @@ func read(t *testing.T, report string) (lanes []laneData, list []drawn, byLane [
 	byLane = make([][2][]drawn, len(d.Lanes))
 	k, c := 0, 0
 	for i := range d.Messages.Way {
-		lane, way := order.Uint16(d.Messages.Lane[2*i:]), d.Messages.Way[i]
+		lane, way := u32(d.Messages.Lane, i), d.Messages.Way[i]
 		m := drawn{
 			Sender: d.Lanes[lane].Sides[way], Begin: f64(d.Messages.Begin, i), End: f64(d.Messages.End, i),
 			Size: u32(d.Messages.Size, i), Got: u32(d.Messages.Got, i),
@@ -287,12 +287,23 @@ func TestReportOfNothing(t *testing.T) {
 }
 
 func TestReportIsBounded(t *testing.T) {
-	c := Collector{MaxFrames: 3}
-	collect(t, &c)
-	report := write(t, &c)
-	_, list, _ := read(t, report)
-	// The message that had begun is there as a whole.
-	if len(list) != 1 || len(list[0].Frames) != 10 || c.LeftOut() != 6 || !strings.Contains(report, fmt.Sprintf("%d more messages of the log are left out", 6)) {
-		t.Errorf("%d messages, %d left out", len(list), c.LeftOut())
+	for _, c := range []struct{ most, frames, cut, leftOut int }{
+		{6, 10, 0, 4}, // the message that had begun is there as a whole
+		{3, 6, 4, 6},  // or as far as there is memory
+	} {
+		k := Collector{MaxFrames: c.most}
+		want := collect(t, &k)
+		report := write(t, &k)
+		_, list, _ := read(t, report)
+		messages, cut := k.LeftOut()
+		if len(list) != 7-c.leftOut || len(list[0].Frames) != c.frames || messages != c.leftOut || cut != c.cut {
+			t.Fatalf("%d messages, %d and %d frames left out", len(list), messages, cut)
+		}
+		if m := list[0]; m.Got != want[0].Received || math.Abs(m.End-0.013) > 1e-9 {
+			t.Errorf("of the message there are %d bytes until %v", m.Got, m.End)
+		}
+		if !strings.Contains(report, fmt.Sprintf("%d more messages of the log are left out", c.leftOut)) || strings.Contains(report, "4 more frames of these messages are not drawn") != (cut > 0) {
+			t.Error("the report does not say what is left out")
+		}
 	}
 }

@@ -52,6 +52,9 @@ func (c *Collector) subtitle() string {
 	if c.leftOut > 0 {
 		text += fmt.Sprintf("; %d more messages of the log are left out", c.leftOut)
 	}
+	if c.cut > 0 {
+		text += fmt.Sprintf("; %d more frames of these messages are not drawn", c.cut)
+	}
 	return text
 }
 
@@ -69,7 +72,7 @@ type laneData struct {
 }
 
 type messageColumns struct {
-	Lane   []byte `json:"lane"`   // uint16
+	Lane   []byte `json:"lane"`   // uint32
 	Way    []byte `json:"way"`    // uint8: which of the lane's sides has sent it
 	Begin  []byte `json:"begin"`  // float64, seconds after the first frame
 	End    []byte `json:"end"`    // float64
@@ -98,7 +101,7 @@ func (c *Collector) data() *reportData {
 	}
 	m, f := &d.Messages, &d.Frames
 	for _, msg := range c.sorted() {
-		m.Lane = order.AppendUint16(m.Lane, uint16(msg.lane))
+		m.Lane = order.AppendUint32(m.Lane, uint32(msg.lane))
 		m.Way = append(m.Way, wayOf(msg.fromB))
 		m.Begin = seconds(m.Begin, msg.begin)
 		m.End = seconds(m.End, msg.end)

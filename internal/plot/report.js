@@ -14,7 +14,7 @@
 		return new Type(bytes.buffer);
 	}
 	const m = data.messages, f = data.frames;
-	const lane = column(m.lane, Uint16Array), way = column(m.way, Uint8Array);
+	const lane = column(m.lane, Uint32Array), way = column(m.way, Uint8Array);
 	const begin = column(m.begin, Float64Array), end = column(m.end, Float64Array);
 	const size = column(m.size, Uint32Array), got = column(m.got, Uint32Array);
 	const frameCount = column(m.frames, Uint32Array);
