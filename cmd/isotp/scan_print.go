@@ -159,7 +159,7 @@ type summaryJSON struct {
 	Skipped   []string `json:"skipped"`        // those of them that were to be probed
 	Doubtful  []string `json:"doubtful"`       // addresses that have answered once and not again
 	Next      string   `json:"next,omitempty"` // where --from goes on
-	Dropped   uint64   `json:"dropped"`        // received frames that the bus has lost
+	Dropped   uint64   `json:"dropped"`        // received frames that were lost
 	Refused   uint64   `json:"refused"`        // probes that it did not send
 }
 

@@ -75,7 +75,7 @@ func (s *scanner) quiet(ctx context.Context) error {
 			return nil
 		case now.Sub(begin) >= most:
 			for i := range s.heard {
-				s.busy[idOf(&s.heard[i].frame)] = true
+				s.setBusy(idOf(&s.heard[i].frame))
 			}
 			return nil
 		}

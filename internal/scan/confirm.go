@@ -92,9 +92,13 @@ func (s *scanner) stray(a *arrival) {
 		if !has || !ok {
 			continue
 		}
+		if len(s.strays) == maxKnown && s.strays[answer.From] == 0 {
+			s.report.Dropped++
+			return
+		}
 		s.strays[answer.From]++
 		if s.strays[answer.From] >= most && !s.known[answer.From] {
-			s.busy[idOf(&a.frame)] = true
+			s.setBusy(idOf(&a.frame))
 		}
 		return
 	}

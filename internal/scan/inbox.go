@@ -15,7 +15,7 @@ type arrival struct {
 }
 
 // An inbox reads a bus. It takes what comes while a scan writes, too: a bus may let writers
-// wait until all have read.
+// wait until all have read. What is more than maxHeard frames until then is lost.
 type inbox struct {
 	bus  canbus.Bus
 	more chan struct{} // has an element if there may be something to take
@@ -23,6 +23,7 @@ type inbox struct {
 
 	mu       sync.Mutex // guards what follows
 	arrivals []arrival
+	lost     uint64
 	err      error // why nothing more comes
 	trouble  error // the last error after which more could come
 }
@@ -49,7 +50,9 @@ func (in *inbox) read() {
 func (in *inbox) put(frames []canbus.Frame, err error) {
 	now := time.Now()
 	in.mu.Lock()
-	for _, f := range frames {
+	kept := frames[:min(len(frames), maxHeard-len(in.arrivals))]
+	in.lost += uint64(len(frames) - len(kept))
+	for _, f := range kept {
 		in.arrivals = append(in.arrivals, arrival{f, now})
 	}
 	switch {

@@ -65,7 +65,8 @@ type Report struct {
 	// Doubtful are addresses that have answered a probe, and not again.
 	Doubtful []wire.Address
 	// Refused is how many frames the bus took and did not send; Dropped how many received
-	// frames it has lost. Either way an endpoint may be missing.
+	// frames were lost: by the bus, or because they were more than a scan remembers. Either way
+	// an endpoint may be missing.
 	Refused, Dropped uint64
 	// Trouble is the last error of the bus after which it went on, nil if there was none.
 	Trouble error
@@ -113,8 +114,9 @@ func Run(ctx context.Context, bus canbus.Bus, c Config) (Report, error) {
 	err := s.run(ctx)
 	stop()
 	s.report.Trouble = s.in.close()
+	s.report.Dropped += s.in.lost
 	if d, ok := canbus.As[canbus.DropCounter](bus); ok {
-		s.report.Dropped = d.Dropped()
+		s.report.Dropped += d.Dropped()
 	}
 	s.report.finish(s)
 	if ctx.Err() != nil {

@@ -540,3 +540,29 @@ func TestABusThatEnds(t *testing.T) {
 		}
 	})
 }
+
+// A bus may carry any number of frames and identifiers: what is too much is lost, and counted.
+func TestScanIsBounded(t *testing.T) {
+	in := &inbox{more: make(chan struct{}, 1)}
+	batch := make([]canbus.Frame, maxHeard-10)
+	in.put(batch, nil)
+	in.put(batch, nil)
+	arrivals, _ := in.take(nil)
+	if in.put(batch[:5], nil); len(arrivals) != maxHeard || in.lost != maxHeard-20 || len(in.arrivals) != 5 {
+		t.Errorf("%d frames are kept, %d lost; behind that %d", len(arrivals), in.lost, len(in.arrivals))
+	}
+
+	s := &scanner{busy: make(map[ID]bool), strays: make(map[wire.Address]int), known: make(map[wire.Address]bool), overheads: [2]bool{true, false}}
+	for i := range uint32(maxKnown + 7) {
+		s.handle(&arrival{frame: canbus.Frame{ID: i, Flags: canbus.Extended}})
+		flow := canbus.Frame{ID: 1<<20 + i, Flags: canbus.Extended, Len: 3}
+		flow.Data[0] = 0x30
+		s.phase = asking
+		s.handle(&arrival{frame: flow})
+		s.stray(&arrival{frame: flow})
+		s.phase = listening
+	}
+	if len(s.busy) != maxKnown || len(s.heard) != maxHeard || len(s.strays) != maxKnown || s.report.Dropped != 21 {
+		t.Errorf("%d identifiers, %d frames, %d addresses are kept, %d lost", len(s.busy), len(s.heard), len(s.strays), s.report.Dropped)
+	}
+}

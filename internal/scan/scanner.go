@@ -48,6 +48,13 @@ const (
 	silent                 // nothing was asked for a while: only answers that come late are no surprise
 )
 
+// What is remembered at most of a bus, which may carry any frames: a scan of a bus in use remembers
+// some hundred. All that is more is counted in Report.Dropped.
+const (
+	maxHeard = 1 << 15 // frames that came and were not looked at, or look like answers
+	maxKnown = 1 << 15 // identifiers of others, and addresses that have answered once
+)
+
 func (s *scanner) run(ctx context.Context) error {
 	if err := s.await(ctx, time.Now().Add(s.Listen)); err != nil {
 		return err
@@ -158,14 +165,27 @@ func (s *scanner) handle(a *arrival) {
 		s.report.Refused++
 	case f.Flags&(canbus.Echo|canbus.ErrorFrame) != 0 || s.busy[id]:
 	case s.phase == listening:
-		s.busy[id] = true
+		s.setBusy(id)
 	case s.isProbe(f): // buses bring frames back that were sent, and gateways pass them on
 	case s.looksLikeAnswer(f):
 		s.lastAnswer = a.at
+		if len(s.heard) == maxHeard {
+			s.report.Dropped++
+			return
+		}
 		s.heard = append(s.heard, *a)
 	case s.phase == silent:
-		s.busy[id] = true
+		s.setBusy(id)
 	}
+}
+
+// setBusy remembers that an identifier belongs to others.
+func (s *scanner) setBusy(id ID) {
+	if len(s.busy) == maxKnown && !s.busy[id] {
+		s.report.Dropped++
+		return
+	}
+	s.busy[id] = true
 }
 
 func (s *scanner) looksLikeAnswer(f *canbus.Frame) bool {
