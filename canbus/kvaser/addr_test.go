@@ -108,8 +108,8 @@ func TestChannels(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Channel{
-		{Name: "0", Description: "Kvaser Fake 0, serial number 10237, channel 1", Product: "73-30130-00685-0", FD: true},
-		{Name: "1", Description: "Kvaser adapter, serial number 10237, channel 2", Product: "73-30130-00685-0", InUse: true, Virtual: true},
+		{Name: "0", Description: "Kvaser Fake 0, serial number 10237, its channel 1", Product: "73-30130-00685-0", FD: true},
+		{Name: "1", Description: "Kvaser adapter, serial number 10237, its channel 2", Product: "73-30130-00685-0", InUse: true, Virtual: true},
 	}
 	for i := range want {
 		if list[i] != want[i] {
@@ -144,7 +144,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		}
 	}
 	l.channels[0].unplugged = true
-	if _, err := open(l, 0, classicCAN); err == nil || !strings.Contains(err.Error(), "canERR_NOTFOUND") {
+	if _, err := open(l, 0, canFD); err == nil || !strings.Contains(err.Error(), "canERR_NOCARD") {
 		t.Errorf("unplugged: %v", err)
 	}
 	l.channels = nil

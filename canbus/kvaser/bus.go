@@ -28,6 +28,8 @@ const (
 	lookTime = 500 * time.Millisecond
 	// restartTime is how long a controller stays off the bus, as it usually does with SocketCAN.
 	restartTime = 100 * time.Millisecond
+	// staleTime is how long the controller's state may be that from before it went on the bus.
+	staleTime = 50 * time.Millisecond
 	// fullPause is how long to wait for room in CANlib's queue, as that of SocketCAN.
 	fullPause = time.Millisecond
 )
@@ -57,6 +59,7 @@ type Bus struct {
 	elapsed  int64 // the time of the last message, which does not begin anew as last does
 	clock    vendorlib.Clock
 	overrun  bool      // acknowledgements may have been lost
+	onSince  time.Time // when the handle went on the bus
 	state    uint32    // statusPassive, statusBusOff and statusWarning
 	offSince time.Time // with statusBusOff
 }
@@ -120,18 +123,24 @@ func open(lib library, number int, o Options) (*Bus, error) {
 
 // find returns the channel with a number, or an error that names those that there are.
 func find(lib library, number int) (Channel, error) {
-	list, err := channels(lib)
-	switch {
-	case err != nil:
-		return Channel{}, err
-	case number >= 0 && number < len(list):
-		return list[number], nil
-	case len(list) == 0:
+	n, s := lib.numberOfChannels()
+	if err := failed("canGetNumberOfChannels", s); err != nil {
+		return Channel{}, fmt.Errorf("kvaser: %w", err)
+	}
+	if number >= 0 && number < n {
+		c, err := describe(lib, number)
+		if err != nil {
+			return c, fmt.Errorf("kvaser: channel %d: %w", number, err)
+		}
+		return c, nil
+	}
+	if n == 0 {
 		return Channel{}, errors.New("kvaser: there are no channels: is an adapter plugged in, and does Kvaser Device Guide show it?")
 	}
-	names := make([]string, len(list))
-	for i, c := range list {
-		names[i] = c.Name + " (" + c.Description + ")"
+	var names []string
+	for i := range n {
+		c, _ := describe(lib, i)
+		names = append(names, c.Name+" ("+c.Description+")")
 	}
 	return Channel{}, fmt.Errorf("kvaser: there is no channel %d, but %s", number, strings.Join(names, ", "))
 }
@@ -167,7 +176,7 @@ func (b *Bus) setUp(nominal, data timing) error {
 		waiter.close()
 		return err
 	}
-	b.waiter = waiter
+	b.waiter, b.onSince = waiter, time.Now()
 	return nil
 }
 
@@ -239,6 +248,7 @@ func (b *Bus) shutDown() {
 	b.lib.busOff(b.handle)
 	b.lib.close(b.handle)
 	b.mu.Unlock()
+	b.life.Close() // wake was called, if it is over for another reason
 	b.waiter.close()
 	close(b.ended)
 }

@@ -52,7 +52,7 @@ func pair(t *testing.T, o Options, second int) bustest.MakePair {
 // A reporting bus can have its adapter report an error.
 type reporting struct {
 	*Bus
-	fake *fake
+	fake *fakeLibrary
 }
 
 func TestBusConforms(t *testing.T) {
@@ -76,7 +76,7 @@ func TestConnIsANetConn(t *testing.T) {
 }
 
 // openBus opens a bus that the test closes.
-func openBus(t *testing.T, l *fake, channel int, o Options) *Bus {
+func openBus(t *testing.T, l *fakeLibrary, channel int, o Options) *Bus {
 	t.Helper()
 	b, err := open(l, channel, o)
 	if err != nil {
@@ -209,7 +209,7 @@ func TestFrameThatTheLibraryRefuses(t *testing.T) {
 }
 
 // takeOff takes a channel off the bus with what it has to send.
-func (l *fake) takeOff(t *testing.T, channel int) {
+func (l *fakeLibrary) takeOff(t *testing.T, channel int) {
 	t.Helper()
 	l.mu.Lock()
 	tap := l.channels[channel].tap
@@ -223,6 +223,7 @@ func TestBusOffIsToldAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newFake(t, wire)
 		a, b := openBus(t, l, 0, classicCAN), openBus(t, l, 1, classicCAN)
+		time.Sleep(staleTime)
 		write(t, a, numbered(5))
 		l.takeOff(t, 0)
 		start := time.Now()
@@ -245,6 +246,23 @@ func TestBusOffIsToldAndEnds(t *testing.T) {
 		}
 		write(t, a, numbered(7)[6:])
 		read(t, b, func(f canbus.Frame) bool { return number(f) == 6 })
+	})
+}
+
+// CANlib tells the latest state that it knows: it may be that from before.
+func TestAStateThatIsStaleIsNoBusOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFake(t, wire)
+		l.channels[0].stale = statusBusOff
+		b := openBus(t, l, 0, classicCAN)
+		write(t, b, numbered(1))
+		time.Sleep(staleTime / 2)
+		l.change(0, func(c *fakeChannel) { c.state = 0 })
+		time.Sleep(restartTime)
+		list := make([]canbus.Frame, 3)
+		if n, err := b.ReadFrames(list); n != 1 || err != nil || list[0].Flags&(canbus.Echo|canbus.Refused) != canbus.Echo {
+			t.Errorf("read %v, %v", list[:n], err)
+		}
 	})
 }
 

@@ -42,22 +42,27 @@ func channels(lib library) ([]Channel, error) {
 	}
 	list := make([]Channel, 0, n)
 	for i := range n {
-		list = append(list, describe(lib, i))
+		c, _ := describe(lib, i)
+		list = append(list, c)
 	}
 	return list, nil
 }
 
-// describe asks CANlib about a channel. What it does not tell is left out.
-func describe(lib library, number int) Channel {
+// describe asks CANlib about a channel. What it does not tell is left out; the error is why it does
+// not tell anything.
+func describe(lib library, number int) (c Channel, err error) {
 	var buf [80]byte
 	ask := func(item int32, size int) []byte {
 		clear(buf[:])
-		if lib.channelData(number, item, buf[:size]) < ok {
+		if s := lib.channelData(number, item, buf[:size]); s < ok {
 			clear(buf[:])
+			if item == itemChannelCap {
+				err = failed("canGetChannelData", s)
+			}
 		}
 		return buf[:size]
 	}
-	c := Channel{Name: strconv.Itoa(number)}
+	c.Name = strconv.Itoa(number)
 	capabilities := binary.LittleEndian.Uint32(ask(itemChannelCap, 4))
 	c.FD, c.Virtual = capabilities&capFD != 0, capabilities&capVirtual != 0
 	c.InUse = binary.LittleEndian.Uint32(ask(itemChannelFlags, 4))&(channelIsExclusive|channelIsOpen) != 0
@@ -71,8 +76,8 @@ func describe(lib library, number int) Channel {
 	if serial := binary.LittleEndian.Uint64(ask(itemCardSerial, 8)); serial != 0 {
 		c.Description += fmt.Sprintf(", serial number %d", serial)
 	}
-	c.Description += fmt.Sprintf(", channel %d", 1+binary.LittleEndian.Uint32(ask(itemNumberOnCard, 4)))
-	return c
+	c.Description += fmt.Sprintf(", its channel %d", 1+binary.LittleEndian.Uint32(ask(itemNumberOnCard, 4)))
+	return c, err
 }
 
 // product writes a product number as it stands on the adapter. It is 13 digits in BCD, the

@@ -11,9 +11,9 @@ import (
 	"example.com/isotp/canbus/virtual"
 )
 
-// A fake is a CANlib without adapters: each channel is a controller on one virtual wire. It does
+// A fakeLibrary is a CANlib without adapters: each channel is a controller on one virtual wire. It does
 // what CANlib's documentation says of the functions that the Bus calls.
-type fake struct {
+type fakeLibrary struct {
 	wire *virtual.Network
 	wg   sync.WaitGroup // of the goroutines that listen to the wire
 
@@ -26,7 +26,7 @@ type fake struct {
 
 // A fakeChannel is a channel. Under mu of its fake.
 type fakeChannel struct {
-	fake         *fake
+	fake         *fakeLibrary
 	description  string
 	capabilities uint32
 	flags        uint32
@@ -37,6 +37,7 @@ type fakeChannel struct {
 	owner        *fakeHandle // it has init access
 	unplugged    bool
 	refuse       status // of canWrite, if it is not 0
+	stale        uint32 // the state at first, though the controller has been set up anew
 	lost         int    // TXACKs that get lost next
 	state        uint32
 	tap          *virtual.Tap // nil: no handle is on the bus
@@ -62,7 +63,7 @@ type fakeHandle struct {
 }
 
 // newFake makes a library with two channels on a wire.
-func newFake(t testing.TB, o virtual.Options) *fake {
+func newFake(t testing.TB, o virtual.Options) *fakeLibrary {
 	t.Helper()
 	o.BufferLen = 1 << 14
 	l, err := makeFake(o)
@@ -73,12 +74,12 @@ func newFake(t testing.TB, o virtual.Options) *fake {
 	return l
 }
 
-func makeFake(o virtual.Options) (*fake, error) {
+func makeFake(o virtual.Options) (*fakeLibrary, error) {
 	wire, err := virtual.New(o)
 	if err != nil {
 		return nil, err
 	}
-	l := &fake{wire: wire, handles: make(map[int32]*fakeHandle), busy: make(map[int32]bool)}
+	l := &fakeLibrary{wire: wire, handles: make(map[int32]*fakeHandle), busy: make(map[int32]bool)}
 	for i := range 2 {
 		l.channels = append(l.channels, &fakeChannel{
 			fake: l, description: fmt.Sprint("Kvaser Fake ", i), capabilities: capFD, queueLen: 1000,
@@ -89,7 +90,7 @@ func makeFake(o virtual.Options) (*fake, error) {
 }
 
 // stop checks that everything was closed, and that CANlib was used as it wants to be.
-func (l *fake) stop(t testing.TB) {
+func (l *fakeLibrary) stop(t testing.TB) {
 	l.mu.Lock()
 	if len(l.handles) > 0 {
 		t.Errorf("%d handles are still open", len(l.handles))
@@ -103,7 +104,7 @@ func (l *fake) stop(t testing.TB) {
 }
 
 // with calls f with a handle, under mu, and checks that no two calls use it at once.
-func (l *fake) with(h int32, f func(*fakeHandle) status) status {
+func (l *fakeLibrary) with(h int32, f func(*fakeHandle) status) status {
 	l.mu.Lock()
 	if l.busy[h] {
 		l.misused = fmt.Errorf("two calls use handle %d at once", h)
@@ -124,15 +125,18 @@ func (l *fake) with(h int32, f func(*fakeHandle) status) status {
 	return f(x)
 }
 
-func (l *fake) numberOfChannels() (int, status) { return len(l.channels), ok }
+func (l *fakeLibrary) numberOfChannels() (int, status) { return len(l.channels), ok }
 
-func (l *fake) channelData(channel int, item int32, buf []byte) status {
+func (l *fakeLibrary) channelData(channel int, item int32, buf []byte) status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if channel < 0 || channel >= len(l.channels) {
 		return errNotFound
 	}
 	c := l.channels[channel]
+	if c.unplugged {
+		return errNoCard
+	}
 	switch item {
 	case itemChannelCap:
 		binary.LittleEndian.PutUint32(buf, c.capabilities)
@@ -152,7 +156,7 @@ func (l *fake) channelData(channel int, item int32, buf []byte) status {
 	return ok
 }
 
-func (l *fake) open(channel int, flags int32) int32 {
+func (l *fakeLibrary) open(channel int, flags int32) int32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.channels[channel]
@@ -174,7 +178,7 @@ func (l *fake) open(channel int, flags int32) int32 {
 	return h
 }
 
-func (l *fake) close(h int32) status {
+func (l *fakeLibrary) close(h int32) status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x := l.handles[h]
@@ -189,7 +193,7 @@ func (l *fake) close(h int32) status {
 	return ok
 }
 
-func (l *fake) setBusParams(h int32, t timing) status {
+func (l *fakeLibrary) setBusParams(h int32, t timing) status {
 	return l.with(h, func(x *fakeHandle) status {
 		if x.channel.owner != x {
 			if x.access {
@@ -212,7 +216,7 @@ func (l *fake) setBusParams(h int32, t timing) status {
 	})
 }
 
-func (l *fake) setBusParamsFD(h int32, _ timing) status {
+func (l *fakeLibrary) setBusParamsFD(h int32, _ timing) status {
 	return l.with(h, func(x *fakeHandle) status {
 		if x.channel.owner != x && x.access {
 			return errNoAccess
@@ -221,7 +225,7 @@ func (l *fake) setBusParamsFD(h int32, _ timing) status {
 	})
 }
 
-func (l *fake) busParams(h int32) (bitrate int32, s status) {
+func (l *fakeLibrary) busParams(h int32) (bitrate int32, s status) {
 	s = l.with(h, func(x *fakeHandle) status {
 		bitrate = x.channel.bitrate
 		return ok
@@ -229,7 +233,7 @@ func (l *fake) busParams(h int32) (bitrate int32, s status) {
 	return bitrate, s
 }
 
-func (l *fake) setBusOutputControl(h int32, mode uint32) status {
+func (l *fakeLibrary) setBusOutputControl(h int32, mode uint32) status {
 	return l.with(h, func(x *fakeHandle) status {
 		if x.channel.owner == x {
 			x.channel.silent = mode == driverSilent
@@ -238,7 +242,7 @@ func (l *fake) setBusOutputControl(h int32, mode uint32) status {
 	})
 }
 
-func (l *fake) busOn(h int32) status {
+func (l *fakeLibrary) busOn(h int32) status {
 	return l.with(h, func(x *fakeHandle) status {
 		c := x.channel
 		if x.onBus {
@@ -249,7 +253,7 @@ func (l *fake) busOn(h int32) status {
 			if err != nil {
 				return errHardware
 			}
-			c.tap, c.state = tap, 0
+			c.tap, c.state = tap, c.stale
 			l.wg.Go(func() { c.listen(tap) })
 		}
 		x.onBus = true
@@ -258,7 +262,7 @@ func (l *fake) busOn(h int32) status {
 	})
 }
 
-func (l *fake) busOff(h int32) status {
+func (l *fakeLibrary) busOff(h int32) status {
 	return l.with(h, func(x *fakeHandle) status {
 		x.goOff()
 		return ok
@@ -278,7 +282,7 @@ func (x *fakeHandle) goOff() {
 	}
 }
 
-func (l *fake) ioctl(h int32, function uint32, buf []byte) status {
+func (l *fakeLibrary) ioctl(h int32, function uint32, buf []byte) status {
 	return l.with(h, func(x *fakeHandle) status {
 		switch {
 		case function == ioctlReportAccessErrors && len(buf) == 1:
@@ -298,7 +302,7 @@ func (l *fake) ioctl(h int32, function uint32, buf []byte) status {
 	})
 }
 
-func (l *fake) read(h int32, m *message) status {
+func (l *fakeLibrary) read(h int32, m *message) status {
 	return l.with(h, func(x *fakeHandle) status {
 		if len(x.queue) == 0 {
 			return errNoMessage
@@ -309,7 +313,7 @@ func (l *fake) read(h int32, m *message) status {
 	})
 }
 
-func (l *fake) write(h int32, m *message) status {
+func (l *fakeLibrary) write(h int32, m *message) status {
 	return l.with(h, func(x *fakeHandle) status {
 		c := x.channel
 		switch {
@@ -331,7 +335,7 @@ func (l *fake) write(h int32, m *message) status {
 	})
 }
 
-func (l *fake) writeSync(h int32, milliseconds uint32) status {
+func (l *fakeLibrary) writeSync(h int32, milliseconds uint32) status {
 	return l.with(h, func(x *fakeHandle) status {
 		if milliseconds != 0 {
 			panic("a call that waits while it keeps others from the handle")
@@ -345,7 +349,7 @@ func (l *fake) writeSync(h int32, milliseconds uint32) status {
 	})
 }
 
-func (l *fake) readStatus(h int32) (flags uint32, s status) {
+func (l *fakeLibrary) readStatus(h int32) (flags uint32, s status) {
 	s = l.with(h, func(x *fakeHandle) status {
 		flags = x.channel.state
 		return ok
@@ -353,12 +357,12 @@ func (l *fake) readStatus(h int32) (flags uint32, s status) {
 	return flags, s
 }
 
-func (l *fake) readErrorCounters(h int32) (tx, rx uint32, s status) {
+func (l *fakeLibrary) readErrorCounters(h int32) (tx, rx uint32, s status) {
 	s = l.with(h, func(*fakeHandle) status { return ok })
 	return 17, 300, s
 }
 
-func (l *fake) newWaiter(h int32) (waiter, status) {
+func (l *fakeLibrary) newWaiter(h int32) (waiter, status) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.handles[h], ok
@@ -480,7 +484,7 @@ func (x *fakeHandle) put(m message, at int64) {
 }
 
 // change changes a channel.
-func (l *fake) change(channel int, f func(c *fakeChannel)) {
+func (l *fakeLibrary) change(channel int, f func(c *fakeChannel)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f(l.channels[channel])

@@ -34,7 +34,12 @@ func (b *Bus) look() (more bool, wait time.Duration) {
 	if b.overrun {
 		b.verify()
 	}
-	if !b.watch() || b.state&statusBusOff == 0 {
+	switch {
+	case !b.watch():
+		return false, 0
+	case time.Since(b.onSince) < staleTime:
+		return false, staleTime
+	case b.state&statusBusOff == 0:
 		return false, lookTime
 	}
 	wait = restartTime - time.Since(b.offSince)
@@ -106,9 +111,11 @@ func (b *Bus) watch() bool {
 		b.fail("canReadStatus", s)
 		return false
 	}
-	before := b.state
+	now, before := time.Now(), b.state
 	b.state = flags & (statusPassive | statusBusOff | statusWarning)
-	now := time.Now()
+	if now.Sub(b.onSince) < staleTime {
+		b.state &^= statusBusOff
+	}
 	switch {
 	case b.state == before:
 	case (before^b.state)&statusBusOff == 0:
@@ -133,6 +140,7 @@ func (b *Bus) restart() {
 		b.fail("canBusOn", s)
 		return
 	}
+	b.onSince = time.Now()
 	b.watch()
 }
 
