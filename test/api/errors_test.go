@@ -112,7 +112,7 @@ func readTroubleshooting(t *testing.T) string {
 // errors of Go itself that users see.
 func literalsOfErrors(t *testing.T) []string {
 	literals := []string{
-		os.ErrDeadlineExceeded.Error(), net.ErrClosed.Error(), io.ErrUnexpectedEOF.Error(),
+		os.ErrDeadlineExceeded.Error(), net.ErrClosed.Error(), io.ErrUnexpectedEOF.Error(), io.ErrClosedPipe.Error(),
 		syscall.ENETDOWN.Error(), syscall.ECONNREFUSED.Error(), syscall.ECONNRESET.Error(),
 		net.UnknownNetworkError("x").Error(),
 	}
