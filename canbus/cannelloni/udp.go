@@ -3,7 +3,6 @@ package cannelloni
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/errno"
 	"example.com/isotp/canbus/internal/lifetime"
 	"example.com/isotp/canbus/internal/line"
 	"example.com/isotp/internal/sockdrops"
@@ -86,7 +86,7 @@ func openUDP(ctx context.Context, a *address) (*UDP, error) {
 		network, headers = "udp6", headersIPv6
 	}
 	conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(a.local))
-	if errors.Is(err, syscall.EADDRINUSE) {
+	if errno.Is(err, syscall.EADDRINUSE) {
 		err = fmt.Errorf("%w (another port is ,local=:PORT; the peer sends to it with -r PORT)", err)
 	}
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/errno"
 	"example.com/isotp/canbus/internal/lifetime"
 )
 
@@ -218,13 +219,13 @@ func (b *Bus) await(news <-chan struct{}, most time.Duration) error {
 // writeToQueue writes one frame, and a second time if the interface's queue is full.
 func (b *Bus) writeToQueue(frame []canbus.Frame) error {
 	_, err := b.write(frame)
-	if !errors.Is(err, syscall.ENOBUFS) {
+	if !errno.Is(err, syscall.ENOBUFS) {
 		return err
 	}
 	if err := b.life.Sleep(fullPause); err != nil {
 		return err
 	}
-	if _, err = b.write(frame); errors.Is(err, syscall.ENOBUFS) {
+	if _, err = b.write(frame); errno.Is(err, syscall.ENOBUFS) {
 		return canbus.Temporary(err)
 	}
 	return err
@@ -266,18 +267,16 @@ func (b *Bus) Close() error {
 
 // gone reports whether an error of a write says that all later ones will fail.
 func gone(err error) bool {
-	for _, end := range []error{
-		net.ErrClosed, os.ErrClosed, io.ErrClosedPipe, io.EOF, syscall.EPIPE,
-		syscall.ENODEV, syscall.ENXIO, syscall.EADDRNOTAVAIL, // the interface was deleted
-	} {
+	for _, end := range []error{net.ErrClosed, os.ErrClosed, io.ErrClosedPipe, io.EOF} {
 		if errors.Is(err, end) {
 			return true
 		}
 	}
-	return false
+	// The last three are those of an interface that was deleted.
+	return errno.Is(err, syscall.EPIPE, syscall.ENODEV, syscall.ENXIO, syscall.EADDRNOTAVAIL)
 }
 
 // passes reports whether an error of reading packets is not the end.
 func passes(err error) bool {
-	return errors.Is(err, syscall.ENETDOWN) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ECONNREFUSED)
+	return errno.Is(err, syscall.ENETDOWN, syscall.ENOBUFS, syscall.ECONNREFUSED)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/errno"
 )
 
 // Port is the TCP port of socketcand.
@@ -104,9 +105,9 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // passes reports whether Accept may succeed later: as package net/http decides it, and
-// where the system has no memory for the moment.
+// where the system has no descriptor or no memory for the moment.
 func passes(err error) bool {
-	if errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM) {
+	if errno.Is(err, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM) {
 		return true
 	}
 	t, ok := errors.AsType[interface {

@@ -1,7 +1,6 @@
 package udpmulticast
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"example.com/isotp/canbus/internal/errno"
 	"example.com/isotp/canbus/internal/line"
 	"example.com/isotp/internal/netns"
 )
@@ -70,10 +70,8 @@ func (a *address) network() string {
 // the group, it says how to make one.
 func (a *address) openError(what string, err error) error {
 	hint := ""
-	for _, unknown := range []error{syscall.ENODEV, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL} {
-		if errors.Is(err, unknown) {
-			hint = fmt.Sprintf(" (there is no route to this group: %s)", a.route())
-		}
+	if errno.Is(err, syscall.ENODEV, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL) {
+		hint = fmt.Sprintf(" (there is no route to this group: %s)", a.route())
 	}
 	return fmt.Errorf("udpmulticast: %s %v: %w%s", what, a, err, hint)
 }

@@ -124,45 +124,23 @@ func (b *Bus) setup(ifi *net.Interface, group netip.Addr) error {
 	}
 	b.drops.Init(raw)
 	// Windows heeds the loopback of the socket that receives, other systems that of the
-	// socket that sends. Windows does not tell a datagram's destination, but there only
-	// the group's datagrams come.
+	// socket that sends.
 	if group.Is4() {
 		rx, tx := ipv4.NewPacketConn(b.rx), ipv4.NewPacketConn(b.tx)
-		err := errors.Join(tx.SetMulticastTTL(1), tx.SetMulticastLoopback(true), rx.SetMulticastLoopback(true))
+		err = errors.Join(tx.SetMulticastTTL(1), tx.SetMulticastLoopback(true), rx.SetMulticastLoopback(true))
 		if ifi != nil {
 			err = errors.Join(err, tx.SetMulticastInterface(ifi))
 		}
-		var told func([]byte) net.IP
-		if rx.SetControlMessage(ipv4.FlagDst, true) == nil {
-			var cm ipv4.ControlMessage
-			told = func(oob []byte) net.IP {
-				if cm.Parse(oob) != nil {
-					return nil
-				}
-				return cm.Dst
-			}
-		}
-		b.in.init(rx.ReadBatch, group, told)
-		b.out.init(tx.WriteBatch)
-		return err
-	}
-	rx, tx := ipv6.NewPacketConn(b.rx), ipv6.NewPacketConn(b.tx)
-	err = errors.Join(tx.SetMulticastHopLimit(1), tx.SetMulticastLoopback(true), rx.SetMulticastLoopback(true))
-	if ifi != nil {
-		err = errors.Join(err, tx.SetMulticastInterface(ifi))
-	}
-	var told func([]byte) net.IP
-	if rx.SetControlMessage(ipv6.FlagDst, true) == nil {
-		var cm ipv6.ControlMessage
-		told = func(oob []byte) net.IP {
-			if cm.Parse(oob) != nil {
-				return nil
-			}
-			return cm.Dst
+	} else {
+		rx, tx := ipv6.NewPacketConn(b.rx), ipv6.NewPacketConn(b.tx)
+		err = errors.Join(tx.SetMulticastHopLimit(1), tx.SetMulticastLoopback(true), rx.SetMulticastLoopback(true))
+		if ifi != nil {
+			err = errors.Join(err, tx.SetMulticastInterface(ifi))
 		}
 	}
-	b.in.init(rx.ReadBatch, group, told)
-	b.out.init(tx.WriteBatch)
+	read, told := reader(b.rx, group)
+	b.in.init(read, group, told)
+	b.out.init(writer(b.tx, group))
 	return err
 }
 

@@ -17,15 +17,18 @@ const maxDatagram = 1 << 16
 // A datagram of both families: ipv6.Message is the same type.
 type datagram = ipv4.Message
 
+// A transfer reads or writes datagrams, and returns how many. The flags are always 0.
+type transfer = func(batch []datagram, flags int) (int, error)
+
 // A receiver receives datagrams in batches, where the system has a call for that.
 type receiver struct {
-	read  func([]datagram, int) (int, error)
+	read  transfer
 	batch []datagram
 	group netip.Addr
 	told  func(oob []byte) net.IP // where a datagram went; nil if it is not told
 }
 
-func (r *receiver) init(read func([]datagram, int) (int, error), group netip.Addr, told func([]byte) net.IP) {
+func (r *receiver) init(read transfer, group netip.Addr, told func([]byte) net.IP) {
 	count, size := batchLen, 4*maxMessage
 	if runtime.GOOS != "linux" {
 		count, size = 1, maxDatagram
@@ -77,11 +80,11 @@ func (r *receiver) forGroup(d *datagram) bool {
 
 // A sender sends datagrams in batches.
 type sender struct {
-	write func([]datagram, int) (int, error)
+	write transfer
 	batch [batchLen]datagram
 }
 
-func (s *sender) init(write func([]datagram, int) (int, error)) {
+func (s *sender) init(write transfer) {
 	s.write = write
 	for i := range s.batch {
 		s.batch[i].Buffers = [][]byte{make([]byte, 0, maxMessage)}
