@@ -6,6 +6,7 @@ require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/creack/pty v1.1.24
 	github.com/dustin/go-humanize v1.1.0
+	github.com/ebitengine/purego v0.11.3
 	github.com/mdlayher/socket v0.8.0
 	github.com/tinylib/msgp v1.6.5
 	github.com/vishvananda/netlink v1.3.1

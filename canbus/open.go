@@ -89,6 +89,7 @@ var packages = map[string]string{
 	"candump":    "candump",
 	"cannelloni": "cannelloni",
 	"kvaser":     "kvaser",
+	"pcan":       "pcan",
 	"slcan":      "slcan",
 	"socketcand": "socketcand",
 	"udp":        "udpmulticast",

@@ -11,6 +11,7 @@ import (
 	_ "example.com/isotp/canbus/candump"      // candump:FILE
 	_ "example.com/isotp/canbus/cannelloni"   // cannelloni:udp:HOST:PORT
 	_ "example.com/isotp/canbus/kvaser"       // kvaser:CHANNEL@BITRATE
+	_ "example.com/isotp/canbus/pcan"         // pcan:USB1@500000
 	_ "example.com/isotp/canbus/slcan"        // slcan:PORT@BITRATE
 	_ "example.com/isotp/canbus/socketcan"    // can0
 	_ "example.com/isotp/canbus/socketcand"   // socketcand:HOST:PORT/BUS

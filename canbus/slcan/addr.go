@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/isotp/canbus/internal/line"
 )
 
 // Options of an adapter.
@@ -90,8 +92,7 @@ func (o *Options) wireRate() int {
 		return o.Bitrate
 	}
 	r, _ := strconv.ParseUint(o.Registers, 16, 16)
-	prescaler, quanta := int(r>>8&0x3F)+1, 1+int(r&0xF)+1+int(r>>4&7)+1
-	return 8_000_000 / (prescaler * quanta)
+	return line.SJA1000(uint16(r))
 }
 
 func (o *Options) logger() *slog.Logger {

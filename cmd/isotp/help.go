@@ -116,6 +116,9 @@ BUS:
 	                      ,data=2000000  ,baud=1000000  ,listen  ,wait=5s  ,family=canable
 	kvaser:0@500000       a Kvaser adapter's channel on Windows (experimental; on Linux it is can0).
 	                      Options may follow: ,data=2000000  ,listen
+	pcan:USB1@500000      an adapter of PEAK on Windows or macOS (on Linux it is can0):
+	                      experimental. Options may follow:
+	                      ,data=2000000  ,listen  ,noecho
 	socketcand:HOST:29536/can0
 	                      a bus of another computer (isotp serve-bus, or socketcand)
 	cannelloni:udp:HOST:20000

@@ -86,3 +86,10 @@ func (l *Line) Wait() time.Duration {
 	defer l.mu.Unlock()
 	return time.Until(l.free) - ahead/2
 }
+
+// SJA1000 returns the bit rate that BTR0 and BTR1 of an SJA1000 at 16 MHz make: the
+// registers by which drivers and protocols of adapters name bit rates. BTR0 is the high byte.
+func SJA1000(registers uint16) int {
+	prescaler, quanta := int(registers>>8&0x3F)+1, 1+int(registers&0xF)+1+int(registers>>4&7)+1
+	return 8_000_000 / (prescaler * quanta)
+}

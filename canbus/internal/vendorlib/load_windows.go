@@ -3,6 +3,7 @@ package vendorlib
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -18,7 +19,8 @@ type Library struct {
 
 // Load loads a library: from the system's folder if file is a name, as PCANBasic.dll, else
 // from the absolute path that file is. It never looks into the working folder or those of
-// PATH, where others may have put a file of that name.
+// PATH, where others may have put a file of that name. Where there is none the error is
+// fs.ErrNotExist to errors.Is.
 func Load(file string) (*Library, error) {
 	flags := uintptr(windows.LOAD_LIBRARY_SEARCH_SYSTEM32)
 	path := file
@@ -37,7 +39,7 @@ func Load(file string) (*Library, error) {
 	handle, err := windows.LoadLibraryEx(file, 0, flags)
 	switch {
 	case errors.Is(err, windows.ERROR_MOD_NOT_FOUND):
-		return nil, fmt.Errorf("%s is not there, or lacks a library that it needs: %w", path, err)
+		return nil, fmt.Errorf("%w: %s, or a library that it needs: %w", fs.ErrNotExist, path, err)
 	case errors.Is(err, windows.ERROR_BAD_EXE_FORMAT):
 		return nil, fmt.Errorf("%s is of another architecture than this program, which has %d bits: %w", path, bits, err)
 	case err != nil:

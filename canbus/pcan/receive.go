@@ -1,0 +1,176 @@
+package pcan
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// maxOdd is how many reads in a row may bring neither a message nor the end of the queue,
+// until the queue is taken to be empty.
+const maxOdd = 100
+
+// An inbox is what the library's functions for reading write to. It is made once.
+type inbox struct {
+	classic   message
+	timestamp timestamp
+	message   messageFD
+	micros    uint64
+}
+
+// receive is the goroutine that reads the channel. At the end it closes the channel.
+func (b *Bus) receive() {
+	defer close(b.ended)
+	for b.life.Err() == nil && b.drain() && b.look() {
+		b.event.wait(statusTime)
+	}
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	b.lib.uninitialize(b.handle)
+	b.event.close()
+}
+
+// drain reads until the library's queue is empty. It reports false when the adapter is gone.
+func (b *Bus) drain() bool {
+	for odd := 0; odd < maxOdd && b.life.Err() == nil; {
+		timestamp, s := b.read()
+		switch {
+		case s.has(statusIllData):
+			b.malformed.Add(1)
+			odd++
+			continue
+		case !s.usable():
+			b.fail(s, "")
+			return false
+		}
+		if s.has(anyOverrun) {
+			b.lost()
+		}
+		if s.has(statusBusOff) && !b.report(s) {
+			return false
+		}
+		switch {
+		case s.has(statusRcvEmpty):
+			return true
+		case s.has(statusBusOff) && b.in.message == messageFD{}:
+			odd++ // no message, or an empty one, which no controller that is off has received
+		case !b.take(timestamp):
+			return false
+		default:
+			odd = 0
+		}
+	}
+	return true
+}
+
+// read reads a message into in.message, also one of classic CAN.
+func (b *Bus) read() (timestamp time.Duration, s status) {
+	in := &b.in
+	if b.setting.fd {
+		in.message = messageFD{}
+		s = b.lib.readFD(b.handle, &in.message, &in.micros)
+		return time.Duration(in.micros) * time.Microsecond, s
+	}
+	in.classic = message{}
+	s = b.lib.read(b.handle, &in.classic, &in.timestamp)
+	m := &in.classic
+	in.message = messageFD{id: m.id, kind: m.kind, dlc: m.len}
+	copy(in.message.data[:], m.data[:])
+	return in.timestamp.duration(), s
+}
+
+// take takes the message in in.message. It reports false when the bus has ended with it.
+func (b *Bus) take(timestamp time.Duration) bool {
+	m := &b.in.message
+	at := b.clock.At(int64(timestamp), time.Now())
+	switch {
+	case m.kind&kindStatus != 0:
+		s := status(binary.BigEndian.Uint32(m.data[:]))
+		if s.has(anyOverrun) {
+			b.lost()
+		}
+		return b.report(s)
+	case m.kind&kindError != 0:
+		f := protocolError(m)
+		f.Stamp(at)
+		b.frames.Push(&f)
+	default:
+		f := decode(m)
+		f.Stamp(at)
+		if m.kind&kindEcho != 0 {
+			b.frames.Echo(&f)
+		} else {
+			b.frames.Push(&f)
+		}
+	}
+	return true
+}
+
+// look asks for the channel's status. It reports false when the adapter is gone.
+func (b *Bus) look() bool {
+	s := b.lib.status(b.handle)
+	if !s.usable() {
+		b.fail(s, "")
+		return false
+	}
+	overrun := s.has(anyOverrun)
+	if overrun && !b.overrun { // it tells of one for a while
+		b.lost()
+	}
+	b.overrun = overrun
+	return b.report(s)
+}
+
+// lost counts that frames were lost before this driver could read them, and tells of it with
+// an error frame.
+func (b *Bus) lost() {
+	b.frames.Overrun(1)
+	b.tell(classController, detailOverflow)
+}
+
+// tell gives ReadFrames an error frame.
+func (b *Bus) tell(class uint32, detail byte) {
+	f := errorFrame(class, detail)
+	f.Stamp(time.Now().UnixNano())
+	b.frames.Push(&f)
+}
+
+// report tells of a change of the controller's state. It reports false when the bus has ended
+// with that.
+func (b *Bus) report(s status) bool {
+	before, now := b.state, b.setting.stateOf(s)
+	if now == before {
+		return true
+	}
+	b.state = now
+	if now == busOff {
+		b.tell(classBusOff, 0)
+		return b.recover()
+	}
+	if before == busOff {
+		b.tell(classRestarted, 0)
+		before = active
+	}
+	if now != before {
+		b.tell(classController, details[now])
+	}
+	return true
+}
+
+// recover is called at bus-off. The controller comes back by itself, after a while. What
+// becomes of the frames in the queue is not documented, so they are thrown away, and come
+// back as refused.
+func (b *Bus) recover() bool {
+	if !b.resets {
+		b.fail(statusBusOff, "its library cannot bring it back: open it anew")
+		return false
+	}
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	s := b.lib.reset(b.handle)
+	if !s.usable() {
+		b.fail(s, "")
+		return false
+	}
+	b.log.Warn("pcan: bus-off", "channel", b.name, "frames thrown away", b.frames.RefuseAll())
+	return true
+}
