@@ -122,24 +122,25 @@ func (p *picture) startECU(ctx context.Context) (stop func()) {
 	ln, err := (&isotpnet.ListenConfig{Config: p.config}).ListenAddr(ctx, "isotp", addrs...)
 	p.fail(err)
 	done := make(chan error, 1)
-	go func() {
-		c, err := ln.AcceptConn()
-		if err != nil {
-			done <- err
-			return
-		}
-		defer c.Close()
-		request := make([]byte, 8)
-		n, err := c.Read(request)
-		if answer := answers[string(request[:n])]; err == nil && answer != "" {
-			_, err = c.Write([]byte(answer))
-		}
-		done <- err
-	}()
+	go func() { done <- answerOne(ln) }()
 	return func() {
 		p.fail(<-done)
 		ln.Close()
 	}
+}
+
+func answerOne(ln *isotpnet.Listener) error {
+	c, err := ln.AcceptConn()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	request := make([]byte, 8)
+	n, err := c.Read(request)
+	if answer := answers[string(request[:n])]; err == nil && answer != "" {
+		_, err = c.Write([]byte(answer))
+	}
+	return err
 }
 
 // ask sends the tester's request, and reads the answer.
