@@ -1,0 +1,65 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	// inCode are the code of a document: blocks without a language, and spans.
+	inCode = regexp.MustCompile("(?ms)^```\n(.*?)^```$|`([^`\n]+)`")
+	// inShell is a command in a line, up to what another program, the shell or a reader is
+	// told.
+	inShell = regexp.MustCompile(`(?:^|[|;&] *|sudo |go run \./cmd/)isotp +([^|;&><#]*)`)
+	remark  = regexp.MustCompile(`   .*$`)
+)
+
+// The documents' commands have flags and addresses that there are.
+func TestCommandsInDocuments(t *testing.T) {
+	t.Setenv(busVariable, "virtual:documents") // for those that name no bus
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := commands(t)
+	tried := 0
+	for _, file := range append(files, "../../README.md", "../../CONTRIBUTING.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range commandsIn(string(text)) {
+			tried++
+			if all[strings.TrimSuffix(command, " --help")] != nil {
+				continue // its name alone
+			}
+			parser := newParser(t.Context(), new(cli), newStreams(nil, io.Discard, io.Discard), func() {})
+			if _, err := parser.Parse(commandHelp(words(command))); err != nil {
+				t.Errorf("%s: isotp %s: %v", file, command, err)
+			}
+		}
+	}
+	if tried < 50 {
+		t.Errorf("the documents have %d commands", tried)
+	}
+}
+
+// commandsIn returns what stands behind isotp in the code of a document, but for what is no
+// whole command.
+func commandsIn(document string) (commands []string) {
+	for _, code := range inCode.FindAllStringSubmatch(document, -1) {
+		for line := range strings.Lines(code[1] + code[2]) {
+			for _, m := range inShell.FindAllStringSubmatch(strings.TrimSpace(line), -1) {
+				command := strings.TrimSpace(remark.ReplaceAllString(m[1], ""))
+				if command != "" && !strings.Contains(command, "...") && !strings.Contains(command, "COMMAND") {
+					commands = append(commands, command)
+				}
+			}
+		}
+	}
+	return commands
+}
