@@ -10,8 +10,8 @@ import (
 )
 
 var (
-	// inCode are the code of a document: blocks without a language, and spans.
-	inCode = regexp.MustCompile("(?ms)^```\n(.*?)^```$|`([^`\n]+)`")
+	// inCode is the code of a document: blocks, with their language, and spans.
+	inCode = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$|`([^`\n]+)`")
 	// inShell is a command in a line, up to what another program, the shell or a reader is
 	// told.
 	inShell = regexp.MustCompile(`(?:^|[|;&] *|sudo |go run \./cmd/)isotp +([^|;&><#]*)`)
@@ -52,7 +52,10 @@ func TestCommandsInDocuments(t *testing.T) {
 // whole command.
 func commandsIn(document string) (commands []string) {
 	for _, code := range inCode.FindAllStringSubmatch(document, -1) {
-		for line := range strings.Lines(code[1] + code[2]) {
+		if code[1] != "" {
+			continue // it is no shell's
+		}
+		for line := range strings.Lines(code[2] + code[3]) {
 			for _, m := range inShell.FindAllStringSubmatch(strings.TrimSpace(line), -1) {
 				command := strings.TrimSpace(remark.ReplaceAllString(m[1], ""))
 				if command != "" && !strings.Contains(command, "...") && !strings.Contains(command, "COMMAND") {

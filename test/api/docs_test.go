@@ -65,7 +65,7 @@ var (
 
 // granted are the variables that the code takes for granted, and what uses a value.
 const granted = `func _(c *Conn, conn *einride.Conn, addr Addr, bus canbus.Bus, config Config, b byte, buf, p, data []byte,
-	r, reader io.Reader, handler http.Handler, certificates []tls.Certificate, ln net.Listener, lc ListenConfig, d Dialer, size int64, ctx context.Context,
+	r, reader io.Reader, handler http.Handler, certificates []tls.Certificate, dialled net.Conn, ln net.Listener, lc ListenConfig, d Dialer, size int64, ctx context.Context,
 	handle func([]byte), use func(...any), err error) error `
 
 var (
@@ -250,7 +250,7 @@ func (c *compiler) compile(statements string) error {
 
 // isOurs reports whether code within a line of text is about package isotpnet.
 func (c *compiler) isOurs(code string) bool {
-	if strings.HasPrefix(code, "isotpnet.") || strings.HasPrefix(code, "c.") {
+	if strings.Contains(code, "isotpnet.") || strings.HasPrefix(code, "c.") {
 		return true
 	}
 	name := leadingName.FindString(code)
