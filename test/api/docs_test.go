@@ -159,6 +159,15 @@ func TestLinksInDocuments(t *testing.T) {
 	}
 }
 
+func TestREADMELeadsToEveryDocument(t *testing.T) {
+	documents := readDocuments(t)
+	for name := range documents {
+		if name != "README.md" && name != "SECURITY.md" && !strings.Contains(documents["README.md"], "]("+name+")") {
+			t.Errorf("README.md has no link to %s", name)
+		}
+	}
+}
+
 // headings returns the names that links have for the headings of a document.
 func headings(text string) (names []string) {
 	for _, h := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
