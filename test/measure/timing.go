@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,8 +112,14 @@ func sockets(ctx context.Context, o options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	calls, err := goTest(ctx, "test/vm/run", "-q", "-k", emulated, "./isotpnet", "./canbus/socketcan", "--",
-		"-cpu", "1", "-run", "^$", "-bench", "^BenchmarkCalls", "-benchtime", "1000x")
+	for _, cpu := range []string{"1", "2"} { // one run of both would begin each with two
+		counted, err := goTest(ctx, "test/vm/run", "-q", "-k", emulated, "./isotpnet", "./canbus/socketcan", "--",
+			"-cpu", cpu, "-run", "^$", "-bench", "^BenchmarkCalls", "-benchtime", "500x")
+		if err != nil {
+			return "", err
+		}
+		maps.Copy(r, counted)
+	}
 	return socketsText + table(r, []string{"`isotp:kernel`, beside C", "time", "processor time"}, []row{
 		besideC("messages of 4095 bytes, classic CAN", "Throughput/FD=false/FrameTxTime=0s"),
 		besideC("the same, CAN FD", "Throughput/FD=true/FrameTxTime=0s"),
@@ -120,10 +127,15 @@ func sockets(ctx context.Context, o options) (string, error) {
 	}) + rawText + table(r, []string{"`CAN_RAW`", "time"}, []row{
 		{"reading, beside read(2)", []cell{ratio("BenchmarkRead/batch=64-2", "BenchmarkRead/read(2)-2", "ns/op")}},
 		{"writing, beside write(2) and read(2) of the echo", []cell{ratio("BenchmarkWrite/batch=64-2", "BenchmarkWrite/write(2)_and_read(2)-2", "ns/op")}},
-	}) + callsText + table(calls, []string{"system calls", ""}, []row{
-		{"`isotp:user` on `CAN_RAW`, messages of 4095 bytes, per frame", []cell{value("BenchmarkCallsRaw", "calls/frame", plain("%.3f"))}},
-		{"`isotp:kernel`, a Single Frame there and another back", []cell{value("BenchmarkCallsKernel", "calls/round-trip", plain("%.1f"))}},
-	}), err
+	}) + callsText + table(r, []string{"system calls", "one processor", "two processors"}, []row{
+		calls("`isotp:user` on `CAN_RAW`, messages of 4095 bytes, per frame", "Raw", "calls/frame", "%.2f"),
+		calls("`isotp:kernel`, a Single Frame there and another back", "Kernel", "calls/round-trip", "%.1f"),
+	}), nil
+}
+
+func calls(label, name, unit, format string) row {
+	name = "BenchmarkCalls" + name
+	return row{label, []cell{value(name, unit, plain(format)), value(name+"-2", unit, plain(format))}}
 }
 
 const (
@@ -140,7 +152,8 @@ all sockets at once.
 
 `
 	callsText = `
-System calls of both ends together, all that the kernel counts, those of Go's scheduler too:
+System calls of both ends together, all that the kernel counts, those of Go's scheduler too.
+The machine itself has one processor; two are what Go makes use of:
 
 `
 )
