@@ -88,7 +88,7 @@ type Bus struct {
 	// Of receive, which uses them alone.
 	clock   vendorlib.Clock
 	state   busState
-	overrun bool // CAN_GetStatus told of an overrun last time
+	overrun bool // an overrun was told that CAN_GetStatus may tell of for a while
 	in      inbox
 
 	out       outbox // under writing
@@ -175,10 +175,12 @@ func (b *Bus) initialize() error {
 		return nil
 	case s == statusOK:
 		return nil
+	case s&handleErrors == statusIllHw && b.setting.fd:
+		return fmt.Errorf("%w, or it has no CAN FD: isotp link lists the channels that are attached", s)
 	case s&handleErrors == statusIllHw:
 		return fmt.Errorf("%w: isotp link lists the channels that are attached", s)
 	case s.has(statusInitialize), s&handleErrors == statusHwInUse, s&handleErrors == statusNetInUse:
-		return fmt.Errorf("%w: does another program use it?", s)
+		return fmt.Errorf("%w: does another program use it, or another connection of this one?", s)
 	}
 	return s
 }

@@ -178,7 +178,7 @@ func TestAChannelThatCannotBeOpened(t *testing.T) {
 		want    string
 	}{
 		{"unplugged", func(f *fake, c *fakeChannel) { c.gone = true }, "no such hardware"},
-		{"in use", func(f *fake, c *fakeChannel) { c.opens = statusHwInUse }, "does another program use it?"},
+		{"in use", func(f *fake, c *fakeChannel) { c.opens = statusHwInUse }, "does another program use it,"},
 		{"no driver", func(f *fake, c *fakeChannel) { c.opens = 0x200 }, "driver is not loaded"},
 		{"a status that is new", func(f *fake, c *fakeChannel) { c.opens = 0x40000000 }, "40000000h"},
 		{"it has no event", func(f *fake, c *fakeChannel) { c.lacks = []parameter{paramReceiveEvent} }, "parameter is not supported"},
@@ -389,7 +389,7 @@ func TestErrorsOfTheProtocol(t *testing.T) {
 }
 
 func TestAnOverrunIsCountedAndTold(t *testing.T) {
-	for _, how := range []string{"CAN_Read", "CAN_GetStatus", "StatusMessage"} {
+	for _, how := range []string{"CAN_Read", "CAN_GetStatus", "StatusMessage", "Both"} {
 		synctest.Test(t, func(t *testing.T) {
 			b, c := bus(t, classic)
 			overrun := errorFrame(classController, detailOverflow)
@@ -404,6 +404,14 @@ func TestAnOverrunIsCountedAndTold(t *testing.T) {
 			case "StatusMessage":
 				c.tell(messageFD{kind: kindStatus, dlc: 4, data: [64]byte{3: byte(statusOverrun)}}, statusOK)
 				wantFrames(t, read(t, b, 1), overrun)
+			case "Both":
+				c.change(func() {
+					c.bus = statusOverrun
+					c.receive(messageFD{kind: kindStatus, dlc: 4, data: [64]byte{3: byte(statusOverrun)}}, statusOverrun)
+					c.receive(messageFD{id: 5}, statusOK)
+				})
+				time.Sleep(3 * statusTime)
+				wantFrames(t, read(t, b, 2), overrun, canbus.Frame{ID: 5})
 			}
 			if n := b.Dropped(); n != 1 {
 				t.Errorf("%s: %d dropped", how, n)

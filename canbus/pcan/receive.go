@@ -17,6 +17,14 @@ type inbox struct {
 	micros    uint64
 }
 
+// told is the status that the message tells, if it is one with kindStatus.
+func (in *inbox) told() status {
+	if in.message.kind&kindStatus == 0 {
+		return statusOK
+	}
+	return status(binary.BigEndian.Uint32(in.message.data[:]))
+}
+
 // receive is the goroutine that reads the channel. At the end it closes the channel.
 func (b *Bus) receive() {
 	defer close(b.ended)
@@ -42,7 +50,7 @@ func (b *Bus) drain() bool {
 			b.fail(s, "")
 			return false
 		}
-		if s.has(anyOverrun) {
+		if (s | b.in.told()).has(anyOverrun) {
 			b.lost()
 		}
 		if s.has(statusBusOff) && !b.report(s) {
@@ -84,11 +92,7 @@ func (b *Bus) take(timestamp time.Duration) bool {
 	at := b.clock.At(int64(timestamp), time.Now())
 	switch {
 	case m.kind&kindStatus != 0:
-		s := status(binary.BigEndian.Uint32(m.data[:]))
-		if s.has(anyOverrun) {
-			b.lost()
-		}
-		return b.report(s)
+		return b.report(b.in.told())
 	case m.kind&kindError != 0:
 		f := protocolError(m)
 		f.Stamp(at)
@@ -113,7 +117,7 @@ func (b *Bus) look() bool {
 		return false
 	}
 	overrun := s.has(anyOverrun)
-	if overrun && !b.overrun { // it tells of one for a while
+	if overrun && !b.overrun { // else it is one that is known
 		b.lost()
 	}
 	b.overrun = overrun
@@ -123,6 +127,7 @@ func (b *Bus) look() bool {
 // lost counts that frames were lost before this driver could read them, and tells of it with
 // an error frame.
 func (b *Bus) lost() {
+	b.overrun = true
 	b.frames.Overrun(1)
 	b.tell(classController, detailOverflow)
 }
