@@ -114,7 +114,7 @@ static struct channel channels[] = {
 };
 #define CHANNELS (int)(sizeof channels / sizeof channels[0])
 
-static bool knows_echoes = true; // versions before 4.6 do not
+static bool old; // the library is one of before version 4.4: no list of channels, and no echoes
 
 static struct channel *find(int handle) {
     for (int i = 0; i < CHANNELS; i++)
@@ -593,7 +593,7 @@ static uint32_t *setting(struct channel *ch, uint8_t parameter) {
     case ALLOW_ERROR_FRAMES:
         return &ch->allow_error;
     case ALLOW_ECHO_FRAMES:
-        return knows_echoes ? &ch->allow_echo : NULL;
+        return old ? NULL : &ch->allow_echo;
     default:
         return NULL;
     }
@@ -654,9 +654,11 @@ static status_t library_value(uint8_t parameter, void *buffer, uint32_t length) 
         info->device_id = ch->device_id;
         info->condition = condition(ch);
     }
+    if (parameter == API_VERSION)
+        return give_text(buffer, length, old ? "4.3.4.204" : "4.8.0.830");
+    if (old)
+        return ILLPARAMTYPE;
     switch (parameter) {
-    case API_VERSION:
-        return give_text(buffer, length, knows_echoes ? "4.8.0.830" : "4.5.4.626");
     case ATTACHED_CHANNELS_COUNT:
         return give_number(buffer, length, attached);
     case ATTACHED_CHANNELS:
@@ -870,16 +872,16 @@ struct controller *fake_controller(int handle) {
 }
 
 void fake_library_reset(void) {
-    knows_echoes = true;
+    old = false;
     for (int i = 0; i < CHANNELS; i++)
         if (channels[i].open)
             close_channel(&channels[i]);
 }
 
-// fake_old makes the library one of before version 4.6, without echo frames.
+// fake_old makes the library an old one.
 API int fake_old(int on) {
     wire_lock();
-    knows_echoes = on == 0;
+    old = on != 0;
     unlock();
     return 0;
 }

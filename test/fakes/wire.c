@@ -8,8 +8,10 @@
 static struct controller *controllers[MAX_CONTROLLERS];
 static int number_of_controllers;
 static uint64_t writes;            // since the library was loaded
-static uint64_t pace;              // microseconds that each frame takes
+static bool real_time;             // frames take as long as their bits
+static uint64_t pace;              // microseconds that each frame takes else
 static uint64_t busy;              // until when the wire is
+static uint64_t last;              // the time of the frame before
 static bool acknowledged = true;   // by nodes that are not ours
 
 // An inbox.
@@ -82,8 +84,8 @@ static bool understands(const struct controller *c, const struct controller *sen
 
 // deliver gives a frame to all on the bus. A controller that cannot make it out sees an
 // error in its place.
-static void deliver(struct controller *from, struct frame f, void *sender) {
-    f.time = now();
+static void deliver(struct controller *from, struct frame f, void *sender, uint64_t time) {
+    f.time = last = time > last ? time : last;
     for (int i = 0; i < number_of_controllers; i++) {
         struct controller *c = controllers[i];
         if (!takes_part(c))
@@ -111,12 +113,26 @@ static bool heard(const struct controller *c) {
     return false;
 }
 
-// next returns the controller whose frame was written first of those that can be sent
-// now. If there is none it sets *until to when there may be one.
-static struct controller *next(uint64_t *until) {
+// duration returns for how many microseconds a frame is on the wire, with as many stuff
+// bits as its length may need.
+static uint64_t duration(const struct controller *c, const struct frame *f) {
+    if (!real_time)
+        return pace;
+    uint64_t bytes = f->flags & FRAME_REMOTE ? 0 : 8 * f->length, extended = f->flags & FRAME_EXTENDED ? 20 : 0;
+    if (!(f->flags & FRAME_FD)) {
+        uint64_t stuffed = 34 + extended + bytes;
+        return (stuffed + stuffed / 4 + 13) * 1000000 / c->bitrate + 1;
+    }
+    uint64_t nominal = (17 + extended) * 5 / 4 + 14, data = (5 + bytes) * 5 / 4 + 32;
+    return nominal * 1000000 / c->bitrate + data * 1000000 / (f->flags & FRAME_BRS ? c->data_bitrate : c->bitrate) + 2;
+}
+
+// next returns the controller whose frame was written first of those that can be sent. It
+// sets *end to when that frame has left: it begins when it is due and the wire is free.
+static struct controller *next(uint64_t *end) {
     struct controller *best = NULL;
-    uint64_t t = now();
-    *until = FOREVER;
+    uint64_t t = now(), first = FOREVER;
+    *end = FOREVER;
     for (int i = 0; i < number_of_controllers; i++) {
         struct controller *c = controllers[i];
         if (c->waiting == 0 || c->held || c->silent || !takes_part(c))
@@ -126,12 +142,12 @@ static struct controller *next(uint64_t *until) {
             continue;
         }
         const struct outgoing *o = &c->outgoing[c->first];
-        uint64_t due = o->due > busy ? o->due : busy;
-        if (due > t) {
-            if (due < *until)
-                *until = due;
-        } else if (best == NULL || o->order < best->outgoing[best->first].order) {
+        uint64_t free = o->due > busy ? o->due : busy;
+        uint64_t start = free > t ? free : t;
+        if (best == NULL || start < first || (start == first && o->order < best->outgoing[best->first].order)) {
             best = c;
+            first = start;
+            *end = free + duration(c, &o->frame);
         }
     }
     return best;
@@ -141,19 +157,19 @@ static struct controller *next(uint64_t *until) {
 static void carry(void) {
     lock();
     for (;;) {
-        uint64_t until;
-        struct controller *c = next(&until);
-        if (c == NULL) {
-            wait_until(until);
+        uint64_t end;
+        struct controller *c = next(&end);
+        if (end > now()) {
+            wait_until(end);
             continue;
         }
         struct outgoing o = c->outgoing[c->first];
         c->first = (c->first + 1) % MAX_OUTGOING;
         c->waiting--;
-        busy = now() + pace;
+        busy = end;
         if (c->state == ERROR_PASSIVE && !acknowledged)
             set_state(c, ERROR_ACTIVE);
-        deliver(c, o.frame, o.sender);
+        deliver(c, o.frame, o.sender, end);
         wake();
     }
 }
@@ -281,21 +297,21 @@ API int fake_transmit_queue(int channel, int frames) {
     FAULT(c->transmit_queue = frames);
 }
 
-API int fake_calls(int channel) {
-    wire_lock();
-    struct controller *c = fake_controller(channel);
-    int calls = c == NULL ? -1 : (int)c->calls;
-    unlock();
-    return calls;
-}
+// ANSWER returns something of one channel.
+#define ANSWER(expression)                                                                                             \
+    do {                                                                                                               \
+        wire_lock();                                                                                                   \
+        struct controller *c = fake_controller(channel);                                                               \
+        int answer = c == NULL ? -1 : (int)(expression);                                                               \
+        unlock();                                                                                                      \
+        return answer;                                                                                                 \
+    } while (0)
 
-API int fake_waiting(int channel) {
-    wire_lock();
-    struct controller *c = fake_controller(channel);
-    int waiting = c == NULL ? -1 : c->waiting;
-    unlock();
-    return waiting;
-}
+API int fake_calls(int channel) { ANSWER(c->calls); }
+API int fake_waiting(int channel) { ANSWER(c->waiting); }
+API int fake_bitrate(int channel) { ANSWER(c->bitrate); }
+API int fake_data_bitrate(int channel) { ANSWER(c->data_bitrate); }
+API int fake_mode(int channel) { ANSWER((c->on ? 1 : 0) | (c->silent ? 2 : 0) | (c->fd ? 4 : 0)); }
 
 API int fake_send(uint32_t id, int flags, int length, const uint8_t *data) {
     if (length < 0 || length > 64)
@@ -304,7 +320,7 @@ API int fake_send(uint32_t id, int flags, int length, const uint8_t *data) {
     if (data != NULL)
         memcpy(f.data, data, (size_t)length);
     wire_lock();
-    deliver(NULL, f, NULL);
+    deliver(NULL, f, NULL, now());
     unlock();
     return 0;
 }
@@ -317,7 +333,7 @@ API int fake_flood(uint32_t id, int frames) {
         f.data[1] = (uint8_t)(i >> 16);
         f.data[2] = (uint8_t)(i >> 8);
         f.data[3] = (uint8_t)i;
-        deliver(NULL, f, NULL);
+        deliver(NULL, f, NULL, now());
     }
     unlock();
     return 0;
@@ -325,7 +341,7 @@ API int fake_flood(uint32_t id, int frames) {
 
 API int fake_error(int kind) {
     wire_lock();
-    deliver(NULL, (struct frame){.id = (uint32_t)kind, .flags = FRAME_ERROR}, NULL);
+    deliver(NULL, (struct frame){.id = (uint32_t)kind, .flags = FRAME_ERROR}, NULL, now());
     unlock();
     return 0;
 }
@@ -333,6 +349,13 @@ API int fake_error(int kind) {
 API int fake_pace(int microseconds) {
     wire_lock();
     pace = (uint64_t)microseconds;
+    unlock();
+    return 0;
+}
+
+API int fake_real_time(int on) {
+    wire_lock();
+    real_time = on != 0;
     unlock();
     return 0;
 }
@@ -351,6 +374,7 @@ API int fake_reset(void) {
     for (int i = 0; i < number_of_controllers; i++)
         set_defaults(controllers[i]);
     pace = busy = 0;
+    real_time = false;
     acknowledged = true;
     wake();
     unlock();
