@@ -13,13 +13,20 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/scale"
 )
+
+// exchangeTime is how long a bus is attacked.
+func exchangeTime() time.Duration { return scale.Down(20*time.Second, 4*time.Second) }
+
+// inExchanges is how much there is in that time of what there is n times in 20 s.
+func inExchanges(n uint64) uint64 { return n * uint64(exchangeTime()) / uint64(20*time.Second) }
 
 // An attack is what other nodes of the bus do until stop is closed. It returns when
 // they have ended.
 type attack func(t *testing.T, n *virtual.Network, tester *isotpnet.PacketConn, stop <-chan struct{})
 
-// exchanges has a tester ask an honest ECU again and again for 20 s, on a bus of
+// exchanges has a tester ask an honest ECU again and again for exchangeTime, on a bus of
 // 500 kbit/s on which others do what they like. It returns the longest time that an
 // exchange took, and what was counted.
 func exchanges(t *testing.T, lc isotpnet.ListenConfig, others attack) (longest time.Duration, stats isotpnet.PacketStats) {
@@ -60,7 +67,7 @@ func exchanges(t *testing.T, lc isotpnet.ListenConfig, others attack) (longest t
 		time.Sleep(time.Second) // for the attack to be under way
 
 		heap := heapInUse()
-		for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
+		for begin := time.Now(); time.Since(begin) < exchangeTime(); time.Sleep(50 * time.Millisecond) {
 			start := time.Now()
 			wantWriteTo(t, tester, "\x22\xF1\x90", honest)
 			if got := <-answers; got != payload(200) {
@@ -97,25 +104,25 @@ func TestHostilePeersDoNotHoldUpHonestOnes(t *testing.T) {
 		check  func(isotpnet.PacketStats) error
 	}{
 		{"First Frames from 254 sources", isotpnet.ListenConfig{}, forgeFirstFrames, func(s isotpnet.PacketStats) error {
-			if got := s.Errors[isotpnet.CodeTimeoutCr] + s.Errors[isotpnet.CodeInterruptedByFirstFrame]; got < 8000 || s.PeersRefused > 0 {
+			if got := s.Errors[isotpnet.CodeTimeoutCr] + s.Errors[isotpnet.CodeInterruptedByFirstFrame]; got < inExchanges(8000) || s.PeersRefused > 0 {
 				return fmt.Errorf("%d messages given up, %d peers refused", got, s.PeersRefused)
 			}
 			return nil
 		}},
 		{"First Frames from 254 sources, and 16 places", isotpnet.ListenConfig{MaxPeers: 16}, forgeFirstFrames, func(s isotpnet.PacketStats) error {
-			if got := s.Errors[isotpnet.CodeAborted]; got < 8000 || s.PeersEvicted != got || s.PeersReaped < got {
+			if got := s.Errors[isotpnet.CodeAborted]; got < inExchanges(8000) || s.PeersEvicted != got || s.PeersReaped < got {
 				return fmt.Errorf("%d messages given up for others, %d peers evicted, %d reaped", got, s.PeersEvicted, s.PeersReaped)
 			}
 			return nil
 		}},
 		{"Single Frames from 254 sources", isotpnet.ListenConfig{}, forgeSingleFrames, func(s isotpnet.PacketStats) error {
-			if s.MessagesReceived < 8000 {
+			if s.MessagesReceived < inExchanges(8000) {
 				return fmt.Errorf("%d messages", s.MessagesReceived)
 			}
 			return nil
 		}},
 		{"a peer that never answers", isotpnet.ListenConfig{}, neverAnswer, func(s isotpnet.PacketStats) error {
-			if got := s.Errors[isotpnet.CodeTimeoutBs]; got != s.SendsAborted-s.Errors[isotpnet.CodeAborted] || got < 8*19 {
+			if got := s.Errors[isotpnet.CodeTimeoutBs]; got != s.SendsAborted-s.Errors[isotpnet.CodeAborted] || got < 8*(inExchanges(20)-1) {
 				return fmt.Errorf("%d of %d aborted for lack of flow control", got, s.SendsAborted)
 			}
 			return nil
@@ -123,7 +130,7 @@ func TestHostilePeersDoNotHoldUpHonestOnes(t *testing.T) {
 		{"a peer that answers everything", isotpnet.ListenConfig{}, answerEverything, func(s isotpnet.PacketStats) error {
 			for _, code := range []isotpnet.Code{isotpnet.CodeUnexpectedFlowControl, isotpnet.CodeUnexpectedConsecutiveFrame,
 				isotpnet.CodeInvalidFrame, isotpnet.CodeInterruptedBySingleFrame, isotpnet.CodeInvalidFirstFrameLength} {
-				if s.Errors[code] < 400 {
+				if s.Errors[code] < inExchanges(400) {
 					return fmt.Errorf("%d times %v", s.Errors[code], code)
 				}
 			}
@@ -180,7 +187,7 @@ func TestHostilePeersDoNotHoldUpAListener(t *testing.T) {
 			if attacked {
 				ends.Go(func() { forgeFirstFrames(t, n, nil, stop) })
 			}
-			for begin := time.Now(); time.Since(begin) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
+			for begin := time.Now(); time.Since(begin) < exchangeTime(); time.Sleep(50 * time.Millisecond) {
 				start := time.Now()
 				wantWrite(t, tester, "\x22\xF1\x90")
 				wantRead(t, tester, payload(200))
