@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -99,6 +100,61 @@ func TestTextsOfErrorsAreTheProgram(t *testing.T) {
 	}
 }
 
+// Every text that package isotpnet itself makes an error of is in the document, at least the
+// longest part that does not differ from case to case.
+func TestErrorsOfIsotpnetAreInTheDocument(t *testing.T) {
+	text := readTroubleshooting(t)
+	literals := errorsOfIsotpnet(t)
+	if len(literals) < 40 {
+		t.Errorf("%d texts of errors", len(literals))
+	}
+	for _, literal := range literals {
+		longest := ""
+		for part := range strings.SplitSeq(literal, anyText) {
+			if part = strings.Trim(part, " :;,"); len(part) > len(longest) {
+				longest = part
+			}
+		}
+		if !strings.Contains(text, longest) {
+			t.Errorf("%s has no %q, of %q", troubleshooting, longest, literal)
+		}
+	}
+}
+
+// errorsOfIsotpnet returns the strings given to functions that make errors, and to the field
+// Err of a net.AddrError.
+func errorsOfIsotpnet(t *testing.T) (texts []string) {
+	makers := []string{"New", "Errorf", "refused", "unsupportedError"}
+	sourceOf(t, "isotpnet", func(n ast.Node) {
+		var text ast.Expr
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			if len(n.Args) > 0 && slices.Contains(makers, nameOf(n.Fun)) {
+				text = n.Args[0]
+			}
+		case *ast.KeyValueExpr:
+			if nameOf(n.Key) == "Err" {
+				text = n.Value
+			}
+		}
+		if l, ok := text.(*ast.BasicLit); ok && l.Kind == token.STRING {
+			texts = append(texts, literalText(l))
+		}
+	})
+	return texts
+}
+
+// nameOf returns the name of a function or a field, "" of others.
+func nameOf(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.SelectorExpr:
+		return e.Sel.Name
+	}
+	return ""
+}
+
 func readTroubleshooting(t *testing.T) string {
 	text, ok := readDocuments(t)[troubleshooting]
 	if !ok {
@@ -119,26 +175,37 @@ func literalsOfErrors(t *testing.T) string {
 		literals = append(literals, code.String())
 	}
 	for _, folder := range []string{"isotpnet", "canbus", "internal"} {
-		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
+		sourceOf(t, folder, func(n ast.Node) {
+			if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
+				literals = append(literals, literalText(l))
 			}
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-			if err != nil {
-				return err
-			}
-			ast.Inspect(file, func(n ast.Node) bool {
-				if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
-					s, _ := strconv.Unquote(l.Value)
-					literals = append(literals, verb.ReplaceAllString(s, anyText))
-				}
-				return true
-			})
-			return nil
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 	return strings.Join(literals, "\n")
+}
+
+// sourceOf calls visit for each node of the source in a folder, tests left out.
+func sourceOf(t *testing.T, folder string, visit func(ast.Node)) {
+	err := filepath.WalkDir(filepath.Join(root, folder), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for n := range ast.Preorder(file) {
+			visit(n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// literalText returns a string of the source with anyText for its verbs.
+func literalText(l *ast.BasicLit) string {
+	s, _ := strconv.Unquote(l.Value)
+	return verb.ReplaceAllString(s, anyText)
 }
