@@ -45,6 +45,10 @@
 // that many frames. Without it TCP sends at once, and UDP as a node does on a wire of
 // 3 Mbit/s, and 8 Mbit/s for the data of frames with BRS.
 //
+// In the other direction a bus is its own pace. A virtual interface (vcan) at the other end has
+// none, and cannelloni loses frames that come faster than it reads them: a BlockSize of 64 or
+// less, in isotpnet.Config here, holds a sender there up.
+//
 // # What is lost
 //
 // No frame is acknowledged. A Write of package isotpnet returns nil when the frames are on

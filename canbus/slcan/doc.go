@@ -27,7 +27,8 @@
 //	,flush=50ms     how much longer Close waits than the frames take on the wire,
 //	                20ms without
 //
-// A port that a program has open is not open to others.
+// A port that a program has open is not open to others. [Ports] lists the ports that may be
+// adapters'.
 //
 // # Which adapter it is
 //
