@@ -153,7 +153,7 @@ func buses(end string) (list []candidate) {
 	}
 	links, _ := canInterfaces() // that there are none is nothing to tell here
 	for _, l := range links {
-		list = append(list, candidate{l.name + end, l.kind + ", " + l.state})
+		list = append(list, candidate{l.Name + end, l.Kind + ", " + l.State})
 	}
 	return list
 }

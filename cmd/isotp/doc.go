@@ -17,7 +17,8 @@
 //	isotp record BUS FILE        record a bus to a log file, as candump -l does
 //	isotp replay FILE BUS        send the frames of a log file on a bus
 //	isotp convert IN OUT         convert a log to another format
-//	isotp link                   list CAN interfaces, make a virtual one, set one up
+//	isotp link                   list CAN interfaces and adapters, make a virtual
+//	                             interface, set one up
 //	isotp help addresses         tell how addresses are written; so help buses, help hex
 //	isotp completion SHELL       print a script that makes bash, zsh or fish complete
 //	isotp man                    print the manual page

@@ -10,7 +10,6 @@ import (
 
 // withoutExamples are the commands that cannot have two examples for any computer, and why.
 var withoutExamples = map[string]string{
-	"link list": "CAN interfaces are Linux's",
 	"link up":   "it needs a CAN interface",
 	"link down": "it needs a CAN interface",
 	"tun":       "its network interface is Linux's, and needs root",

@@ -110,7 +110,7 @@ func TestKernelLinkListsInterfaces(t *testing.T) {
 	}
 	for _, want := range []string{
 		fmt.Sprintf("isotp:kernel  yes  Linux %s, messages of up to ", strings.TrimSpace(string(release))),
-		"isotp:user    yes", "\nvcan0      vcan  up     CAN FD  -\n", "\nmade0      vcan  up     CAN FD  -\n",
+		"isotp:user    yes", "\nvcan0      vcan  -       up     CAN FD  -\n", "\nmade0      vcan  -       up     CAN FD  -\n",
 	} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("no %q in\n%s", want, r.stdout)

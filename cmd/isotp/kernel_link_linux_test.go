@@ -36,7 +36,7 @@ func TestKernelLinkSetsAVirtualInterfaceUpAndDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cantest.DeleteLink("made1") })
-	const up, down = "\nmade1      vcan  up     CAN FD  -\n", "\nmade1      vcan  down   CAN FD  -\n"
+	const up, down = "\nmade1      vcan  -       up     CAN FD  -\n", "\nmade1      vcan  -       down   CAN FD  -\n"
 	wantLink(t, up, "up", "made1")
 	wantLink(t, up, "up", "made1")
 	wantLink(t, down, "down", "made1")
@@ -154,22 +154,22 @@ func (a *adapter) hears(t *testing.T, want string) {
 func TestKernelLinkSetsABitrate(t *testing.T) {
 	cantest.Need(t)
 	a := newAdapter(t)
-	wantLink(t, "\ncan0       can   up     classic  500000\n", "up", "can0", "--bitrate", "500000")
+	wantLink(t, "\ncan0       can   -       up     classic  500000\n", "up", "can0", "--bitrate", "500000")
 	a.hears(t, "C\rS6\rO\r")
-	wantLink(t, "\ncan0       can   up     classic  500000\n", "up", "can0")
+	wantLink(t, "\ncan0       can   -       up     classic  500000\n", "up", "can0")
 	wantLinkError(t, exitUsage, "can0 is up already, with 500000 bit/s: isotp link down can0 first", "up", "can0", "--bitrate", "250000")
 	wantLinkError(t, exitUsage, "can0 is up already, with 500000 bit/s: isotp link down can0 first", "up", "can0", "--listen-only")
-	wantLink(t, "\ncan0       can   down   classic  500000\n", "down", "can0")
+	wantLink(t, "\ncan0       can   -       down   classic  500000\n", "down", "can0")
 	a.hears(t, "C\r")
-	wantLink(t, "\ncan0       can   up     classic  500000\n", "up", "can0")
+	wantLink(t, "\ncan0       can   -       up     classic  500000\n", "up", "can0")
 	a.hears(t, "C\rS6\rO\r")
 	wantLink(t, "can0", "down", "can0")
 	a.hears(t, "C\r")
-	wantLink(t, "\ncan0       can   up     classic  125000\n", "up", "can0", "--bitrate", "125000", "--listen-only")
+	wantLink(t, "\ncan0       can   -       up     classic  125000\n", "up", "can0", "--bitrate", "125000", "--listen-only")
 	a.hears(t, "C\rS4\rL\r")
 	wantLink(t, "can0", "down", "can0")
 	a.hears(t, "C\r")
-	wantLink(t, "\ncan0       can   up     classic  125000\n", "up", "can0") // and no longer listen only
+	wantLink(t, "\ncan0       can   -       up     classic  125000\n", "up", "can0") // and no longer listen only
 	a.hears(t, "C\rS4\rO\r")
 }
 

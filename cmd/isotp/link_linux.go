@@ -12,6 +12,9 @@ import (
 // mtuFD is the least MTU of an interface that carries CAN FD.
 const mtuFD = 72
 
+// haveInterfaces: this system has CAN interfaces.
+const haveInterfaces = true
+
 // arphrdCAN is what package netlink calls ARPHRD_CAN.
 var arphrdCAN = fmt.Sprintf("unknown%d", unix.ARPHRD_CAN)
 
@@ -27,19 +30,36 @@ func canInterfaces() ([]interfaceInfo, error) {
 		if a.EncapType != arphrdCAN {
 			continue
 		}
-		l := interfaceInfo{name: a.Name, kind: link.Type(), state: "down", fd: a.MTU >= mtuFD}
+		l := interfaceInfo{Name: a.Name, Kind: link.Type(), Driver: driverOf(a.Name), State: "down", FD: a.MTU >= mtuFD}
+		if l.Driver == l.Kind { // the kernel's word for one without a driver
+			l.Driver = ""
+		}
 		if a.Flags&net.FlagUp != 0 {
-			l.state = "up"
+			l.State = "up"
 		}
 		if can, ok := link.(*netlink.Can); ok {
-			l.bitrate = can.BitRate
-			if l.state == "up" {
-				l.state = controllerState(can.State)
+			l.Bitrate = can.BitRate
+			if l.State == "up" {
+				l.State = controllerState(can.State)
 			}
 		}
 		list = append(list, l)
 	}
 	return list, nil
+}
+
+// driverOf returns the driver of an interface; "" if the kernel does not say.
+func driverOf(name string) string {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	info, err := unix.IoctlGetEthtoolDrvinfo(fd, name)
+	if err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(info.Driver[:])
 }
 
 // controllerState names an enum can_state.

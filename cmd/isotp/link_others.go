@@ -4,10 +4,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 )
 
-var errNoInterfaces = errors.New("only Linux has CAN interfaces, and this is " + runtime.GOOS)
+const haveInterfaces = false
+
+var errNoInterfaces = fmt.Errorf("only Linux has CAN interfaces, and this is %s: %w", runtime.GOOS, errors.ErrUnsupported)
 
 func addVcan(string) error { return errNoInterfaces }
 

@@ -62,7 +62,7 @@ func printInterface(s *streams, name string) error {
 	if err != nil {
 		return err
 	}
-	links = slices.DeleteFunc(links, func(l interfaceInfo) bool { return l.name != name })
+	links = slices.DeleteFunc(links, func(l interfaceInfo) bool { return l.Name != name })
 	t := newTable(s.stdout)
 	printInterfaces(t, links)
 	return t.Flush()

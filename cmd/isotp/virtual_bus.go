@@ -39,6 +39,6 @@ func isLoopback(address string) bool {
 func isVirtualInterface(name string) bool {
 	links, err := canInterfaces()
 	return err == nil && slices.ContainsFunc(links, func(l interfaceInfo) bool {
-		return l.name == name && (l.kind == "vcan" || l.kind == "vxcan")
+		return l.Name == name && (l.Kind == "vcan" || l.Kind == "vxcan")
 	})
 }

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+
+	"example.com/isotp/canbus/slcan"
+)
+
+var testInterfaces = []interfaceInfo{
+	{Name: "can0", Kind: "can", Driver: "peak_usb", State: "up", FD: true, Bitrate: 500_000},
+	{Name: "vcan0", Kind: "vcan", State: "down"},
+}
+
+func testAdapters() []adapterInfo {
+	return serialInfos([]slcan.Port{
+		{Name: "/dev/ttyACM0", Adapter: "CANable 2", SerialNumber: "207D", FD: true, InUse: true},
+		{Name: "/dev/ttyUSB0", Adapter: "CH340", Perhaps: true},
+	}, true)
+}
+
+func TestLinkTables(t *testing.T) {
+	var b strings.Builder
+	if err := printLinks(&b, testInterfaces, testAdapters()); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+INTERFACE  KIND  DRIVER    STATE  FRAMES   BIT RATE
+can0       can   peak_usb  up     CAN FD   500000
+vcan0      vcan  -         down   classic  -
+
+ADDRESS                    ADAPTER         SERIAL  FRAMES  STATE
+slcan:/dev/ttyACM0@500000  CANable 2       207D    CAN FD  in use
+slcan:/dev/ttyUSB0@500000  perhaps: CH340  -       -       free
+`
+	if got := b.String(); !strings.HasSuffix(got, want) {
+		t.Errorf("printed\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestLinkJSON(t *testing.T) {
+	var b strings.Builder
+	if err := printLinksJSON(&b, testInterfaces, testAdapters()); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"type":"interface","address":"can0","kind":"can","driver":"peak_usb","state":"up","fd":true,"bitrate":500000}
+{"type":"interface","address":"vcan0","kind":"vcan","state":"down","fd":false}
+{"type":"slcan","address":"slcan:/dev/ttyACM0@500000","adapter":"CANable 2","serial":"207D","fd":true,"state":"in use"}
+{"type":"slcan","address":"slcan:/dev/ttyUSB0@500000","adapter":"CH340","perhaps":true,"fd":false,"state":"free"}
+`
+	if b.String() != want {
+		t.Errorf("printed\n%swant\n%s", b.String(), want)
+	}
+}
+
+// A driver that fails does not hide what the others have found.
+func TestLinkWithADriverThatFails(t *testing.T) {
+	broken := errors.New("broken")
+	list, problems := findAdapters([]adapterSource{
+		func() ([]adapterInfo, error) { return nil, broken },
+		func() ([]adapterInfo, error) { return testAdapters(), nil },
+	})
+	if len(list) != 2 || len(problems) != 1 || problems[0] != broken {
+		t.Errorf("%v, %v", list, problems)
+	}
+}
+
+func TestLinkOfThisComputer(t *testing.T) {
+	r := isotp(t.Context(), nil, "link")
+	r.want(t, exitOK, "")
+	for _, text := range []string{"isotp:kernel", "isotp:user"} {
+		if !strings.Contains(r.stdout, text) {
+			t.Errorf("no %s in\n%s", text, r.stdout)
+		}
+	}
+	if strings.Contains(r.stdout, "--vcan") && runtime.GOOS != "linux" {
+		t.Errorf("an interface of Linux is offered:\n%s", r.stdout)
+	}
+}
