@@ -262,7 +262,15 @@ func (b *Bus) over() error {
 	}
 }
 
-// fail makes the loss of the adapter the error of every call.
+// lose is fail for the goroutine that reads.
+func (b *Bus) lose(why error) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	b.fail(why, "")
+}
+
+// fail makes the loss of the adapter the error of every call. Under writing: a frame that the
+// library is about to refuse is not in doubt.
 func (b *Bus) fail(why error, advice string) {
 	b.life.Fail(&canbus.GoneError{
 		Bus: "pcan: the adapter at " + b.name, Err: why, InDoubt: b.frames.InDoubt(), Advice: advice,

@@ -42,6 +42,7 @@ type fakeChannel struct {
 	room        int // in the receive queue
 	tap         *virtual.Tap
 	sending     []canbus.Frame // the transmit queue
+	onWire      bool           // one that was in it is
 	stalled     bool           // no node acknowledges: frames stay in the transmit queue
 	gone        bool           // unplugged
 	refuses     status         // what the next write returns
@@ -129,6 +130,11 @@ func (f *fake) uninitialize(handle uint16) status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.channels[handle] // also one that is gone
+	// This machine may be late, and a wire is not: a Bus that has waited long enough loses
+	// nothing.
+	for (len(c.sending) > 0 || c.onWire) && !c.stalled && !c.gone {
+		f.quiet.Wait()
+	}
 	c.initialised, c.event = false, nil
 	c.tap.Close()
 	f.quiet.Broadcast()
@@ -217,9 +223,12 @@ func (c *fakeChannel) transmit(tap *virtual.Tap) {
 		}
 		next := c.sending[:1:1]
 		c.sending = c.sending[1:]
+		c.onWire = true
 		c.fake.mu.Unlock()
 		tap.WriteFrames(next)
 		c.fake.mu.Lock()
+		c.onWire = false
+		c.fake.quiet.Broadcast()
 	}
 }
 

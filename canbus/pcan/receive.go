@@ -47,7 +47,7 @@ func (b *Bus) drain() bool {
 			odd++
 			continue
 		case !s.usable():
-			b.fail(s, "")
+			b.lose(s)
 			return false
 		}
 		if (s | b.in.told()).has(anyOverrun) {
@@ -113,7 +113,7 @@ func (b *Bus) take(timestamp time.Duration) bool {
 func (b *Bus) look() bool {
 	s := b.lib.status(b.handle)
 	if !s.usable() {
-		b.fail(s, "")
+		b.lose(s)
 		return false
 	}
 	overrun := s.has(anyOverrun)
@@ -165,12 +165,12 @@ func (b *Bus) report(s status) bool {
 // becomes of the frames in the queue is not documented, so they are thrown away, and come
 // back as refused.
 func (b *Bus) recover() bool {
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	if !b.resets {
 		b.fail(statusBusOff, "its library cannot bring it back: open it anew")
 		return false
 	}
-	b.writing.Lock()
-	defer b.writing.Unlock()
 	s := b.lib.reset(b.handle)
 	if !s.usable() {
 		b.fail(s, "")
