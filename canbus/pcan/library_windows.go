@@ -10,96 +10,29 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// A dll is PCANBasic.dll.
-type dll struct {
-	initializeProc, initializeFDProc, uninitializeProc, resetProc, statusProc uintptr
-	readProc, readFDProc, writeProc, writeFDProc, getProc, setProc            uintptr
-}
-
-// load loads PCANBasic.dll, which PEAK's setup puts into the system's folder. The functions
-// for CAN FD are needed only with fd: versions before 4.0 have none.
+// load loads PCANBasic.dll, which PEAK's setup puts into the system's folder.
 func load(fd bool) (library, error) {
-	l, err := vendorlib.Load("PCANBasic.dll")
+	dll, err := vendorlib.Load("PCANBasic.dll")
 	if err != nil {
 		return nil, fmt.Errorf("%w (it comes with PEAK's driver: peak-system.com/drivers)", err)
 	}
-	d := new(dll)
-	err = l.Bind(
-		vendorlib.Export{Name: "CAN_Initialize", Proc: &d.initializeProc},
-		vendorlib.Export{Name: "CAN_Uninitialize", Proc: &d.uninitializeProc},
-		vendorlib.Export{Name: "CAN_Reset", Proc: &d.resetProc},
-		vendorlib.Export{Name: "CAN_GetStatus", Proc: &d.statusProc},
-		vendorlib.Export{Name: "CAN_Read", Proc: &d.readProc},
-		vendorlib.Export{Name: "CAN_Write", Proc: &d.writeProc},
-		vendorlib.Export{Name: "CAN_GetValue", Proc: &d.getProc},
-		vendorlib.Export{Name: "CAN_SetValue", Proc: &d.setProc},
-		vendorlib.Export{Name: "CAN_InitializeFD", Proc: &d.initializeFDProc, Optional: !fd},
-		vendorlib.Export{Name: "CAN_ReadFD", Proc: &d.readFDProc, Optional: !fd},
-		vendorlib.Export{Name: "CAN_WriteFD", Proc: &d.writeFDProc, Optional: !fd},
-	)
-	if err != nil {
+	l := new(native)
+	var exports []vendorlib.Export
+	for _, x := range l.exports(fd) {
+		exports = append(exports, vendorlib.Export{Name: x.name, Proc: x.proc, Optional: !x.needed})
+	}
+	if err := dll.Bind(exports...); err != nil {
 		return nil, err
 	}
-	return d, nil
+	return l, nil
 }
 
-func (d *dll) initialize(channel, btr0btr1 uint16) status {
-	// The last three are for hardware that is not plug and play.
-	s, _, _ := syscall.SyscallN(d.initializeProc, uintptr(channel), uintptr(btr0btr1), 0, 0, 0)
-	return status(s)
-}
-
-func (d *dll) initializeFD(channel uint16, timing string) status {
-	text, err := windows.BytePtrFromString(timing)
-	if err != nil {
-		return statusIllParamVal
-	}
-	s, _, _ := syscall.SyscallN(d.initializeFDProc, uintptr(channel), uintptr(unsafe.Pointer(text)))
-	return status(s)
-}
-
-func (d *dll) uninitialize(channel uint16) status {
-	s, _, _ := syscall.SyscallN(d.uninitializeProc, uintptr(channel))
-	return status(s)
-}
-
-func (d *dll) reset(channel uint16) status {
-	s, _, _ := syscall.SyscallN(d.resetProc, uintptr(channel))
-	return status(s)
-}
-
-func (d *dll) status(channel uint16) status {
-	s, _, _ := syscall.SyscallN(d.statusProc, uintptr(channel))
-	return status(s)
-}
-
-func (d *dll) read(channel uint16, m *message, t *timestamp) status {
-	s, _, _ := syscall.SyscallN(d.readProc, uintptr(channel), uintptr(unsafe.Pointer(m)), uintptr(unsafe.Pointer(t)))
-	return status(s)
-}
-
-func (d *dll) readFD(channel uint16, m *messageFD, micros *uint64) status {
-	s, _, _ := syscall.SyscallN(d.readFDProc, uintptr(channel), uintptr(unsafe.Pointer(m)), uintptr(unsafe.Pointer(micros)))
-	return status(s)
-}
-
-func (d *dll) write(channel uint16, m *message) status {
-	s, _, _ := syscall.SyscallN(d.writeProc, uintptr(channel), uintptr(unsafe.Pointer(m)))
-	return status(s)
-}
-
-func (d *dll) writeFD(channel uint16, m *messageFD) status {
-	s, _, _ := syscall.SyscallN(d.writeFDProc, uintptr(channel), uintptr(unsafe.Pointer(m)))
-	return status(s)
-}
-
-func (d *dll) get(channel uint16, p parameter, value []byte) status {
-	s, _, _ := syscall.SyscallN(d.getProc, uintptr(channel), uintptr(p), uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)))
-	return status(s)
-}
-
-func (d *dll) set(channel uint16, p parameter, value []byte) status {
-	s, _, _ := syscall.SyscallN(d.setProc, uintptr(channel), uintptr(p), uintptr(unsafe.Pointer(unsafe.SliceData(value))), uintptr(len(value)))
+// call calls a function of the library. Arguments may be pointers, to what stays where it is
+// meanwhile.
+//
+//go:uintptrescapes
+func call(proc uintptr, args ...uintptr) status {
+	s, _, _ := syscall.SyscallN(proc, args...)
 	return status(s)
 }
 
@@ -109,7 +42,7 @@ type winEvent struct {
 	received, woken windows.Handle
 }
 
-func (d *dll) listen(channel uint16) (event, error) {
+func (l *native) listen(channel uint16) (event, error) {
 	e := new(winEvent)
 	for _, h := range []*windows.Handle{&e.received, &e.woken} {
 		var err error
@@ -119,7 +52,7 @@ func (d *dll) listen(channel uint16) (event, error) {
 		}
 	}
 	value := unsafe.Slice((*byte)(unsafe.Pointer(&e.received)), unsafe.Sizeof(e.received))
-	if s := d.set(channel, paramReceiveEvent, value); s != statusOK {
+	if s := l.set(channel, paramReceiveEvent, value); s != statusOK {
 		e.close()
 		return nil, fmt.Errorf("set the receive event: %w", s)
 	}
