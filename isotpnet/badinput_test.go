@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -244,10 +245,11 @@ func TestBadListenConfigs(t *testing.T) {
 func TestBadConfigs(t *testing.T) {
 	n := newNetwork(t, virtual.Options{})
 	tap := newTap(t, n)
-	for _, tc := range []struct {
+	type badConfig struct {
 		config isotpnet.Config
 		want   string
-	}{
+	}
+	bad := []badConfig{
 		{isotpnet.Config{STmin: -1}, `Config.STmin is -1ns: it must be from 0 to 127ms`},
 		{isotpnet.Config{STmin: 1}, `Config.STmin is 1ns: a flow control can say 100µs to 900µs in steps of 100µs and 1ms to 127ms in steps of 1ms; the next is 100µs`},
 		{isotpnet.Config{STmin: 150 * time.Microsecond}, `Config.STmin is 150µs: a flow control can say 100µs to 900µs in steps of 100µs and 1ms to 127ms in steps of 1ms; the next is 200µs`},
@@ -273,11 +275,8 @@ func TestBadConfigs(t *testing.T) {
 		{isotpnet.Config{MinFrameSize: 65, FD: true}, `Config.MinFrameSize is 65: it must be from 0 to 8, or with FD one of [8 12 16 20 24 32 48 64]`},
 		{isotpnet.Config{MinFrameSize: 64, FrameSize: 32, FD: true}, `Config.MinFrameSize is 64: it must not be above FrameSize (32)`},
 		{isotpnet.Config{MinFrameSize: 4, Padding: isotpnet.NoPadding()}, `Config.MinFrameSize is 4: it must be 0 with NoPadding`},
-		{isotpnet.Config{MaxMessageSize: math.MaxInt}, `Config.MaxMessageSize is 9223372036854775807: it must be at most 4294967295`},
 		{isotpnet.Config{MaxSendSize: -1}, `Config.MaxSendSize is -1: it must be from 1 to 4294967295, or 0 for the default`},
-		{isotpnet.Config{MaxSendSize: math.MaxInt}, `Config.MaxSendSize is 9223372036854775807: it must be from 1 to 4294967295, or 0 for the default`},
 		{isotpnet.Config{ReadBuffer: -1}, `Config.ReadBuffer is -1: it must be from 1 to 2147483647, or 0 for the default`},
-		{isotpnet.Config{ReadBuffer: math.MaxInt}, `Config.ReadBuffer is 9223372036854775807: it must be from 1 to 2147483647, or 0 for the default`},
 		{isotpnet.Config{BRS: true}, `Config.BRS is true: it needs FD`},
 		{isotpnet.Config{Pacing: 2}, `Config.Pacing is 2: it must be PaceExact or PaceSpin`},
 		{isotpnet.Config{RateLimit: isotpnet.RateLimit{BitsPerSecond: -1}}, `Config.RateLimit.BitsPerSecond is -1: it must be from 1 to 2147483647, or 0 for the default`},
@@ -285,7 +284,15 @@ func TestBadConfigs(t *testing.T) {
 		{isotpnet.Config{RateLimit: isotpnet.RateLimit{Window: time.Second}}, `Config.RateLimit.Window is 1s: it needs BitsPerSecond`},
 		{isotpnet.Config{RateLimit: isotpnet.RateLimit{BitsPerSecond: 100}}, `Config.RateLimit is 100: with a Window of 200ms it lets 20 bits pass at once; a frame has 64`},
 		{isotpnet.Config{RateLimit: isotpnet.RateLimit{BitsPerSecond: 1000, Window: 500 * time.Millisecond}, FD: true}, `Config.RateLimit is 1000: with a Window of 500ms it lets 500 bits pass at once; a frame has 512`},
-	} {
+	}
+	if strconv.IntSize > 32 { // an int of 32 bits is not above these limits
+		bad = append(bad,
+			badConfig{isotpnet.Config{MaxMessageSize: math.MaxInt}, `Config.MaxMessageSize is 9223372036854775807: it must be at most 4294967295`},
+			badConfig{isotpnet.Config{MaxSendSize: math.MaxInt}, `Config.MaxSendSize is 9223372036854775807: it must be from 1 to 4294967295, or 0 for the default`},
+			badConfig{isotpnet.Config{ReadBuffer: math.MaxInt}, `Config.ReadBuffer is 9223372036854775807: it must be from 1 to 2147483647, or 0 for the default`},
+		)
+	}
+	for _, tc := range bad {
 		t.Run(tc.want, func(t *testing.T) {
 			d := isotpnet.Dialer{Bus: tap, Config: tc.config}
 			_, err := d.Dial("isotp:user", testerAddr)
