@@ -26,6 +26,7 @@ func TestCommandsInDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := commands(t)
+	parser := newParser(t.Context(), new(cli), newStreams(nil, io.Discard, io.Discard), func() {})
 	tried := 0
 	for _, file := range append(files, "../../README.md", "../../CONTRIBUTING.md") {
 		text, err := os.ReadFile(file)
@@ -37,7 +38,6 @@ func TestCommandsInDocuments(t *testing.T) {
 			if all[strings.TrimSuffix(command, " --help")] != nil {
 				continue // its name alone
 			}
-			parser := newParser(t.Context(), new(cli), newStreams(nil, io.Discard, io.Discard), func() {})
 			if _, err := parser.Parse(commandHelp(words(command))); err != nil {
 				t.Errorf("%s: isotp %s: %v", file, command, err)
 			}
