@@ -23,7 +23,8 @@ type ecuCmd struct {
 
 func (*ecuCmd) Help() string {
 	return `
-Simulates ECUs until it is interrupted: UDS (22 F190, 3E, 10) and OBD-II (modes 01 and 09).
+Simulates ECUs until it is interrupted: UDS (22 F190, 3E, 10, and
+downloads by 34, 36 and 37, which it does not keep) and OBD-II (modes 01 and 09).
 
 	isotp ecu vcan0/7E8:7E0,7DF
 	isotp ecu vcan0/fixed::10,func:33

@@ -22,6 +22,8 @@ type ECU struct {
 	Name string
 	// Responses replace the ECU's own answers: they are looked up first.
 	Responses Responses
+
+	download download
 }
 
 // UDS' service identifiers and negative response codes.
@@ -88,6 +90,8 @@ func (e *ECU) answer(request []byte) []byte {
 			return append([]byte{readByID + positive, 0xF1, 0x90}, e.VIN...)
 		}
 		return []byte{negative, service, outOfRange}
+	case requestDownload, transferData, transferExit:
+		return e.download.answer(request)
 	}
 	if service < sessionControl {
 		return nil // the modes of OBD-II have no negative response

@@ -80,3 +80,57 @@ func TestBadResponses(t *testing.T) {
 		}
 	}
 }
+
+func TestDownload(t *testing.T) {
+	for _, tc := range []struct {
+		what     string
+		requests []string
+		want     string // the answer to the last one
+	}{
+		{"whole", []string{"340022 1000 0003", "3601 414243", "37"}, "77a3830348"},
+		{"in blocks", []string{"340022 1000 0003", "3601 4142", "3602 43", "37"}, "77a3830348"},
+		{"a block comes again, because its answer was lost", []string{"340022 1000 0003", "3601 4142", "3601 4142", "3602 43", "37"}, "77a3830348"},
+		{"a second one", []string{"340022 1000 0001", "3601 41", "340022 1000 0003", "3601 414243", "37"}, "77a3830348"},
+		{"begins", []string{"340044 00001000 00000003"}, "74200fff"},
+		{"of nothing", []string{"340022 1000 0000"}, "7f3431"},
+		{"too long", []string{"340042 1000 01000001"}, "7f3431"},
+		{"compressed", []string{"341022 1000 0003"}, "7f3431"},
+		{"without a size", []string{"340002 1000"}, "7f3431"},
+		{"cut", []string{"340022 1000 00"}, "7f3413"},
+		{"without lengths", []string{"3400"}, "7f3413"},
+		{"data before it begins", []string{"3601 41"}, "7f3624"},
+		{"block without data", []string{"340022 1000 0003", "3601"}, "7f3613"},
+		{"first block has number 0", []string{"340022 1000 0003", "3600 41"}, "7f3673"},
+		{"block is missing", []string{"340022 1000 0003", "3601 41", "3603 43"}, "7f3673"},
+		{"more than announced", []string{"340022 1000 0003", "3601 41424344"}, "7f3671"},
+		{"ends too early", []string{"340022 1000 0003", "3601 4142", "37"}, "7f3724"},
+		{"ends before it begins", []string{"37"}, "7f3724"},
+	} {
+		var e ECU
+		var answer string
+		for _, text := range tc.requests {
+			request, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer = hex.EncodeToString(e.Answer(request, false)[0])
+		}
+		if answer != tc.want {
+			t.Errorf("%s: %s, want %s", tc.what, answer, tc.want)
+		}
+	}
+}
+
+// After block FF comes block 00.
+func TestBlockNumbersGoRound(t *testing.T) {
+	var e ECU
+	e.Answer([]byte{0x34, 0, 0x21, 0, 0x01, 0x2C}, false)
+	for i := range 300 {
+		if answer := e.Answer([]byte{0x36, byte(i + 1), 0xAA}, false)[0]; answer[0] != 0x76 {
+			t.Fatalf("block %d: % X", i+1, answer)
+		}
+	}
+	if answer := e.Answer([]byte{0x37}, false)[0]; answer[0] != 0x77 {
+		t.Errorf("the end: % X", answer)
+	}
+}
