@@ -13,6 +13,7 @@ require (
 	go.bug.st/serial v1.8.0
 	go.einride.tech/can v0.17.0
 	go.uber.org/goleak v1.3.0
+	golang.org/x/crypto v0.58.0
 	golang.org/x/net v0.62.0
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0

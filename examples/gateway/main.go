@@ -3,6 +3,13 @@
 // ECU, because ISO-TP has no connections that would tell the messages of several apart.
 //
 //	go run ./examples/gateway 127.0.0.1:1337 can0/7E0:7E8
+//
+// Without hardware there is a simulated ECU; both are on a bus of multicast datagrams if they
+// are not told another:
+//
+//	go run ./cmd/isotp ecu udp:239.74.163.2:43113/7E8:7E0      (in another terminal)
+//	go run ./examples/gateway                                  (in another)
+//	printf '\0\003\042\361\220' | nc -w 1 127.0.0.1 1337 | xxd
 package main
 
 import (
@@ -94,14 +101,19 @@ func toClient(client io.Writer, ecu *isotpnet.Conn) error {
 }
 
 func main() {
-	if len(os.Args) != 3 {
-		log.Fatal("usage: gateway TCP-ADDRESS BUS/SEND:LISTEN, as in 127.0.0.1:1337 can0/7E0:7E8")
+	tcp, can := "127.0.0.1:1337", "udp:239.74.163.2:43113/7E0:7E8"
+	switch len(os.Args) {
+	case 1:
+	case 3:
+		tcp, can = os.Args[1], os.Args[2]
+	default:
+		log.Fatal("usage: gateway [TCP-ADDRESS BUS/SEND:LISTEN], as in 127.0.0.1:1337 can0/7E0:7E8")
 	}
-	ecuAddress, err := isotpnet.ParseAddr(os.Args[2])
+	ecuAddress, err := isotpnet.ParseAddr(can)
 	if err != nil {
 		log.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", os.Args[1])
+	ln, err := net.Listen("tcp", tcp)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -3,10 +3,11 @@
 //
 //	go run ./examples/obdscan can0/obd
 //
-// Without hardware there are simulated ECUs, which are started first:
+// Without hardware there are simulated ECUs, which are started first; all are on a bus of
+// multicast datagrams if they are not told another:
 //
 //	go run ./cmd/isotp ecu --count 8 udp:239.74.163.2:43113/obd    (in another terminal)
-//	go run ./examples/obdscan udp:239.74.163.2:43113/obd
+//	go run ./examples/obdscan
 package main
 
 import (
@@ -77,10 +78,11 @@ func run(w io.Writer, address string) error {
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		log.Fatal("usage: obdscan BUS/obd or BUS/obd29")
+	address := "udp:239.74.163.2:43113/obd"
+	if len(os.Args) > 1 {
+		address = os.Args[1]
 	}
-	if err := run(os.Stdout, os.Args[1]); err != nil {
+	if err := run(os.Stdout, address); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -1,71 +1,31 @@
-// Uds reads the VIN of an ECU over UDS (ISO 14229): a small client of one ECU.
+// Uds reads the VIN of an ECU over UDS (ISO 14229).
 //
 //	go run ./examples/uds can0/7E0:7E8
 //
-// Without hardware there are simulated ECUs, which are started first:
+// Without hardware there is a simulated ECU, which is started first; both are on a bus of
+// multicast datagrams if they are not told another:
 //
 //	go run ./cmd/isotp ecu udp:239.74.163.2:43113/7E8:7E0    (in another terminal)
-//	go run ./examples/uds udp:239.74.163.2:43113/7E0:7E8
+//	go run ./examples/uds
 package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
-	"net"
 	"os"
-	"time"
+	"os/signal"
 
 	_ "example.com/isotp/canbus/all" // the user names the bus
-	"example.com/isotp/isotpnet"
+	"example.com/isotp/examples/udsclient"
 )
-
-const (
-	p2       = time.Second      // for an answer to begin; ISO 14229-2 has 50 ms
-	p2Star   = 5 * time.Second  // the same, after the ECU has said that its answer is pending
-	patience = 30 * time.Second // for all of it, however often the ECU says so
-)
-
-const (
-	negativeResponse = 0x7F
-	responsePending  = 0x78
-)
-
-// request sends a request and returns the data of the positive response.
-func request(c net.Conn, service byte, data ...byte) ([]byte, error) {
-	if _, err := c.Write(append([]byte{service}, data...)); err != nil {
-		return nil, err
-	}
-	p := make([]byte, 4095)
-	end := time.Now().Add(patience)
-	for wait := p2; ; {
-		c.SetReadDeadline(earlier(time.Now().Add(wait), end))
-		n, err := c.Read(p)
-		switch {
-		case err != nil:
-			return nil, err
-		case p[0] == service+0x40:
-			return p[1:n], nil
-		case n == 3 && p[0] == negativeResponse && p[1] == service:
-			if p[2] != responsePending {
-				return nil, fmt.Errorf("the ECU refuses service %02X: code %02X", service, p[2])
-			}
-			wait = p2Star
-		}
-	}
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
 
 // readByIdentifier reads a data record of the ECU.
-func readByIdentifier(c net.Conn, high, low byte) ([]byte, error) {
-	answer, err := request(c, 0x22, high, low)
+func readByIdentifier(ctx context.Context, c *udsclient.Client, high, low byte) ([]byte, error) {
+	answer, err := c.Request(ctx, 0x22, high, low)
 	if err != nil {
 		return nil, err
 	}
@@ -76,23 +36,32 @@ func readByIdentifier(c net.Conn, high, low byte) ([]byte, error) {
 	return record, nil
 }
 
-func main() {
-	if len(os.Args) != 2 {
-		log.Fatal("usage: uds BUS/SEND:LISTEN, as in can0/7E0:7E8")
-	}
-	// A time-out is one for the answer to begin, however long it is.
-	d := isotpnet.Dialer{Config: isotpnet.Config{DeadlineAtFirstFrame: true}}
-	c, err := d.Dial("isotp", os.Args[1])
+// run writes the VIN of the ECU at an address.
+func run(ctx context.Context, w io.Writer, address string) error {
+	c, err := udsclient.Dial(ctx, address)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer c.Close()
-	vin, err := readByIdentifier(c, 0xF1, 0x90)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = errors.New("the ECU does not answer")
+	vin, err := readByIdentifier(ctx, c, 0xF1, 0x90)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errors.New("the ECU does not answer")
+	case err != nil:
+		return err
 	}
-	if err != nil {
+	_, err = fmt.Fprintf(w, "VIN %s\n", vin)
+	return err
+}
+
+func main() {
+	address := "udp:239.74.163.2:43113/7E0:7E8"
+	if len(os.Args) > 1 {
+		address = os.Args[1]
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Stdout, address); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("VIN %s\n", vin)
 }

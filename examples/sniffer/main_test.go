@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/isotp/canbus"
+	"example.com/isotp/isotpnet"
+)
+
+func TestSniffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, err := canbus.Open(t.Context(), "virtual:sniffer")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		ended := make(chan error)
+		go func() { ended <- listen(&out, bus) }()
+		exchange(t)
+		synctest.Wait()
+		bus.Close()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		begin := time.Now().Format("15:04:05.000000")
+		want := begin + "  7E0  [3]  22 F1 90  \n" +
+			begin + "  7E8  [12]  62 F1 90 57 56 57 5A 5A 5A 31 4A 5A  \n"
+		if out.String() != want {
+			t.Errorf("%s\nwant\n%s", &out, want)
+		}
+	})
+}
+
+// exchange sends a request and its answer.
+func exchange(t *testing.T) {
+	t.Helper()
+	ecu, err := isotpnet.Dial("isotp", "virtual:sniffer/7E8:7E0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ecu.Close()
+	tester, err := isotpnet.Dial("isotp", "virtual:sniffer/7E0:7E8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tester.Close()
+	buf := make([]byte, 100)
+	for _, step := range []struct {
+		from, to interface {
+			Write([]byte) (int, error)
+			Read([]byte) (int, error)
+		}
+		message string
+	}{{tester, ecu, "\x22\xF1\x90"}, {ecu, tester, "\x62\xF1\x90WVWZZZ1JZ"}} {
+		if _, err := step.from.Write([]byte(step.message)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := step.to.Read(buf); err != nil || string(buf[:n]) != step.message {
+			t.Fatalf("% X, %v", buf[:n], err)
+		}
+	}
+}
