@@ -25,8 +25,9 @@ type Channel struct {
 	Virtual bool
 }
 
-// Channels returns the channels that CANlib knows, in the order of their numbers. Where there
-// is no CANlib the error says what to do instead, or how to install it.
+// Channels returns the channels that CANlib knows, in the order of their numbers. Without CANlib
+// it returns an error that is fs.ErrNotExist to errors.Is, and on other systems than Windows
+// errors.ErrUnsupported; it says what to do.
 func Channels() ([]Channel, error) {
 	lib, err := load()
 	if err != nil {

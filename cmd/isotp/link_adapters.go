@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"text/tabwriter"
 
+	"example.com/isotp/canbus/kvaser"
+	"example.com/isotp/canbus/pcan"
 	"example.com/isotp/canbus/slcan"
 )
 
@@ -13,7 +17,7 @@ const exampleBitrate = "@500000"
 
 // An adapterInfo is an adapter, or one of its channels, that is not an interface of Linux.
 type adapterInfo struct {
-	Type    string `json:"type"`              // the driver: slcan
+	Type    string `json:"type"`              // the driver: slcan, pcan or kvaser
 	Address string `json:"address"`           // to type, with exampleBitrate
 	Adapter string `json:"adapter"`           // what it is
 	Perhaps bool   `json:"perhaps,omitempty"` // it may be something else
@@ -26,7 +30,7 @@ type adapterInfo struct {
 type adapterSource func() ([]adapterInfo, error)
 
 // adapterSources are all drivers that can list adapters.
-var adapterSources = []adapterSource{serialAdapters}
+var adapterSources = []adapterSource{serialAdapters, pcanAdapters, kvaserAdapters}
 
 // findAdapters lists the adapters of all drivers, and what went wrong.
 func findAdapters(sources []adapterSource) (list []adapterInfo, problems []error) {
@@ -59,6 +63,38 @@ func serialInfos(ports []slcan.Port, toldInUse bool) []adapterInfo {
 		list = append(list, a)
 	}
 	return list
+}
+
+func pcanAdapters() (list []adapterInfo, err error) {
+	channels, err := pcan.Channels()
+	for _, c := range channels {
+		list = append(list, channelInfo("pcan", c.Name, c.Description, c.FD, c.InUse))
+	}
+	return list, installed(err)
+}
+
+func kvaserAdapters() (list []adapterInfo, err error) {
+	channels, err := kvaser.Channels()
+	for _, c := range channels {
+		list = append(list, channelInfo("kvaser", c.Name, c.Description, c.FD, c.InUse))
+	}
+	return list, installed(err)
+}
+
+// channelInfo is a channel that a maker's library lists.
+func channelInfo(scheme, name, description string, fd, inUse bool) adapterInfo {
+	return adapterInfo{
+		Type: scheme, Address: scheme + ":" + name + exampleBitrate,
+		Adapter: description, FD: fd, State: stateOf(inUse),
+	}
+}
+
+// installed leaves out that there is no maker's library: few computers have one.
+func installed(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
 }
 
 func stateOf(inUse bool) string {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"runtime"
 	"strings"
 	"testing"
@@ -64,6 +66,20 @@ func TestLinkWithADriverThatFails(t *testing.T) {
 	})
 	if len(list) != 2 || len(problems) != 1 || problems[0] != broken {
 		t.Errorf("%v, %v", list, problems)
+	}
+}
+
+// Few computers have the library of a maker of adapters; what else fails is told.
+func TestLinkWithoutAMakersLibrary(t *testing.T) {
+	broken := errors.New("broken")
+	for err, want := range map[error]error{
+		nil: nil, broken: broken,
+		fmt.Errorf("canlib: %w", fs.ErrNotExist):          nil,
+		fmt.Errorf("on Linux: %w", errors.ErrUnsupported): nil,
+	} {
+		if got := installed(err); got != want {
+			t.Errorf("%v becomes %v", err, got)
+		}
 	}
 }
 
