@@ -553,7 +553,13 @@ func TestScanIsBounded(t *testing.T) {
 	}
 
 	s := &scanner{busy: make(map[ID]bool), strays: make(map[wire.Address]int), known: make(map[wire.Address]bool), overheads: [2]bool{true, false}}
-	for i := range uint32(maxKnown + 7) {
+	for i := range uint32(maxKnown) {
+		s.busy[ID{i, true}] = true
+		s.strays[wire.Address{ID: 1<<20 + i, Extended: true}] = 1
+	}
+	s.heard = make([]arrival, maxHeard)
+	for i := range uint32(7) {
+		i += maxKnown
 		s.handle(&arrival{frame: canbus.Frame{ID: i, Flags: canbus.Extended}})
 		flow := canbus.Frame{ID: 1<<20 + i, Flags: canbus.Extended, Len: 3}
 		flow.Data[0] = 0x30
