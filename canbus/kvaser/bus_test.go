@@ -395,7 +395,7 @@ func TestTimesAreThoseOfTheWire(t *testing.T) {
 		for i := range 20 {
 			write(t, b, numbered(20)[i:i+1])
 			f := read(t, a, func(canbus.Frame) bool { return true })[0]
-			if off := time.Now().Sub(f.Time()); !f.Has(canbus.Timed) || off.Abs() > 2*time.Microsecond {
+			if off := time.Since(f.Time()); !f.Has(canbus.Timed) || off.Abs() > 2*time.Microsecond {
 				t.Fatalf("frame %d is %v off", i, off)
 			}
 			time.Sleep(time.Second)
