@@ -1,7 +1,6 @@
 package cannelloni
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/bustest"
+	"example.com/isotp/canbus/internal/errno"
 	"example.com/isotp/isotpnet"
 	"example.com/isotp/test/conntest"
 )
@@ -270,7 +270,7 @@ func TestAnyHost(t *testing.T) {
 func TestAPortThatIsTaken(t *testing.T) {
 	b := openEnd(t, "127.0.0.1", nil)
 	_, err := Open(t.Context(), "udp:127.0.0.1,local="+b.local().String())
-	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "local=:PORT") {
+	if !errno.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "local=:PORT") {
 		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,8 +42,17 @@ func TestBusConforms(t *testing.T) {
 	}
 }
 
-func TestBusOfTheirEmulatorConforms(t *testing.T) {
+// needEmulator skips a test of their emulator where it does not work.
+func needEmulator(t *testing.T) {
+	t.Helper()
 	netns.Need(t)
+	if runtime.GOOS == "windows" {
+		t.Skip("under Wine the datagrams of their emulator stop coming while a reader is slow")
+	}
+}
+
+func TestBusOfTheirEmulatorConforms(t *testing.T) {
+	needEmulator(t)
 	verifyNoLeak(t)
 	bustest.TestBus(t, pairOfTheirEmulator, bustest.Options{Lossy: true})
 }
@@ -62,7 +72,7 @@ func TestConnIsANetConn(t *testing.T) {
 
 // A group takes one system call for each frame: too slow for all of nettest.
 func TestMessagesOverTheirEmulator(t *testing.T) {
-	netns.Need(t)
+	needEmulator(t)
 	// The blocks are short enough for the socket's buffer.
 	config := isotpnet.Config{BlockSize: 50, TransmitTimeout: time.Minute, FlowControlTimeout: time.Minute, ConsecutiveFrameTimeout: time.Minute}
 	c1, c2, stop, err := conntest.Dial(pairOfTheirEmulator, config)

@@ -24,8 +24,14 @@ type event struct {
 // goTest runs go test with these arguments, tells see of its events, and prints what go
 // test prints without -v.
 func goTest(c *clock, see func(event), args ...string) error {
+	return goTestFor(c, hostOnly[0], see, args...)
+}
+
+// goTestFor is goTest for another system, whose programs run here or by -exec.
+func goTestFor(c *clock, t target, see func(event), args ...string) error {
 	// Vetting is a step of its own. What debuggers need takes a quarter of the linker's time.
 	cmd := exec.Command("go", append([]string{"test", "-json", "-vet=off", "-ldflags=-s -w"}, args...)...)
+	cmd.Env = append(os.Environ(), "GOOS="+t.os, "GOARCH="+t.arch)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

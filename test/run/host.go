@@ -102,10 +102,12 @@ func packageOf(file string) string { return "./" + filepath.ToSlash(filepath.Dir
 
 // packages are the packages whose tests run on this computer, those that take longest
 // first: go test begins with them, and does not wait for one of them at the end. The tests
-// of test/vm boot machines: they run with the kernels.
+// of test/vm boot machines, and run with the kernels; those of test/wine run with Wine.
 func packages(c *clock) ([]string, error) {
 	list, err := c.output("go", "list", "./isotpnet", "./test/interop", "./canbus/slcan", "./...")
-	return slices.DeleteFunc(strings.Fields(list), func(pkg string) bool { return strings.HasSuffix(pkg, "/test/vm") }), err
+	return slices.DeleteFunc(strings.Fields(list), func(pkg string) bool {
+		return strings.HasSuffix(pkg, "/test/vm") || strings.HasSuffix(pkg, "/test/wine")
+	}), err
 }
 
 // manyAtOnce has go test run one package more at a time than there are processors, as many

@@ -56,6 +56,14 @@ func TestWhatRanInOneMachineOfManyIsNotMissing(t *testing.T) {
 	}
 }
 
+// What the build for Windows skips may have run on Linux; what only it has may not be skipped.
+func TestWhatRanInAnotherBuildIsNotMissing(t *testing.T) {
+	err := ledgerOf("skip TestHere", "skip TestWindowsOnly").check(ledgerOf("pass TestHere"))
+	if err == nil || strings.Contains(err.Error(), "TestHere") || !strings.Contains(err.Error(), "p TestWindowsOnly") {
+		t.Error(err)
+	}
+}
+
 func TestADriverNeedNotDoEverything(t *testing.T) {
 	if err := ledgerOf("output TestD/Filters     bustest.go:61: this driver has no FilterSetter\nskip TestD/Filters\npass TestD").check(); err != nil {
 		t.Error(err)

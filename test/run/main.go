@@ -6,6 +6,7 @@
 //	go run ./test/run cover     the tests for their coverage alone, and what they leave out
 //	go run ./test/run fuzz      the fuzz targets alone
 //	go run ./test/run kernels   the tests of Linux's CAN sockets in each kernel, again and again
+//	go run ./test/run wine      the tests of the build for Windows alone
 //
 // It runs one step after the other, the cheapest failures first, stops at the first
 // step that fails, and ends with a table of how long each took.
@@ -13,7 +14,7 @@
 // The environment makes a run shorter or longer: FUZZTIME is how long each fuzz target
 // runs (default 3s, 0 for its corpus alone), COUNT how often the connection tests run
 // (default 1, of kernels 20), KERNELS which kernels run in machines of test/vm (default
-// "native 6.1 6.12 7.2", 0 for none).
+// "native 6.1 6.12 7.2", 0 for none). WINE=0 leaves out the tests of the build for Windows.
 package main
 
 import (
@@ -31,11 +32,12 @@ type settings struct {
 	fuzzTime time.Duration
 	count    int
 	kernels  []string
+	wine     bool
 }
 
 func main() {
 	if len(os.Args) != 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go run ./test/run check|test|cover|fuzz|kernels")
+		fmt.Fprintln(os.Stderr, "usage: go run ./test/run check|test|cover|fuzz|kernels|wine")
 		os.Exit(2)
 	}
 	s, err := readSettings()
@@ -56,10 +58,11 @@ var commands = map[string]func(*session) ([]step, error){
 	"cover":   (*session).coverage,
 	"fuzz":    (*session).fuzzSteps,
 	"kernels": (*session).kernelsAgain,
+	"wine":    func(s *session) ([]step, error) { return s.wineSteps(), nil },
 }
 
 func readSettings() (settings, error) {
-	s := settings{kernels: strings.Fields(cmp.Or(os.Getenv("KERNELS"), "native 6.1 6.12 7.2"))}
+	s := settings{kernels: strings.Fields(cmp.Or(os.Getenv("KERNELS"), "native 6.1 6.12 7.2")), wine: os.Getenv("WINE") != "0"}
 	var err error
 	if s.fuzzTime, err = time.ParseDuration(cmp.Or(os.Getenv("FUZZTIME"), "3s")); err != nil || s.fuzzTime < 0 {
 		return s, fmt.Errorf("FUZZTIME is %q, want a duration like 20s", os.Getenv("FUZZTIME"))
@@ -82,13 +85,14 @@ func readSettings() (settings, error) {
 type session struct {
 	settings
 	ledger       *ledger
+	underWine    *ledger     // of the build for Windows
 	skipped      []selection // by this computer, which the machines run
 	host, merged *profile    // coverage: on this computer, and with that in machines
 	native       bool        // whether the native kernel runs here
 }
 
 func newSession(s settings) *session {
-	return &session{settings: s, ledger: newLedger(), host: newProfile(), merged: newProfile()}
+	return &session{settings: s, ledger: newLedger(), underWine: newLedger(), host: newProfile(), merged: newProfile()}
 }
 
 // run runs the steps of a command.
@@ -124,6 +128,7 @@ func (s *session) test() ([]step, error) {
 		step{"benchmarks run", benchmarks},
 	)
 	steps = append(steps, fuzzing...)
+	steps = append(steps, s.wineSteps()...)
 	steps = append(steps, s.machineSteps()...)
 	return append(steps, step{"coverage", s.checkCoverage}), nil
 }

@@ -15,7 +15,8 @@ type target struct{ os, arch string }
 var (
 	hostOnly    = []target{{hostOS, runtime.GOARCH}}
 	everySystem = []target{
-		{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}, {"windows", "amd64"}, {"windows", "arm64"},
+		{"linux", "amd64"}, {"linux", "arm64"}, {"linux", "arm"}, {"darwin", "amd64"}, {"darwin", "arm64"},
+		{"windows", "amd64"}, {"windows", "arm64"}, {"windows", "386"},
 	}
 )
 

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+var windows = target{"windows", "amd64"}
+
+// wineSteps are the steps that test the build for Windows under Wine, which is not Windows.
+func (s *session) wineSteps() []step {
+	const what = "the tests of the build for Windows, under Wine"
+	switch {
+	case hostOS != "linux":
+		return []step{{"NOT run, as this is not Linux: " + what, nothing}}
+	case !s.wine:
+		return []step{{"NOT run, as WINE=0 asks: " + what, nothing}}
+	}
+	return []step{{what, s.testsUnderWine}}
+}
+
+// testsUnderWine runs all tests in short runs, because each datagram takes Wine as long as ten take Linux,
+// and those of packages that have tests for Windows only, which nothing else runs, whole.
+func (s *session) testsUnderWine(c *clock) error {
+	err := c.run("test/wine/setup")
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == cannotRun {
+		fmt.Println("NOT run: there is no Wine here")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	all, own, err := windowsPackages(c)
+	if err != nil {
+		return err
+	}
+	wine, err := filepath.Abs("test/wine/exec")
+	if err != nil {
+		return err
+	}
+	flags := []string{"-count", "1", manyAtOnce, "-timeout", patience, "-exec", "'" + wine + "'"}
+	err = goTestFor(c, windows, s.underWine.see, slices.Concat(flags, []string{"-short"}, all)...)
+	if err == nil && len(own) > 0 {
+		err = goTestFor(c, windows, s.underWine.see, slices.Concat(flags, own)...)
+	}
+	for _, t := range s.underWine.missing() {
+		fmt.Printf("skipped under Wine: %s %s: %s\n", t.pkg, t.name, s.underWine.skipped[t])
+	}
+	if err != nil {
+		return err
+	}
+	return goTest(c, s.ledger.see, "-count", "1", "-timeout", patience, "./test/wine")
+}
+
+// windowsPackages returns the packages whose tests run under Wine, and those of them that have tests for
+// Windows only. It prints what is left out: the build's constraints say why.
+func windowsPackages(c *clock) (all, own []string, err error) {
+	list, err := c.output("env", "GOOS="+windows.os, "GOARCH="+windows.arch, "go", "list", "-f",
+		"{{.ImportPath}}{{range .TestGoFiles}} {{.}}{{end}}{{range .XTestGoFiles}} {{.}}{{end}} |{{range .IgnoredGoFiles}} {{.}}{{end}}", "./...")
+	if err != nil {
+		return nil, nil, err
+	}
+	for line := range strings.Lines(list) {
+		built, ignored, _ := strings.Cut(strings.TrimSpace(line), "|")
+		pkg, tests, _ := strings.Cut(strings.TrimSpace(built), " ")
+		if strings.Contains(pkg, "/test/") {
+			if tests != "" {
+				fmt.Println("not under Wine, as it is about the source or programs of Linux:", pkg)
+			}
+			continue
+		}
+		all = append(all, pkg)
+		if strings.Contains(tests, "_windows_test.go") {
+			own = append(own, pkg)
+		}
+		others := slices.DeleteFunc(strings.Fields(ignored), func(file string) bool { return !strings.HasSuffix(file, "_test.go") })
+		if len(others) > 0 {
+			fmt.Println("not built for Windows:", pkg, strings.Join(others, " "))
+		}
+	}
+	return all, own, nil
+}
