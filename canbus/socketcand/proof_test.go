@@ -14,6 +14,7 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/wine/winetest"
 )
 
 // A daemon is a server as socketcand is, one client's process: it does what it is told
@@ -446,6 +447,7 @@ func TestServerThatIsSilentAtEcho(t *testing.T) {
 
 // Without proofs Close ends the way there, and waits until the server has read all.
 func TestCloseOfAServerWithoutEcho(t *testing.T) {
+	winetest.Fault(t, "it takes longer for 4000 small segments than Close waits")
 	got := make(chan int, 1)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -17,9 +17,11 @@
 // which takes 10 to 20 ms.
 //
 // Elsewhere a Pacer is a Go timer, set earlier in the same way. On macOS and the BSDs,
-// where the runtime waits in nanoseconds, that is as good. On Windows it is good to
-// 0.5 ms, before Windows 10 version 1803 to 15.6 ms, and the clock itself goes in such
-// steps.
+// where the runtime waits in nanoseconds, that is as good. What follows of Windows was not
+// measured: it is what Microsoft writes, and what Go's runtime asks for. From Windows 10
+// version 1803 on the runtime has timers of a high resolution, good to 0.5 ms
+// (CREATE_WAITABLE_TIMER_HIGH_RESOLUTION); before they are good to 15.6 ms. The clock itself
+// goes in such steps, because the runtime reads the time of the last interrupt.
 package pacer
 
 import (

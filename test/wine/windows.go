@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+
+	"example.com/isotp/test/wine/winetest"
 )
 
 // Windows is a folder of Windows for one program and those that it starts, as Wine has it: two drives,
@@ -95,6 +97,7 @@ func (w *windows) command(program string, args ...string) *exec.Cmd {
 func (w *windows) environment() []string {
 	return append(os.Environ(),
 		"WINEPREFIX="+w.dir,
+		winetest.Under+"=1",
 		"WINEDEBUG="+cmp.Or(os.Getenv("WINEDEBUG"), "-all"),
 		// No .NET, browser or menus are asked for, and no debugger after a crash. That one library is ours.
 		"WINEDLLOVERRIDES=mscoree,mshtml,winemenubuilder.exe,winedbg.exe=;bcryptprimitives=n",
