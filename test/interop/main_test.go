@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -41,7 +42,9 @@ var built = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if out, err := exec.Command("go", "build", "-o", path, "example.com/isotp/cmd/isotp").CombinedOutput(); err != nil {
+	cmd := exec.Command("go", "build", "-o", path, "example.com/isotp/cmd/isotp")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is handed to others: one file
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return path, nil
