@@ -110,6 +110,52 @@ func TestReceiveHold(t *testing.T) {
 	})
 }
 
+func TestReceiveHoldOfStreams(t *testing.T) {
+	// Messages of 8 bytes are longer than MaxMessageSize, and the window has room for all of one.
+	streamed := func(c *Config) { c.MaxMessageSize, c.Window, c.HighMark = 7, 28, 10 }
+	const grant = "30 04 00 CC CC CC CC CC"
+	play(t, []scenario{
+		{"a message that fits in the window waits as any other where the queue is full", streamed, func(s *script) {
+			s.reading(ReadStreams).hears("10 08 01 02 03 04 05 06").sends(grant).hears("21 07 08")
+			s.hears("10 08 11 12 13 14 15 16").at(100 * ms).opens(8).readsMessage(8).sends(grant)
+			s.hears("21 17 18").opens(8).reads("11 12 13 14 15 16 17 18")
+		}},
+		{"so does one that began before it was known to be a stream", streamed, func(s *script) {
+			s.hears("01 AA", "10 08 01 02 03 04 05 06").reading(ReadStreams).at(100 * ms).opens(1).reads("AA").sends(grant)
+			s.hears("21 07 08").opens(8).readsMessage(8)
+		}},
+		{"a sender that does not wait is heard up to the hard limit", func(c *Config) { streamed(c); c.HardLimit = overhead + 7 }, func(s *script) {
+			s.reading(ReadStreams).hears("10 08 01 02 03 04 05 06").sends(grant).hears("21 07 08")
+			s.hears("10 08 11 12 13 14 15 16", "21 17 18").idle().opens(8).readsMessage(8).readFails(ReceiverFull).readsNothing()
+		}},
+		{"what stands behind the message being read does not hold it up", streamed, func(s *script) {
+			s.reading(ReadStreams).hears("10 28 01 02 03 04 05 06").opens(40).readsPart("01 02 03 04 05 06").sends(grant)
+			s.hearsFunctional("01 AA").hears(frames1(8, "", 40)[1:5]...).readsPart(text(message1(34)[6:])).sends(grant)
+			s.hears(frames1(8, "", 40)[5:]...).reads(text(message1(40)[34:])).opens(1).reads("AA")
+		}},
+		{"nor does it where the message is kept whole", func(c *Config) { c.HighMark, c.BlockSize = 10, 1 }, func(s *script) {
+			const grant = "30 01 00 CC CC CC CC CC"
+			s.reading(ReadStreams).hears("10 14 01 02 03 04 05 06").sends(grant).opens(20).readsPart("01 02 03 04 05 06")
+			s.hearsFunctional("01 AA").hears("21 07 08 09 0A 0B 0C 0D").sends(grant).hears("22 0E 0F 10 11 12 13 14")
+			s.reads(text(message1(20)[6:])).opens(1).reads("AA")
+		}},
+	})
+}
+
+// A bus that can wait is not held up by what stands behind the message that is being read:
+// its reader waits for the next frame.
+func TestFullBehindTheMessageBeingRead(t *testing.T) {
+	s := newScript(t, func(c *Config) { c.HighMark = 10 })
+	s.reading(ReadStreams).hears("10 14 01 02 03 04 05 06").sends(cts).opens(20).hearsFunctional("01 AA")
+	if s.e.Full() {
+		t.Error("full in a message that is being read")
+	}
+	s.hears("21 07 08 09 0A 0B 0C 0D", "22 0E 0F 10 11 12 13 14")
+	if !s.e.Full() {
+		t.Error("not full with all there to be read")
+	}
+}
+
 func TestReceiveLoss(t *testing.T) {
 	// Room for two messages of one byte.
 	two := func(c *Config) { c.HardLimit = 2 * (overhead + 1) }

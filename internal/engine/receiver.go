@@ -224,13 +224,26 @@ func (e *Engine) mustHold() bool {
 	switch {
 	case rx.undecided, rx.unadmitted:
 		return true
-	case rx.msg.streamed && !rx.msg.skipped:
-		block := uint32(rx.blockSize) * uint32(e.consecutiveData())
-		return e.cfg.Window-rx.msg.unread() < int(min(block, rx.msg.info.Size-rx.got))
+	case rx.msg.streamed && !rx.msg.skipped && !e.windowFitsBlock():
+		return true
 	case e.cfg.NeverHold:
 		return false
 	}
-	return e.queue.level > e.cfg.HighMark
+	return e.waitingAbove(e.cfg.HighMark)
+}
+
+// windowFitsBlock reports whether the window has room for the message's next block.
+func (e *Engine) windowFitsBlock() bool {
+	rx := &e.rx
+	block := uint32(rx.blockSize) * uint32(e.consecutiveData())
+	return e.cfg.Window-rx.msg.unread() >= int(min(block, rx.msg.info.Size-rx.got))
+}
+
+// waitingAbove reports whether more than so many bytes wait to be read before the message
+// that is coming. Where that is the next one to be read, all others wait behind it, and
+// none of them can be read before it has come.
+func (e *Engine) waitingAbove(mark int) bool {
+	return e.queue.level > mark && (e.rx.msg == nil || e.queue.first() != e.rx.msg)
 }
 
 // roomMade sends a CTS that is held back, if there is room for the next block now.
@@ -267,7 +280,7 @@ func (e *Engine) handleConsecutive(now Time, p *wire.PDU, frames []canbus.Frame)
 		e.abortReceive(now, WrongSN)
 		return 1
 	case rx.msg.streamed && rx.msg.unread()+len(data) > 2*e.cfg.Window,
-		rx.state == receiveHold && e.queue.level > e.cfg.HardLimit:
+		rx.state == receiveHold && e.waitingAbove(e.cfg.HardLimit):
 		// Only a sender that does not wait for flow control gets here, or one
 		// that we only listen to.
 		begun, first := rx.msg.begun, rx.msg.info.First
