@@ -10,10 +10,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
-	"net"
 	"os"
 	"os/signal"
 	"time"
@@ -91,7 +89,7 @@ func serve(ctx context.Context, c *isotpnet.Conn) {
 	for {
 		n, info, err := c.ReadMessage(request)
 		switch {
-		case errors.Is(err, net.ErrClosed):
+		case ctx.Err() != nil:
 			return
 		case isotpnet.Final(err): // the bus is lost
 			log.Print(err)

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"os"
 	"os/signal"
 
@@ -25,8 +24,9 @@ import (
 	"example.com/isotp/sniff"
 )
 
-// listen writes the messages on a bus, until it ends or is closed.
-func listen(w io.Writer, bus canbus.Bus) error {
+// listen writes the messages on a bus until it ends, or ctx does, which closes it.
+func listen(ctx context.Context, w io.Writer, bus canbus.Bus) error {
+	defer context.AfterFunc(ctx, func() { bus.Close() })()
 	s, err := sniff.New(sniff.Options{Message: func(m *sniff.Message) {
 		fmt.Fprintf(w, "%s  %v  [%d]  % X  %s\n", m.Start.Format("15:04:05.000000"), m.Sender(), m.Size, m.Data, m.Why())
 	}})
@@ -45,7 +45,7 @@ func listen(w io.Writer, bus canbus.Bus) error {
 			dropped = counter.Dropped()
 		}
 		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		case ctx.Err() != nil, errors.Is(err, io.EOF):
 			return nil
 		case err != nil && !errors.Is(err, canbus.ErrTemporary):
 			return err
@@ -66,8 +66,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer context.AfterFunc(ctx, func() { bus.Close() })()
-	if err := listen(os.Stdout, bus); err != nil {
+	defer bus.Close()
+	if err := listen(ctx, os.Stdout, bus); err != nil {
 		log.Fatal(err)
 	}
 }

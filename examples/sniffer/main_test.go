@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,12 +19,13 @@ func TestSniffer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		ctx, stop := context.WithCancel(t.Context())
 		var out bytes.Buffer
 		ended := make(chan error)
-		go func() { ended <- listen(&out, bus) }()
+		go func() { ended <- listen(ctx, &out, bus) }()
 		exchange(t)
 		synctest.Wait()
-		bus.Close()
+		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
@@ -32,6 +36,22 @@ func TestSniffer(t *testing.T) {
 			t.Errorf("%s\nwant\n%s", &out, want)
 		}
 	})
+}
+
+// A pulled is the bus of an adapter that is pulled out.
+type pulled struct{ canbus.Bus }
+
+func (pulled) ReadFrames([]canbus.Frame) (int, error) {
+	return 0, &canbus.GoneError{Bus: "the adapter", Err: io.ErrUnexpectedEOF}
+}
+
+func (pulled) Close() error { return nil }
+
+func TestAnAdapterThatIsPulledOut(t *testing.T) {
+	err := listen(t.Context(), io.Discard, pulled{})
+	if _, gone := errors.AsType[*canbus.GoneError](err); !gone {
+		t.Errorf("%v, want that the adapter is gone", err)
+	}
 }
 
 // exchange sends a request and its answer.
