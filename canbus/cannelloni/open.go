@@ -30,7 +30,10 @@ func Open(ctx context.Context, name string) (canbus.Bus, error) {
 	if err != nil {
 		return nil, &canbus.NameError{Err: err}
 	}
-	var bus canbus.Bus
+	return open(ctx, a)
+}
+
+func open(ctx context.Context, a *address) (bus canbus.Bus, err error) {
 	switch a.transport {
 	case transportUDP:
 		bus, err = openUDP(ctx, a)

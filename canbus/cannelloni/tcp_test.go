@@ -32,8 +32,8 @@ func listen(t testing.TB) *net.TCPListener {
 	return ln
 }
 
-// open opens a bus by the name of a server.
-func open(t testing.TB, name string) (*TCP, error) {
+// openNamed opens a bus by the name of a server.
+func openNamed(t testing.TB, name string) (*TCP, error) {
 	t.Helper()
 	b, err := Open(t.Context(), name)
 	if err != nil {
@@ -52,7 +52,7 @@ func connect(t testing.TB) (a, b *TCP, err error) {
 		b, err = accept(t.Context(), ln, &address{}, nil)
 		accepted <- err
 	}()
-	a, err = open(t, "tcp:"+ln.Addr().String())
+	a, err = openNamed(t, "tcp:"+ln.Addr().String())
 	return a, b, errors.Join(err, <-accepted)
 }
 
@@ -77,7 +77,7 @@ func openTCPAt(t testing.TB, ln *net.TCPListener) (*TCP, *net.TCPConn) {
 		}
 		peer <- conn
 	}()
-	b, err := open(t, "tcp:"+ln.Addr().String())
+	b, err := openNamed(t, "tcp:"+ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func TestServersThatDoNotGreet(t *testing.T) {
 					conn.Close()
 				}
 			}()
-			b, err := open(t, "tcp:"+ln.Addr().String())
+			b, err := openNamed(t, "tcp:"+ln.Addr().String())
 			<-served
 			if b != nil || err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %s", err, c.want)
@@ -290,7 +290,7 @@ func TestAServerWaitsForTheRightClient(t *testing.T) {
 		}
 		opened <- b
 	}()
-	client, err := open(t, "tcp:"+ln.Addr().String())
+	client, err := openNamed(t, "tcp:"+ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestClientsFromElsewhere(t *testing.T) {
 		_, err := accept(ctx, ln, &address{}, []netip.Addr{netip.MustParseAddr("192.0.2.1")})
 		failed <- err
 	}()
-	if _, err := open(t, "tcp:"+ln.Addr().String()); err == nil {
+	if _, err := openNamed(t, "tcp:"+ln.Addr().String()); err == nil {
 		t.Error("it is taken")
 	}
 	cancel()
@@ -321,7 +321,7 @@ func TestClientsFromElsewhere(t *testing.T) {
 func TestAContextEndsTheWaitForAClient(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if _, err := Open(ctx, "tcp-listen:127.0.0.1:20000"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := open(ctx, &address{transport: transportListen, host: "127.0.0.1"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }
