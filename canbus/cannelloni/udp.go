@@ -1,9 +1,11 @@
 package cannelloni
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -213,7 +215,7 @@ func (b *UDP) unpack(frames []canbus.Frame) (n int) {
 		f := &frames[n]
 		size, err := parseFrame(b.rest, f)
 		if size == 0 {
-			b.malformed.add("a datagram is cut off in a frame", "bus", b.name, "frames", b.left)
+			b.malformed.add("the rest of a datagram is left out", "bus", b.name, "frames", b.left, "error", cmp.Or(err, io.ErrUnexpectedEOF))
 			b.left = 0
 			return n
 		}
