@@ -89,6 +89,7 @@ type Bus struct {
 	clock   vendorlib.Clock
 	state   busState
 	overrun bool // an overrun was told that CAN_GetStatus may tell of for a while
+	unsent  bool // there was a bus-off: frames in the transmit queue will not be sent
 	in      inbox
 
 	out       outbox // under writing

@@ -324,6 +324,18 @@ func TestABusOffThatIsOverIsTold(t *testing.T) {
 	})
 }
 
+// The library throws both its queues away when it is reset.
+func TestFramesBehindABusOffAreRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, c := bus(t, classic)
+		c.change(func() {
+			c.receive(messageFD{kind: kindStatus, dlc: 4, data: [64]byte{3: byte(statusBusOff)}}, statusBusOff)
+			c.receive(messageFD{id: 5}, statusOK)
+		})
+		wantFrames(t, read(t, b, 3), errorFrame(classBusOff, 0), canbus.Frame{ID: 5}, errorFrame(classRestarted, 0))
+	})
+}
+
 func TestBusOffWithoutARecoveryEndsTheBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := bus(t, classic, paramBusOffReset)

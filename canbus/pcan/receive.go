@@ -53,17 +53,16 @@ func (b *Bus) drain() bool {
 		if (s | b.in.told()).has(anyOverrun) {
 			b.lost()
 		}
-		if s.has(statusBusOff) && !b.report(s) {
-			return false
+		if s.has(statusBusOff) {
+			b.report(s)
 		}
 		switch {
 		case s.has(statusRcvEmpty):
 			return true
 		case s.has(statusBusOff) && b.in.message == messageFD{}:
 			odd++ // no message, or an empty one, which no controller that is off has received
-		case !b.take(timestamp):
-			return false
 		default:
+			b.take(timestamp)
 			odd = 0
 		}
 	}
@@ -86,13 +85,13 @@ func (b *Bus) read() (timestamp time.Duration, s status) {
 	return in.timestamp.duration(), s
 }
 
-// take takes the message in in.message. It reports false when the bus has ended with it.
-func (b *Bus) take(timestamp time.Duration) bool {
+// take takes the message in in.message.
+func (b *Bus) take(timestamp time.Duration) {
 	m := &b.in.message
 	at := b.clock.At(int64(timestamp), time.Now())
 	switch {
 	case m.kind&kindStatus != 0:
-		return b.report(b.in.told())
+		b.report(b.in.told())
 	case m.kind&kindError != 0:
 		f := protocolError(m)
 		f.Stamp(at)
@@ -106,10 +105,10 @@ func (b *Bus) take(timestamp time.Duration) bool {
 			b.frames.Push(&f)
 		}
 	}
-	return true
 }
 
-// look asks for the channel's status. It reports false when the adapter is gone.
+// look asks for the channel's status, once drain has read all that came before. It reports
+// false when the bus has ended.
 func (b *Bus) look() bool {
 	s := b.lib.status(b.handle)
 	if !s.usable() {
@@ -121,7 +120,8 @@ func (b *Bus) look() bool {
 		b.lost()
 	}
 	b.overrun = overrun
-	return b.report(s)
+	b.report(s)
+	return !b.unsent || b.recover()
 }
 
 // lost counts that frames were lost before this driver could read them, and tells of it with
@@ -139,17 +139,17 @@ func (b *Bus) tell(class uint32, detail byte) {
 	b.frames.Push(&f)
 }
 
-// report tells of a change of the controller's state. It reports false when the bus has ended
-// with that.
-func (b *Bus) report(s status) bool {
+// report tells of a change of the controller's state.
+func (b *Bus) report(s status) {
 	before, now := b.state, b.setting.stateOf(s)
 	if now == before {
-		return true
+		return
 	}
 	b.state = now
 	if now == busOff {
 		b.tell(classBusOff, 0)
-		return b.recover()
+		b.unsent = true
+		return
 	}
 	if before == busOff {
 		b.tell(classRestarted, 0)
@@ -158,13 +158,14 @@ func (b *Bus) report(s status) bool {
 	if now != before {
 		b.tell(classController, details[now])
 	}
-	return true
 }
 
-// recover is called at bus-off. The controller comes back by itself, after a while. What
-// becomes of the frames in the queue is not documented, so they are thrown away, and come
-// back as refused.
+// recover is called after a bus-off. The controller comes back by itself, after a while. What
+// becomes of the frames in the transmit queue is not documented, so they are thrown away, and
+// come back as refused. The library throws its receive queue away, too: it must be empty. recover
+// reports false when the bus has ended.
 func (b *Bus) recover() bool {
+	b.unsent = false
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	if !b.resets {
