@@ -282,14 +282,39 @@ int length_dlc(int length) {
         return c == NULL ? -1 : 0;                                                                                     \
     } while (0)
 
-API int fake_refuse(int channel, int writes) { FAULT(c->refuse = writes); }
-API int fake_lose(int channel, int frames) { FAULT(c->lose = frames); }
 API int fake_hold(int channel, int on) { FAULT(c->held = on != 0); }
-API int fake_delay(int channel, int microseconds) { FAULT(c->delay = (uint64_t)microseconds); }
-API int fake_state(int channel, int state) { FAULT(set_state(c, (enum bus_state)state)); }
 API int fake_pull(int channel, int code, int announced) { FAULT(pull(c, code, announced != 0)); }
-API int fake_pull_after(int channel, int calls) { FAULT(c->pull_after = calls); }
 API int fake_plug(int channel) { FAULT(c->pulled = false); }
+
+API int fake_refuse(int channel, int writes) {
+    if (writes < 0)
+        return -1;
+    FAULT(c->refuse = writes);
+}
+
+API int fake_lose(int channel, int frames) {
+    if (frames < 0)
+        return -1;
+    FAULT(c->lose = frames);
+}
+
+API int fake_delay(int channel, int microseconds) {
+    if (microseconds < 0)
+        return -1;
+    FAULT(c->delay = (uint64_t)microseconds);
+}
+
+API int fake_state(int channel, int state) {
+    if (state < ERROR_ACTIVE || state > BUS_OFF)
+        return -1;
+    FAULT(set_state(c, (enum bus_state)state));
+}
+
+API int fake_pull_after(int channel, int calls) {
+    if (calls < 0)
+        return -1;
+    FAULT(c->pull_after = calls);
+}
 
 API int fake_transmit_queue(int channel, int frames) {
     if (frames < 1 || frames > MAX_OUTGOING)
@@ -314,7 +339,7 @@ API int fake_data_bitrate(int channel) { ANSWER(c->data_bitrate); }
 API int fake_mode(int channel) { ANSWER((c->on ? 1 : 0) | (c->silent ? 2 : 0) | (c->fd ? 4 : 0)); }
 
 API int fake_send(uint32_t id, int flags, int length, const uint8_t *data) {
-    if (length < 0 || length > 64)
+    if (flags < 0 || flags >= FRAME_ERROR || length < 0 || length > 64)
         return -1;
     struct frame f = {.id = id, .flags = (uint8_t)flags, .length = (uint8_t)length};
     if (data != NULL)
@@ -326,6 +351,8 @@ API int fake_send(uint32_t id, int flags, int length, const uint8_t *data) {
 }
 
 API int fake_flood(uint32_t id, int frames) {
+    if (frames < 0)
+        return -1;
     wire_lock();
     for (int i = 0; i < frames; i++) {
         struct frame f = {.id = id, .length = 4};
@@ -340,6 +367,8 @@ API int fake_flood(uint32_t id, int frames) {
 }
 
 API int fake_error(int kind) {
+    if (kind < BIT_ERROR || kind > CRC_ERROR)
+        return -1;
     wire_lock();
     deliver(NULL, (struct frame){.id = (uint32_t)kind, .flags = FRAME_ERROR}, NULL, now());
     unlock();
@@ -347,6 +376,8 @@ API int fake_error(int kind) {
 }
 
 API int fake_pace(int microseconds) {
+    if (microseconds < 0)
+        return -1;
     wire_lock();
     pace = (uint64_t)microseconds;
     unlock();

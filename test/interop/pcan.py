@@ -128,6 +128,10 @@ class PCAN(unittest.TestCase):
             fake.fake_state(USB1, state)
             self.assertEqual(one.status(), status)
 
+    def test_faults_out_of_range(self):
+        for answer in (fake.fake_state(USB1, 4), fake.fake_error(4), fake.fake_refuse(USB1, -1), fake.fake_send(1, 32, 0, None)):
+            self.assertEqual(answer, -1)
+
     def test_bus_off(self):
         one, _ = self.pair()
         fake.fake_state(USB1, 3)
