@@ -22,11 +22,11 @@ const (
 )
 
 const (
-	defaultMTU = 1500 // cannelloni's own
-	// minMTU is cannelloni's, too; maxMTU is what IP can have.
-	minMTU, maxMTU = 100, 1<<16 - 1
-	headersIPv4    = 20 + 8
-	headersIPv6    = 40 + 8
+	defaultMTU  = 1500 // cannelloni's own
+	headersIPv4 = 20 + 8
+	headersIPv6 = 40 + 8
+	// minMTU has room for the longest frame; maxMTU is what IP can have.
+	minMTU, maxMTU = headersIPv6 + headerLen + maxFrame, 1<<16 - 1
 )
 
 // An address is what a bus's name says.

@@ -62,7 +62,7 @@ func TestBadNames(t *testing.T) {
 		"udp:h,data=x":          `bit rate "x"`,
 		"udp:h,local=there:5":   `"there" is not an address`,
 		"udp:h,local=:0":        `port "0"`,
-		"udp:h,mtu=99":          `mtu "99" is not from 100 to 65535`,
+		"udp:h,mtu=122":         `mtu "122" is not from 123 to 65535`,
 		"udp:h,mtu=":            `mtu ""`,
 		"udp:h,from=x":          `"from=x" is not data=BITRATE, local=`,
 		"tcp:h,any":             `"any" is not data=BITRATE`,

@@ -9,7 +9,10 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
+
+	"example.com/isotp/canbus/internal/errno"
 )
 
 // patience is how long it may take to reach a peer, and how long the peer may take to begin.
@@ -18,11 +21,15 @@ const patience = 10 * time.Second
 // greeting is what both ends say first.
 const greeting = "CANNELLONIv1"
 
-// errRefused is the error of a server that takes no more clients, or not this one.
-var errRefused = errors.New("the peer ends the connection before its greeting (cannelloni has one client at a time, from the address that its option -R says, or with -p from any)")
+// errEnded is the error of a peer that says nothing at all, as a server that takes no more clients,
+// or not this one.
+var errEnded = errors.New("the peer ends the connection before its greeting")
 
-// keepAlive finds out within 20 s that a peer is gone that says nothing, not even that.
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 2 * time.Second, Count: 5}
+// silence is for how long a peer may be silent: then it is gone.
+const silence = 20 * time.Second
+
+// keepAlive finds out that the peer is gone while we send nothing. While we do giveUp has to.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: silence / 2, Interval: silence / 10, Count: 5}
 
 // dialTCP reaches a peer that is the server.
 func dialTCP(ctx context.Context, a *address) (*TCP, error) {
@@ -32,8 +39,8 @@ func dialTCP(ctx context.Context, a *address) (*TCP, error) {
 		return nil, err
 	}
 	if err := greet(ctx, conn); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errRefused
+		if err == errEnded {
+			err = fmt.Errorf("%w (cannelloni has one client at a time, from the address that its option -R says, or with -p from any)", err)
 		}
 		return nil, err
 	}
@@ -101,11 +108,16 @@ func greet(ctx context.Context, conn net.Conn) error {
 
 func exchange(conn net.Conn) error {
 	conn.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(conn, greeting); err != nil {
-		return err
-	}
 	heard := make([]byte, len(greeting))
-	if n, err := io.ReadFull(conn, heard); err != nil {
+	n := 0
+	_, err := io.WriteString(conn, greeting)
+	if err == nil {
+		n, err = io.ReadFull(conn, heard)
+	}
+	switch {
+	case n == 0 && (err == io.EOF || errno.Is(err, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE)):
+		return errEnded // it is a reset if the peer has not read our greeting
+	case err != nil:
 		return fmt.Errorf("no greeting: %w", cutOff(heard[:n], err))
 	}
 	if string(heard) != greeting {

@@ -61,10 +61,11 @@
 // left out ([UDP.Late]), because frames that are out of order do more harm.
 //
 // TCP loses nothing as long as it is connected. When it is not, every call fails with
-// [canbus.GoneError], which is net.ErrClosed to errors.Is. On Linux it says how many frames the
-// peer's computer has not acknowledged; frames that the peer had, and did not send, nothing
-// tells. Flush waits for these acknowledgements. Close then waits, for 1 s at most, until the
-// peer has read everything and ends the connection.
+// [canbus.GoneError], which is net.ErrClosed to errors.Is. So it is when the peer has been silent
+// for 20 s, and on Linux when it has taken nothing for that long. On Linux the error says how many
+// frames the peer's computer has not acknowledged; frames that the peer had, and did not send,
+// nothing tells. Flush waits for these acknowledgements. Close then waits, for 1 s at most, until
+// the peer has read everything and ends the connection.
 //
 // What is no frame of CAN is left out and counted ([UDP.Malformed], [TCP.Malformed]), and the
 // first time also logged, with [log/slog.Default]. So are datagrams and clients from another

@@ -59,6 +59,22 @@ func TestFlushOfFramesThatArriveNowhere(t *testing.T) {
 	b.linger = 0
 }
 
+// A peer that neither takes anything nor ends the connection is gone after a while.
+func TestAPeerThatIsSilent(t *testing.T) {
+	b, _, _ := stuff(t)
+	giveUp(b.conn, 10*time.Millisecond)
+	for {
+		_, err := b.WriteFrames([]canbus.Frame{frame(1)})
+		if err == nil {
+			continue
+		}
+		if gone, ok := errors.AsType[*canbus.GoneError](err); !ok || gone.InDoubt == 0 || !errors.Is(err, syscall.ETIMEDOUT) {
+			t.Error(err)
+		}
+		return
+	}
+}
+
 // A WriteFrames that waits for the peer ends with Close.
 func TestCloseEndsAWriteToAPeerThatReadsNothing(t *testing.T) {
 	b, _, _ := stuff(t)

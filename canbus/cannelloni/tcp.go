@@ -48,8 +48,9 @@ type TCP struct {
 
 	out []byte // of WriteFrames alone
 
-	mu    sync.Mutex // guards given
-	given account
+	mu     sync.Mutex // guards given and broken
+	given  account
+	broken error // why a write has failed; ReadFrames returns first what has come before that
 
 	malformed leftOut
 }
@@ -66,6 +67,7 @@ func newTCP(conn *net.TCPConn, a *address) *TCP {
 	}
 	b.life = lifetime.New(b.release)
 	conn.SetWriteBuffer(sendBuffer)
+	giveUp(conn, silence)
 	return b
 }
 
@@ -141,7 +143,7 @@ func (b *TCP) receive() error {
 // WriteFrames implements [canbus.Bus]. It waits while the peer takes nothing, and while the wire
 // is busy. It takes the frames before one that is not valid (see [canbus.Frame.Validate]).
 func (b *TCP) WriteFrames(frames []canbus.Frame) (int, error) {
-	if err := b.life.Err(); err != nil {
+	if err := b.err(); err != nil {
 		return 0, err
 	}
 	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], nil)
@@ -161,13 +163,27 @@ func (b *TCP) WriteFrames(frames []canbus.Frame) (int, error) {
 	b.mu.Unlock()
 	taken, err := b.conn.Write(b.out)
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.given.taken += uint64(taken)
-	b.mu.Unlock()
-	if err != nil {
-		b.fail(err)
-		return 0, b.life.Err()
+	if err == nil {
+		return n, nil
 	}
-	return n, nil
+	if err := b.life.Err(); err != nil {
+		return 0, err
+	}
+	b.broken = b.gone(err)
+	b.conn.SetReadDeadline(time.Now().Add(b.linger)) // the system ends it sooner
+	return 0, b.broken
+}
+
+// err returns why nothing can be written any more.
+func (b *TCP) err() error {
+	if err := b.life.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.broken
 }
 
 // fail makes the loss of the connection the error of every call. It does nothing once the bus is
@@ -176,10 +192,21 @@ func (b *TCP) fail(err error) {
 	if b.life.Err() != nil {
 		return
 	}
-	inDoubt, _ := b.inDoubt()
-	b.life.Fail(&canbus.GoneError{
-		Bus: "cannelloni: the connection to " + b.name, Err: lifetime.Cause(err), InDoubt: inDoubt,
-	})
+	b.mu.Lock()
+	why := b.broken
+	if why == nil {
+		why = b.gone(err)
+	}
+	b.mu.Unlock()
+	b.life.Fail(why)
+}
+
+// gone is the error of every call when the connection is lost. Under mu.
+func (b *TCP) gone(err error) error {
+	bytes, _ := unacknowledged(b.conn)
+	return &canbus.GoneError{
+		Bus: "cannelloni: the connection to " + b.name, Err: lifetime.Cause(err), InDoubt: b.given.last(bytes),
+	}
 }
 
 // inDoubt returns how many frames the peer's computer has not acknowledged. known is false where
@@ -199,7 +226,7 @@ func (b *TCP) Flush(ctx context.Context) error {
 	defer ticker.Stop()
 	before, moved := 0, time.Now()
 	for {
-		if err := b.life.Err(); err != nil {
+		if err := b.err(); err != nil {
 			return err
 		}
 		frames, known := b.inDoubt()

@@ -225,6 +225,25 @@ func TestAPeerThatEndsTheConnection(t *testing.T) {
 	}
 }
 
+// The peer's last frames are read although a write fails before.
+func TestTheLastFramesOfAPeerThatEndsTheConnection(t *testing.T) {
+	b, peer := openTCP(t)
+	say(t, peer, unhex(t, "00000001"+"00"+"00000002"+"00"))
+	peer.Close()
+	var wrong error
+	for wrong == nil {
+		_, wrong = b.WriteFrames([]canbus.Frame{frame(3)})
+	}
+	if err := b.Flush(t.Context()); err != wrong {
+		t.Errorf("%v, want %v", err, wrong)
+	}
+	wantNext(t, b, frame(1))
+	wantNext(t, b, frame(2))
+	if _, err := b.ReadFrames(make([]canbus.Frame, 4)); err != wrong || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v, want %v", err, wrong)
+	}
+}
+
 // What the peer has not read when Close begins is read, although frames come meanwhile.
 func TestCloseWaitsForThePeer(t *testing.T) {
 	b, peer := openTCP(t)
@@ -249,6 +268,7 @@ func TestServersThatDoNotGreet(t *testing.T) {
 		serve func(*net.TCPConn)
 		want  string
 	}{
+		"is full":     {func(c *net.TCPConn) { io.CopyN(io.Discard, c, 1) }, "one client at a time"},
 		"ends":        {func(c *net.TCPConn) { io.CopyN(io.Discard, c, 12) }, "one client at a time"},
 		"another":     {func(c *net.TCPConn) { io.WriteString(c, "SSH-2.0-OpenSSH_9.2p1") }, `begins with "SSH-2.0-Open"`},
 		"breaks off":  {func(c *net.TCPConn) { io.CopyN(c, strings.NewReader("CANNEL"), 6); io.CopyN(io.Discard, c, 12) }, `begins with "CANNEL"`},

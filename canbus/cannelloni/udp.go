@@ -64,7 +64,7 @@ type UDP struct {
 	buf      []byte
 	rest     []byte
 	left     int
-	came     int64 // when the datagram came
+	came     time.Time // when the datagram came
 	numbers  sequence
 	explains uint64 // how many of the socket's drops the numbers have shown
 
@@ -166,7 +166,6 @@ func (b *UDP) receive() error {
 	if err != nil {
 		return fmt.Errorf("cannelloni: %s: receive: %w", b.name, err)
 	}
-	b.came = time.Now().UnixNano()
 	b.drops.Read(1, n)
 	if !b.anySource && plain(from) != plain(b.peer) {
 		b.strangers.add("a datagram from another host is left out (the option any takes those, too)", "bus", b.name, "from", from)
@@ -186,7 +185,9 @@ func (b *UDP) open(datagram []byte) {
 			"begins", fmt.Sprintf("%X", datagram[:min(len(datagram), headerLen)]))
 		return
 	}
-	missing, late := b.numbers.take(datagram[2])
+	before := b.came
+	b.came = time.Now()
+	missing, late := b.numbers.take(datagram[2], b.came.Sub(before))
 	if late {
 		b.late.add("a datagram is left out that comes too late, or twice", "bus", b.name)
 		return
@@ -224,7 +225,7 @@ func (b *UDP) unpack(frames []canbus.Frame) (n int) {
 		if err != nil {
 			b.malformed.add("a frame is left out", "bus", b.name, "error", err)
 		} else {
-			f.Stamp(b.came)
+			f.Stamp(b.came.UnixNano())
 			n++
 		}
 		if b.left == 0 {

@@ -3,6 +3,7 @@ package cannelloni
 import (
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -155,7 +156,12 @@ func TestADatagram(t *testing.T) {
 
 // What is too much for one datagram goes in several, none of which is longer than the MTU.
 func TestDatagramsFitTheMTU(t *testing.T) {
-	const mtu = 200
+	for _, mtu := range []int{minMTU, 200} {
+		t.Run(strconv.Itoa(mtu), func(t *testing.T) { testMTU(t, mtu) })
+	}
+}
+
+func testMTU(t *testing.T, mtu int) {
 	b, far := openFar(t, func(a *address) { a.mtu = mtu })
 	frames := make([]canbus.Frame, 64)
 	for i := range frames {

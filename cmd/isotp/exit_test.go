@@ -258,7 +258,7 @@ func TestWrongBuses(t *testing.T) {
 		"slcan:tcp:nowhere@500000":         "is not HOST:PORT",
 		"pcan:USB17@500000":                "USB1 to USB16",
 		"cannelloni:192.168.0.2":           "is not udp, tcp or tcp-listen",
-		"cannelloni:udp:127.0.0.1,mtu=9":   `mtu "9" is not from 100 to 65535`,
+		"cannelloni:udp:127.0.0.1,mtu=9":   `mtu "9" is not from 123 to 65535`,
 		"socketcand:nohost":                "is not HOST:PORT/BUS",
 		"socketcand:127.0.0.1:1/can0@fast": `bit rate "fast"`,
 		"candump:":                         "a bus needs the name of a log file",
