@@ -88,6 +88,7 @@ var packages = map[string]string{
 	"":           "socketcan",
 	"candump":    "candump",
 	"cannelloni": "cannelloni",
+	"j2534":      "j2534",
 	"kvaser":     "kvaser",
 	"pcan":       "pcan",
 	"slcan":      "slcan",

@@ -10,6 +10,7 @@ package all
 import (
 	_ "example.com/isotp/canbus/candump"      // candump:FILE
 	_ "example.com/isotp/canbus/cannelloni"   // cannelloni:udp:HOST:PORT
+	_ "example.com/isotp/canbus/j2534"        // j2534:NAME@BITRATE
 	_ "example.com/isotp/canbus/kvaser"       // kvaser:CHANNEL@BITRATE
 	_ "example.com/isotp/canbus/pcan"         // pcan:USB1@500000
 	_ "example.com/isotp/canbus/slcan"        // slcan:PORT@BITRATE

@@ -257,6 +257,7 @@ func TestWrongBuses(t *testing.T) {
 		"slcan:/no/such/port@500000":       notThere(t, "/no/such/port"),
 		"slcan:tcp:nowhere@500000":         "is not HOST:PORT",
 		"pcan:USB17@500000":                "USB1 to USB16",
+		"j2534:openport":                   "is not NAME@BITRATE",
 		"cannelloni:192.168.0.2":           "is not udp, tcp or tcp-listen",
 		"cannelloni:udp:127.0.0.1,mtu=9":   `mtu "9" is not from 123 to 65535`,
 		"socketcand:nohost":                "is not HOST:PORT/BUS",

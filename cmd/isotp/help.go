@@ -119,6 +119,9 @@ BUS:
 	pcan:USB1@500000      an adapter of PEAK on Windows or macOS (on Linux it is can0):
 	                      experimental. Options may follow:
 	                      ,data=2000000  ,listen  ,noecho
+	j2534:openport@500000 a pass-thru adapter (SAE J2534-1) on Windows, by a part of its name;
+	                      j2534:@500000 if one is installed: experimental. Options may
+	                      follow: ,noecho
 	socketcand:HOST:29536/can0
 	                      a bus of another computer (isotp serve-bus, or socketcand)
 	cannelloni:udp:HOST:20000

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"runtime"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
+	"example.com/isotp/canbus/j2534"
 	"example.com/isotp/canbus/kvaser"
 	"example.com/isotp/canbus/pcan"
 	"example.com/isotp/canbus/slcan"
@@ -17,20 +21,21 @@ const exampleBitrate = "@500000"
 
 // An adapterInfo is an adapter, or one of its channels, that is not an interface of Linux.
 type adapterInfo struct {
-	Type    string `json:"type"`              // the driver: slcan, pcan or kvaser
-	Address string `json:"address"`           // to type, with exampleBitrate
-	Adapter string `json:"adapter"`           // what it is
-	Perhaps bool   `json:"perhaps,omitempty"` // it may be something else
-	Serial  string `json:"serial,omitempty"`  // the serial number
-	FD      bool   `json:"fd"`                // it is known to have CAN FD
-	State   string `json:"state,omitempty"`   // free or in use; "": not known
+	Type     string `json:"type"`               // the driver: slcan, pcan, kvaser or j2534
+	Address  string `json:"address"`            // to type, with exampleBitrate
+	Adapter  string `json:"adapter"`            // what it is
+	Perhaps  bool   `json:"perhaps,omitempty"`  // it may be something else
+	Serial   string `json:"serial,omitempty"`   // the serial number
+	FD       bool   `json:"fd"`                 // it is known to have CAN FD
+	State    string `json:"state,omitempty"`    // free or in use; "": not known
+	Obstacle string `json:"obstacle,omitempty"` // why this program cannot open it
 }
 
 // An adapterSource lists the adapters of a driver.
 type adapterSource func() ([]adapterInfo, error)
 
 // adapterSources are all drivers that can list adapters.
-var adapterSources = []adapterSource{serialAdapters, pcanAdapters, kvaserAdapters}
+var adapterSources = []adapterSource{serialAdapters, pcanAdapters, kvaserAdapters, passThruAdapters}
 
 // findAdapters lists the adapters of all drivers, and what went wrong.
 func findAdapters(sources []adapterSource) (list []adapterInfo, problems []error) {
@@ -89,6 +94,30 @@ func channelInfo(scheme, name, description string, fd, inUse bool) adapterInfo {
 	}
 }
 
+func passThruAdapters() ([]adapterInfo, error) {
+	adapters, err := j2534.Adapters()
+	return passThruInfos(adapters), installed(err)
+}
+
+// passThruInfos are the adapters as they are listed. Most are installed twice, for programs of
+// 32 bits and of 64: that which this one cannot open is left out then.
+func passThruInfos(adapters []j2534.Adapter) []adapterInfo {
+	var list []adapterInfo
+	for _, a := range adapters {
+		if a.Obstacle() != "" && slices.ContainsFunc(adapters, func(b j2534.Adapter) bool {
+			return b.Name == a.Name && b.Obstacle() == ""
+		}) {
+			continue
+		}
+		info := adapterInfo{Type: "j2534", Address: "j2534:" + a.Name + exampleBitrate, Adapter: a.Name, Obstacle: a.Obstacle()}
+		if a.Vendor != "" {
+			info.Adapter += ", " + a.Vendor
+		}
+		list = append(list, info)
+	}
+	return list
+}
+
 // installed leaves out that there is no maker's library: few computers have one.
 func installed(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errors.ErrUnsupported) {
@@ -111,6 +140,17 @@ func printAdapters(t *tabwriter.Writer, adapters []adapterInfo) {
 		if a.Perhaps {
 			adapter, frames = "perhaps: "+adapter, "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", a.Address, adapter, orDash(a.Serial), frames, orDash(a.State))
+		address := a.Address
+		if strings.Contains(address, " ") {
+			address = `"` + address + `"` // as shells want it
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", address, adapter, orDash(a.Serial), frames, orDash(cmp.Or(a.Obstacle, a.State)))
+	}
+	if slices.ContainsFunc(adapters, func(a adapterInfo) bool { return a.Type != "slcan" }) {
+		fmt.Fprintln(t, experimental)
 	}
 }
+
+// experimental is said of the drivers over makers' libraries, where they list something.
+const experimental = `
+pcan:, kvaser: and j2534: are experimental, not tried on hardware; how to report: docs/buses.md#experimental-drivers`

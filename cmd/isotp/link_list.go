@@ -27,8 +27,9 @@ Lists what is attached to this computer, with the address to type:
 	- on Linux the CAN interfaces, with their drivers, and what the kernel can do
 	- serial ports of USB that look like adapters. Boards and chips that are in many
 	  other devices, too, are listed with "perhaps"; isotp does not open the port
-	- on Windows the channels that PEAK's and Kvaser's libraries know (pcan: and kvaser:,
-	  which are experimental: not tried on hardware)
+	- on Windows the channels that PEAK's and Kvaser's libraries know, and the pass-thru
+	  adapters that are installed (pcan:, kvaser: and j2534:, which are experimental: not
+	  tried on hardware)
 
 A bit rate in an address is an example: all nodes of a bus have the same.
 

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
+	"example.com/isotp/canbus/j2534"
 	"example.com/isotp/canbus/slcan"
 )
 
@@ -66,6 +68,30 @@ func TestLinkWithADriverThatFails(t *testing.T) {
 	})
 	if len(list) != 2 || len(problems) != 1 || problems[0] != broken {
 		t.Errorf("%v, %v", list, problems)
+	}
+}
+
+// Pass-thru adapters that this program cannot open are listed, with why, unless it can open the
+// same by another library. What is experimental is said to be.
+func TestLinkOfPassThruAdapters(t *testing.T) {
+	const bits = strconv.IntSize
+	var b strings.Builder
+	err := printLinks(&b, testInterfaces, passThruInfos([]j2534.Adapter{
+		{Name: "Openport 2.0 J2534", Vendor: "Tactrix", Bits: 96 - bits, CAN: true},
+		{Name: "Openport 2.0 J2534", Vendor: "Tactrix", Bits: bits, CAN: true},
+		{Name: "Scanner", Bits: bits},
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `
+ADDRESS                            ADAPTER                      SERIAL  FRAMES   STATE
+"j2534:Openport 2.0 J2534@500000"  Openport 2.0 J2534, Tactrix  -       classic  -
+j2534:Scanner@500000               Scanner                      -       classic  it has no raw CAN
+
+pcan:, kvaser: and j2534: are experimental`
+	if got := b.String(); !strings.Contains(got, want) {
+		t.Errorf("printed\n%s\nwant\n%s", got, want)
 	}
 }
 
