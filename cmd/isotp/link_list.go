@@ -28,8 +28,8 @@ Lists what is attached to this computer, with the address to type:
 	- serial ports of USB that look like adapters. Boards and chips that are in many
 	  other devices, too, are listed with "perhaps"; isotp does not open the port
 	- on Windows the channels that PEAK's and Kvaser's libraries know, and the pass-thru
-	  adapters that are installed (pcan:, kvaser: and j2534:, which are experimental: not
-	  tried on hardware)
+	  adapters that are installed, and on macOS the channels of MacCAN's library (pcan:,
+	  kvaser: and j2534:, which are experimental: not tried on hardware)
 
 A bit rate in an address is an example: all nodes of a bus have the same.
 
