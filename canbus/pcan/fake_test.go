@@ -381,8 +381,8 @@ func signalEvent(c chan struct{}) {
 	}
 }
 
-// openFake opens the n-th channel.
-func openFake(f *fake, n int, o Options) (*Bus, error) {
+// openFake opens the n-th channel of a fake, perhaps behind another library.
+func openFake(f library, n int, o Options) (*Bus, error) {
 	s, err := o.setting()
 	if err != nil {
 		return nil, err

@@ -2,7 +2,7 @@ package pcan
 
 import "example.com/isotp/canbus"
 
-// decode makes a frame of a message that is one.
+// decode makes a frame of a message that is one. It is a valid one, whatever the message says.
 func decode(m *messageFD) (f canbus.Frame) {
 	f.ID, f.Len = m.id&canbus.MaxStandardID, canbus.DLCLen(m.dlc, m.kind&kindFD != 0)
 	if m.kind&kindExtended != 0 {
@@ -13,7 +13,9 @@ func decode(m *messageFD) (f canbus.Frame) {
 			f.Flags |= x.flag
 		}
 	}
-	if !f.Has(canbus.FD) {
+	if f.Has(canbus.FD) {
+		f.Flags &^= canbus.Remote
+	} else {
 		f.Flags &^= canbus.BRS | canbus.ESI
 	}
 	if f.Has(canbus.Remote) {

@@ -59,8 +59,8 @@ func (b *Bus) drain() bool {
 		switch {
 		case s.has(statusRcvEmpty):
 			return true
-		case s.has(statusBusOff) && b.in.message == messageFD{}:
-			odd++ // no message, or an empty one, which no controller that is off has received
+		case !b.came(timestamp, s):
+			odd++
 		default:
 			b.take(timestamp)
 			odd = 0
@@ -69,15 +69,21 @@ func (b *Bus) drain() bool {
 	return true
 }
 
+// came reports whether a message has come with a status. The library may tell only of the
+// controller's state: with no message, or, of a controller that is off, with an empty one.
+func (b *Bus) came(timestamp time.Duration, s status) bool {
+	return s == statusOK || b.in.message != messageFD{} || timestamp != 0 && !s.has(statusBusOff)
+}
+
 // read reads a message into in.message, also one of classic CAN.
-func (b *Bus) read() (timestamp time.Duration, s status) {
+func (b *Bus) read() (at time.Duration, s status) {
 	in := &b.in
 	if b.setting.fd {
-		in.message = messageFD{}
+		in.message, in.micros = messageFD{}, 0
 		s = b.lib.readFD(b.handle, &in.message, &in.micros)
 		return time.Duration(in.micros) * time.Microsecond, s
 	}
-	in.classic = message{}
+	in.classic, in.timestamp = message{}, timestamp{}
 	s = b.lib.read(b.handle, &in.classic, &in.timestamp)
 	m := &in.classic
 	in.message = messageFD{id: m.id, kind: m.kind, dlc: m.len}

@@ -112,8 +112,8 @@ func (b *Bus) write(f *canbus.Frame) error {
 	}
 	s := b.hand(f)
 	err := b.taken(s)
-	if err != nil && b.props.Echo {
-		b.frames.TakeBack()
+	if err != nil && b.props.Echo && !b.frames.TakeBack() {
+		return nil // it is on the wire, whatever the library says
 	}
 	if err != nil && !isBusy(err) && !s.has(refusals) {
 		b.fail(s, "")

@@ -112,13 +112,19 @@ func (a *Account) Write(f *canbus.Frame) {
 	a.moved = time.Now()
 }
 
-// TakeBack removes the frame that was written last: the adapter has not taken it.
-func (a *Account) TakeBack() {
+// TakeBack removes the frame that was written last: the adapter says that it has not taken it.
+// It reports false if that is not so, because the frame's echo has come.
+func (a *Account) TakeBack() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.flight.Len() == 0 {
+		return false
+	}
 	a.flight.Truncate(a.flight.Len() - 1)
 	a.written--
+	a.doubtful = min(a.doubtful, a.written)
 	a.change()
+	return true
 }
 
 // Echo takes the echo of a frame, stamped with when it was on the wire. Echoes come in order:

@@ -134,13 +134,24 @@ func TestTheEchoOfARemoteFrameHasNoData(t *testing.T) {
 	}
 }
 
+func TestAFrameWithAnEchoIsNotTakenBack(t *testing.T) {
+	a := newAccount()
+	a.write(1, 2)
+	a.Echo(frame(1))
+	if a.TakeBack() {
+		t.Error("it is")
+	}
+	wantNumbers(t, read(t, a), 1)
+}
+
 func TestAFrameTakenBackHasNoEcho(t *testing.T) {
 	a := newAccount()
 	a.write(1, 3)
+	a.Overrun(1)
 	a.TakeBack()
-	a.write(3, 4)
-	a.Echo(frame(3))
-	wantNumbers(t, read(t, a), -1, 3)
+	a.write(3, 5)
+	a.Echo(frame(4))
+	wantNumbers(t, read(t, a), 1, -3, 4)
 }
 
 func TestThereIsRoomForSoManyInFlight(t *testing.T) {
