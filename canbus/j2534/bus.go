@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,10 +43,7 @@ type Bus struct {
 	frames  *account.Account
 	pace    line.Line // of what is written, where there are no echoes
 	version Version
-
-	closeOnce sync.Once
-	closing   chan struct{} // closed when Close begins
-	ended     chan struct{} // closed when the adapter is closed
+	ended   chan struct{} // closed when the adapter is closed
 
 	orders  chan []canbus.Frame // from WriteFrames to the caller of the library
 	answers chan answer         // back
@@ -96,8 +92,7 @@ func open(a Adapter, load func(file string) (library, error), o Options) (*Bus, 
 	}
 	b := &Bus{
 		adapter: a, log: o.logger(),
-		closing: make(chan struct{}), ended: make(chan struct{}),
-		orders: make(chan []canbus.Frame), answers: make(chan answer),
+		ended: make(chan struct{}), orders: make(chan []canbus.Frame), answers: make(chan answer),
 		pace: line.Line{Bitrate: o.Bitrate},
 		props: canbus.Properties{
 			EchoesLag: true, QueueLen: account.MaxInFlight, Bitrate: o.Bitrate, WireRate: true,
@@ -191,25 +186,7 @@ func (b *Bus) sleep(ctx context.Context, d time.Duration) error {
 // Close implements [canbus.Bus]. It waits as [Bus.Flush] does, because the library throws its
 // buffer away when a channel is closed, and logs what is in doubt.
 func (b *Bus) Close() error {
-	b.closeOnce.Do(func() {
-		close(b.closing)
-		err := b.Flush(context.Background())
-		gone, isGone := errors.AsType[*canbus.GoneError](err)
-		if err != nil && (!isGone || gone.InDoubt > 0) {
-			b.log.Warn("j2534: closed before it is known that all frames were sent", "err", err)
-		}
-		b.life.Close()
-	})
+	b.life.CloseAdapter("j2534", b.log, b.Flush)
 	<-b.ended
 	return nil
-}
-
-// over returns why nothing more can be written.
-func (b *Bus) over() error {
-	select {
-	case <-b.closing:
-		return net.ErrClosed
-	default:
-		return b.life.Err()
-	}
 }

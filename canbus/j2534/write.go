@@ -3,8 +3,6 @@ package j2534
 import (
 	"errors"
 	"fmt"
-	"net"
-	"time"
 
 	"example.com/isotp/canbus"
 )
@@ -18,7 +16,7 @@ var errFull = errors.New("its transmit buffer stays full: does another node ackn
 // not valid (see [canbus.Frame.Validate]), a CAN FD frame or a remote frame.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], b.refuse)
-	if err := b.over(); err != nil {
+	if err := b.life.WriteErr(); err != nil {
 		return 0, err
 	}
 	if good == 0 {
@@ -30,7 +28,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	}
 	taken, err := b.hand(frames[:n])
 	if err == errFull {
-		if err := b.pause(fullTime); err != nil {
+		if err := b.life.Sleep(fullTime); err != nil {
 			return 0, err
 		}
 		taken, err = b.hand(frames[:n])
@@ -58,10 +56,10 @@ func (b *Bus) refuse(f *canbus.Frame) error {
 // admit waits until frames may be written, and returns how many.
 func (b *Bus) admit(frames []canbus.Frame) (int, error) {
 	if b.props.Echo {
-		room, err := b.frames.Await(b.closing)
+		room, err := b.frames.Await()
 		return min(room, len(frames)), err
 	}
-	return b.pace.AdmitSome(frames, b.pause)
+	return b.pace.AdmitSome(frames, b.life.Sleep)
 }
 
 // hand has the goroutine that calls the library write frames.
@@ -70,21 +68,7 @@ func (b *Bus) hand(frames []canbus.Frame) (taken int, err error) {
 	case b.orders <- frames:
 		a := <-b.answers
 		return a.taken, a.err
-	case <-b.closing:
-		return 0, net.ErrClosed
-	case <-b.life.Over():
-		return 0, b.life.Err()
+	case <-b.life.Stopped():
+		return 0, b.life.WriteErr()
 	}
-}
-
-// pause waits for that long, or until nothing more can be written.
-func (b *Bus) pause(d time.Duration) error {
-	t := time.NewTimer(max(d, 0))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-b.closing:
-	case <-b.life.Over():
-	}
-	return b.over()
 }

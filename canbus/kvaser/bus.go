@@ -45,10 +45,7 @@ type Bus struct {
 	log    *slog.Logger
 	life   *lifetime.Lifetime
 	frames *account.Account
-
-	closeOnce sync.Once
-	closing   chan struct{} // closed when Close begins
-	ended     chan struct{} // closed when the channel is closed
+	ended  chan struct{} // closed when the channel is closed
 
 	// mu guards the handle, which CANlib wants in one call at a time, and what follows. No call
 	// of CANlib under it waits.
@@ -106,10 +103,9 @@ func open(lib library, number int, o Options) (*Bus, error) {
 			FD: o.DataBitrate != 0, Echo: !o.ListenOnly, EchoesLag: true, QueueLen: account.MaxInFlight,
 			Bitrate: o.Bitrate, DataBitrate: o.DataBitrate, // not WireRate: those of virtual channels take no time
 		},
-		listen:  o.ListenOnly,
-		log:     o.logger(),
-		closing: make(chan struct{}),
-		ended:   make(chan struct{}),
+		listen: o.ListenOnly,
+		log:    o.logger(),
+		ended:  make(chan struct{}),
 	}
 	if err := b.setUp(nominal, data); err != nil {
 		lib.close(h)
@@ -229,15 +225,7 @@ func (b *Bus) fail(call string, s status) {
 // the bus and closes it. It logs the error of Flush, but not that the adapter is gone if no
 // frames are in doubt.
 func (b *Bus) Close() error {
-	b.closeOnce.Do(func() {
-		close(b.closing)
-		err := b.Flush(context.Background())
-		gone, isGone := errors.AsType[*canbus.GoneError](err)
-		if err != nil && (!isGone || gone.InDoubt > 0) {
-			b.log.Warn("kvaser: closed before it is known that all frames were sent", "err", err)
-		}
-		b.life.Close()
-	})
+	b.life.CloseAdapter("kvaser", b.log, b.Flush)
 	<-b.ended
 	return nil
 }

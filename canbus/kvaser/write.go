@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"time"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/internal/account"
@@ -30,13 +28,13 @@ func (e *FullError) Error() string {
 // [canbus.Frame.Validate]), or a CAN FD frame on a channel for classic CAN.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	good, bad := canbus.CheckFrames(frames[:min(len(frames), account.MaxInFlight)], b.refuse)
-	if err := b.over(); err != nil {
+	if err := b.life.WriteErr(); err != nil {
 		return 0, err
 	}
 	if good == 0 {
 		return 0, bad
 	}
-	room, err := b.frames.Await(b.closing)
+	room, err := b.frames.Await()
 	if err != nil {
 		return 0, err
 	}
@@ -45,7 +43,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if n > 0 || err != nil {
 		return n, err
 	}
-	if err := b.pause(); err != nil {
+	if err := b.life.Sleep(fullPause); err != nil {
 		return 0, err
 	}
 	if n, err = b.write(frames[:good]); n == 0 && err == nil {
@@ -59,7 +57,7 @@ func (b *Bus) write(frames []canbus.Frame) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range frames {
-		if err := b.over(); err != nil {
+		if err := b.life.WriteErr(); err != nil {
 			return i, err
 		}
 		if b.state&statusBusOff != 0 {
@@ -94,28 +92,6 @@ func (b *Bus) refuse(f *canbus.Frame) error {
 		return fmt.Errorf("kvaser: CAN FD frame %X on %s, which was opened for classic CAN (DataBitrate, or ,data=2000000 in its name, makes it CAN FD)", f.ID, b.name)
 	}
 	return nil
-}
-
-// over returns why nothing more can be written.
-func (b *Bus) over() error {
-	select {
-	case <-b.closing:
-		return net.ErrClosed
-	default:
-		return b.life.Err()
-	}
-}
-
-// pause waits for room in CANlib's queue.
-func (b *Bus) pause() error {
-	t := time.NewTimer(fullPause)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-b.closing:
-	case <-b.life.Over():
-	}
-	return b.over()
 }
 
 func (b *Bus) full() error {

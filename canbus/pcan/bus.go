@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,9 +76,7 @@ type Bus struct {
 	listens bool // only
 	resets  bool // the controller recovers from bus-off by itself
 
-	closeOnce sync.Once
-	closing   chan struct{} // closed when Close begins
-	ended     chan struct{} // closed when receive has ended, and the channel is free
+	ended chan struct{} // closed when receive has ended, and the channel is free
 
 	// writing is held while a frame is given to the library, while its queues are thrown
 	// away, and at the end: a frame must not be written to a channel that is no longer ours.
@@ -124,8 +121,8 @@ func Open(ctx context.Context, channel string, o Options) (*Bus, error) {
 func open(lib library, handle uint16, name string, s setting, o *Options) (*Bus, error) {
 	b := &Bus{
 		name: name, handle: handle, lib: lib, setting: s, log: o.logger(), listens: o.ListenOnly,
-		closing: make(chan struct{}), ended: make(chan struct{}),
-		pace: line.Line{Bitrate: s.bitrate, DataBitrate: s.dataBitrate},
+		ended: make(chan struct{}),
+		pace:  line.Line{Bitrate: s.bitrate, DataBitrate: s.dataBitrate},
 		props: canbus.Properties{
 			FD: s.fd, QueueLen: account.MaxInFlight, Bitrate: s.bitrate, DataBitrate: s.dataBitrate, WireRate: true,
 		},
@@ -240,27 +237,9 @@ func (b *Bus) sleep(ctx context.Context, d time.Duration) error {
 // Close implements [canbus.Bus]. It waits as [Bus.Flush] does, because the library throws its
 // queue away when a channel is closed, and logs what is in doubt.
 func (b *Bus) Close() error {
-	b.closeOnce.Do(func() {
-		close(b.closing)
-		err := b.Flush(context.Background())
-		gone, isGone := errors.AsType[*canbus.GoneError](err)
-		if err != nil && (!isGone || gone.InDoubt > 0) {
-			b.log.Warn("pcan: closed before it is known that all frames were sent", "err", err)
-		}
-		b.life.Close()
-		<-b.ended
-	})
+	b.life.CloseAdapter("pcan", b.log, b.Flush)
+	<-b.ended
 	return nil
-}
-
-// over returns why nothing more can be written.
-func (b *Bus) over() error {
-	select {
-	case <-b.closing:
-		return net.ErrClosed
-	default:
-		return b.life.Err()
-	}
 }
 
 // lose is fail for the goroutine that reads.

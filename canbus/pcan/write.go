@@ -3,7 +3,6 @@ package pcan
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"example.com/isotp/canbus"
 )
@@ -27,7 +26,7 @@ var errOff = errors.New("bus-off: too many errors; is the bit rate that of the o
 // frame on a channel for classic CAN.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], b.refuse)
-	if err := b.over(); err != nil {
+	if err := b.life.WriteErr(); err != nil {
 		return 0, err
 	}
 	if good == 0 {
@@ -40,7 +39,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	for i := range frames[:n] {
 		err := b.write(&frames[i])
 		if isBusy(err) && i == 0 {
-			b.pause(fullTime)
+			b.life.Sleep(fullTime)
 			err = b.write(&frames[i])
 		}
 		switch {
@@ -75,36 +74,17 @@ func (b *Bus) refuse(f *canbus.Frame) error {
 // admit waits until frames may be written, and returns how many.
 func (b *Bus) admit(frames []canbus.Frame) (int, error) {
 	if b.props.Echo {
-		room, err := b.frames.Await(b.closing)
+		room, err := b.frames.Await()
 		return min(room, len(frames)), err
 	}
-	for {
-		if n := b.pace.Admit(frames); n > 0 {
-			return n, nil
-		}
-		if err := b.pause(b.pace.Wait()); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// pause waits for that long, or until nothing more can be written.
-func (b *Bus) pause(d time.Duration) error {
-	t := time.NewTimer(max(d, 0))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-b.closing:
-	case <-b.life.Over():
-	}
-	return b.over()
+	return b.pace.AdmitSome(frames, b.life.Sleep)
 }
 
 // write gives a frame to the library. It returns errFull or errOff if that cannot take it now.
 func (b *Bus) write(f *canbus.Frame) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
-	if err := b.over(); err != nil {
+	if err := b.life.WriteErr(); err != nil {
 		return err
 	}
 	if b.props.Echo {

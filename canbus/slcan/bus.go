@@ -73,10 +73,8 @@ type Bus struct {
 	hasStatus bool
 	roundTrip time.Duration // of a command
 
-	writing   chan struct{} // holds a token while a goroutine writes to the port
-	out       []byte        // under writing
-	closing   chan struct{} // closed when Close begins
-	closeOnce sync.Once
+	writing chan struct{} // holds a token while a goroutine writes to the port
+	out     []byte        // under writing
 
 	readable chan struct{} // a token lets ReadFrames look again
 	roomy    chan struct{} // a token lets WriteFrames or the port's reader look again
@@ -154,7 +152,6 @@ func New(ctx context.Context, port io.ReadWriteCloser, name string, o Options) (
 		said:      make(chan said),
 		ready:     make(chan struct{}),
 		writing:   make(chan struct{}, 1),
-		closing:   make(chan struct{}),
 		readable:  make(chan struct{}, 1),
 		roomy:     make(chan struct{}, 1),
 		kick:      make(chan struct{}, 1),

@@ -2,11 +2,8 @@ package slcan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"example.com/isotp/canbus"
 )
 
 // A DoubtError is the error of Flush when it is not known whether frames have reached the
@@ -108,14 +105,9 @@ func (b *Bus) inDoubt(now time.Time, target uint64) int {
 // adapter's channel, unless the adapter takes no commands. It logs the error of Flush, but
 // not that the adapter is gone if it had all frames.
 func (b *Bus) Close() error {
-	b.closeOnce.Do(func() {
-		close(b.closing)
-		err := b.Flush(context.Background())
-		gone, isGone := errors.AsType[*canbus.GoneError](err)
-		if err != nil && (!isGone || gone.InDoubt > 0) {
-			b.log.Warn("slcan: closed before it is known that all frames were sent", "err", err)
-		}
-		b.shutDown()
+	b.life.CloseAdapter("slcan", b.log, func(ctx context.Context) error {
+		defer b.shutDown()
+		return b.Flush(ctx)
 	})
 	return nil
 }

@@ -2,8 +2,6 @@ package slcan
 
 import (
 	"fmt"
-	"net"
-	"time"
 
 	"example.com/isotp/canbus"
 )
@@ -13,7 +11,7 @@ import (
 // [canbus.Frame.Validate]), or a CAN FD frame if the adapter has no data bit rate.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], b.refuse)
-	if err := b.over(); err != nil {
+	if err := b.life.WriteErr(); err != nil {
 		return 0, err
 	}
 	if good == 0 {
@@ -24,12 +22,9 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 		return 0, err
 	}
 	good = min(good, room)
-	n := b.pace.Admit(frames[:good])
-	for n == 0 {
-		if err := b.sleep(b.pace.Wait()); err != nil {
-			return 0, err
-		}
-		n = b.pace.Admit(frames[:good])
+	n, err := b.pace.AdmitSome(frames[:good], b.life.Sleep)
+	if err != nil {
+		return 0, err
 	}
 	if err := b.acquire(); err != nil {
 		return 0, err
@@ -72,28 +67,6 @@ func (b *Bus) refuse(f *canbus.Frame) error {
 	return nil
 }
 
-// over returns why nothing more can be written.
-func (b *Bus) over() error {
-	select {
-	case <-b.closing:
-		return net.ErrClosed
-	default:
-		return b.life.Err()
-	}
-}
-
-// sleep waits for that long, or until nothing more can be written.
-func (b *Bus) sleep(d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-b.closing:
-	case <-b.life.Over():
-	}
-	return b.over()
-}
-
 // awaitRoom waits until more frames can be in flight, and returns how many.
 func (b *Bus) awaitRoom() (int, error) {
 	for {
@@ -105,10 +78,8 @@ func (b *Bus) awaitRoom() (int, error) {
 		}
 		select {
 		case <-b.roomy:
-		case <-b.closing:
-			return 0, net.ErrClosed
-		case <-b.life.Over():
-			return 0, b.life.Err()
+		case <-b.life.Stopped():
+			return 0, b.life.WriteErr()
 		}
 	}
 }

@@ -6,7 +6,6 @@ package account
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -67,16 +66,11 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// Await waits until more frames may be in flight, and returns how many. It ends with
-// net.ErrClosed when closing is closed, and with the life's error.
-func (a *Account) Await(closing <-chan struct{}) (room int, err error) {
+// Await waits until more frames may be in flight, and returns how many. It ends when nothing
+// more may be written.
+func (a *Account) Await() (room int, err error) {
 	for {
-		select {
-		case <-closing:
-			return 0, net.ErrClosed
-		default:
-		}
-		if err := a.life.Err(); err != nil {
+		if err := a.life.WriteErr(); err != nil {
 			return 0, err
 		}
 		if room := a.room(); room > 0 {
@@ -84,8 +78,7 @@ func (a *Account) Await(closing <-chan struct{}) (room int, err error) {
 		}
 		select {
 		case <-a.roomy:
-		case <-closing:
-		case <-a.life.Over():
+		case <-a.life.Stopped():
 		}
 	}
 }

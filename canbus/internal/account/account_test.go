@@ -157,13 +157,13 @@ func TestAFrameTakenBackHasNoEcho(t *testing.T) {
 func TestThereIsRoomForSoManyInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount()
-		if n, err := a.Await(nil); n != MaxInFlight || err != nil {
+		if n, err := a.Await(); n != MaxInFlight || err != nil {
 			t.Fatalf("room for %d, %v", n, err)
 		}
 		a.write(0, MaxInFlight)
 		time.AfterFunc(time.Second, func() { a.Echo(frame(0)) })
 		start := time.Now()
-		if n, err := a.Await(nil); n != 1 || err != nil || time.Since(start) != time.Second {
+		if n, err := a.Await(); n != 1 || err != nil || time.Since(start) != time.Second {
 			t.Errorf("room for %d, %v, after %v", n, err, time.Since(start))
 		}
 	})
@@ -179,7 +179,7 @@ func TestEchoesThatAreNotReadTakeRoom(t *testing.T) {
 		}
 		time.AfterFunc(time.Second, func() { a.Read(make([]canbus.Frame, 3)) })
 		start := time.Now()
-		if n, err := a.Await(nil); n != 3 || err != nil || time.Since(start) != time.Second {
+		if n, err := a.Await(); n != 3 || err != nil || time.Since(start) != time.Second {
 			t.Errorf("room for %d, %v, after %v", n, err, time.Since(start))
 		}
 		a.Push(frame(1))
@@ -193,16 +193,11 @@ func TestAwaitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount()
 		a.write(0, MaxInFlight)
-		closing := make(chan struct{})
-		time.AfterFunc(time.Second, func() { close(closing) })
-		if _, err := a.Await(closing); err != net.ErrClosed {
-			t.Errorf("when closing: %v", err)
+		time.AfterFunc(time.Second, func() { a.life.CloseAfter(func() error { return a.Flush(t.Context()) }) })
+		if _, err := a.Await(); err != net.ErrClosed || a.life.Err() != nil {
+			t.Errorf("when the bus is closed: %v", err)
 		}
-		gone := errors.New("gone")
-		time.AfterFunc(time.Second, func() { a.life.Fail(gone) })
-		if _, err := a.Await(nil); err != gone {
-			t.Errorf("when the bus is gone: %v", err)
-		}
+		<-a.life.Over()
 	})
 }
 

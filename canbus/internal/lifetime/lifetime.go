@@ -1,7 +1,11 @@
 // Package lifetime keeps how the bus of a driver ends: it is closed, or it is lost.
+//
+// A bus that may have taken frames which are not on the wire yet is closed in two steps: first
+// nothing more may be written, and when those frames are on the wire the bus is over.
 package lifetime
 
 import (
+	"cmp"
 	"io"
 	"net"
 	"sync"
@@ -11,6 +15,9 @@ import (
 // A Lifetime is that of a bus.
 type Lifetime struct {
 	release func()
+	closing sync.Once     // CloseAfter
+	stop    func()        // closes stopped
+	stopped chan struct{} // closed when nothing more may be written
 	once    sync.Once
 	over    chan struct{}
 	err     error // why it is over; not set before
@@ -19,7 +26,9 @@ type Lifetime struct {
 // New begins a Lifetime. release is called once, at the end. It closes what the bus holds,
 // and so ends the calls under way.
 func New(release func()) *Lifetime {
-	return &Lifetime{release: release, over: make(chan struct{})}
+	l := &Lifetime{release: release, stopped: make(chan struct{}), over: make(chan struct{})}
+	l.stop = sync.OnceFunc(func() { close(l.stopped) })
+	return l
 }
 
 // Close ends the Lifetime, with net.ErrClosed for every call. It returns after release has.
@@ -33,6 +42,7 @@ func (l *Lifetime) end(err error) {
 	l.once.Do(func() {
 		l.err = err
 		close(l.over)
+		l.stop()
 		l.release()
 	})
 }
@@ -50,15 +60,30 @@ func (l *Lifetime) Err() error {
 	}
 }
 
-// Sleep waits for that long, or until the Lifetime is over, and then returns why.
+// Stopped is closed when nothing more may be written: CloseAfter has begun, or it is over.
+func (l *Lifetime) Stopped() <-chan struct{} { return l.stopped }
+
+// WriteErr returns why nothing more may be written; nil as long as it may.
+func (l *Lifetime) WriteErr() error {
+	var stopped error
+	select {
+	case <-l.stopped:
+		stopped = net.ErrClosed
+	default:
+	}
+	return cmp.Or(l.Err(), stopped)
+}
+
+// Sleep is for writers: it waits for that long, or until nothing more may be written, and
+// then returns why.
 func (l *Lifetime) Sleep(d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
-	case <-l.over:
-		return l.err
+	case <-l.stopped:
+		return l.WriteErr()
 	}
 }
 
