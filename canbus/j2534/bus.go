@@ -43,8 +43,8 @@ type Bus struct {
 	frames  *account.Account
 	pace    line.Line // of what is written, where there are no echoes
 	version Version
-	ended   chan struct{} // closed when the adapter is closed
 
+	ended   chan struct{}       // closed when the adapter is closed
 	orders  chan []canbus.Frame // from WriteFrames to the caller of the library
 	answers chan answer         // back
 
@@ -161,26 +161,13 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) { return b.frames.R
 // echoes it waits as long as the frames take on the wire, and 20 ms.
 func (b *Bus) Flush(ctx context.Context) error {
 	if !b.props.Echo {
-		return b.sleep(ctx, b.pace.Wait()+flushMore)
+		return b.life.Linger(ctx, b.pace.Wait()+flushMore)
 	}
 	err := b.frames.Flush(ctx)
 	if _, doubt := errors.AsType[*account.DoubtError](err); doubt {
 		return fmt.Errorf("j2534: %s: %w (does another node acknowledge them, at this bit rate?)", b.adapter.Name, err)
 	}
 	return err
-}
-
-// sleep waits for that long, or until ctx or the life of the bus ends.
-func (b *Bus) sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(max(d, 0))
-	defer t.Stop()
-	select {
-	case <-b.life.Over():
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-	}
-	return b.life.Err()
 }
 
 // Close implements [canbus.Bus]. It waits as [Bus.Flush] does, because the library throws its

@@ -28,9 +28,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	}
 	taken, err := b.hand(frames[:n])
 	if err == errFull {
-		if err := b.life.Sleep(fullTime); err != nil {
-			return 0, err
-		}
+		b.life.Sleep(fullTime)
 		taken, err = b.hand(frames[:n])
 	}
 	switch {

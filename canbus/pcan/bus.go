@@ -212,26 +212,13 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) { return b.frames.R
 // echoes it waits as long as the frames take on the wire, and 20 ms.
 func (b *Bus) Flush(ctx context.Context) error {
 	if !b.props.Echo {
-		return b.sleep(ctx, b.pace.Wait()+flushMore)
+		return b.life.Linger(ctx, b.pace.Wait()+flushMore)
 	}
 	err := b.frames.Flush(ctx)
 	if _, doubt := errors.AsType[*account.DoubtError](err); doubt {
 		return fmt.Errorf("pcan: %s: %w (does another node acknowledge them, at this bit rate?)", b.name, err)
 	}
 	return err
-}
-
-// sleep waits for that long, or until ctx or the life of the bus ends.
-func (b *Bus) sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(max(d, 0))
-	defer t.Stop()
-	select {
-	case <-b.life.Over():
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-	}
-	return b.life.Err()
 }
 
 // Close implements [canbus.Bus]. It waits as [Bus.Flush] does, because the library throws its

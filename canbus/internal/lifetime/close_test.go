@@ -80,6 +80,31 @@ func TestSleepEndsWhenNothingMoreMayBeWritten(t *testing.T) {
 	})
 }
 
+func TestLingerGoesOnWhenNothingMoreMayBeWritten(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(l *Lifetime, cancel func())
+		want error
+		wait time.Duration
+	}{
+		{"nothing", func(*Lifetime, func()) {}, nil, time.Second},
+		{"closing", func(l *Lifetime, _ func()) { l.stop() }, nil, time.Second},
+		{"lost", func(l *Lifetime, _ func()) { l.Fail(errLost) }, errLost, 0},
+		{"canceled", func(_ *Lifetime, cancel func()) { cancel() }, context.Canceled, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			l := New(func() {})
+			c.do(l, cancel)
+			start := time.Now()
+			if err := l.Linger(ctx, time.Second); err != c.want || time.Since(start) != c.wait {
+				t.Errorf("%s: %v after %v", c.name, err, time.Since(start))
+			}
+		})
+	}
+}
+
 func TestCloseAdapterLogsWhatIsInDoubt(t *testing.T) {
 	for _, c := range []struct {
 		err  error

@@ -6,6 +6,7 @@ package lifetime
 
 import (
 	"cmp"
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -85,6 +86,20 @@ func (l *Lifetime) Sleep(d time.Duration) error {
 	case <-l.stopped:
 		return l.WriteErr()
 	}
+}
+
+// Linger is for Flush where nothing tells when a frame has left: it waits for that long, or until
+// ctx ends or it is over, and then returns why.
+func (l *Lifetime) Linger(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.over:
+	}
+	return l.Err()
 }
 
 // Cause is the error of a connection as the cause of a loss. A bus that ends as it
