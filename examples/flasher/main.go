@@ -18,6 +18,7 @@ import (
 	"hash/crc32"
 	"io"
 	"log"
+	"math"
 	"os"
 	"os/signal"
 	"strings"
@@ -115,6 +116,9 @@ func run(ctx context.Context, w io.Writer, file, address string) error {
 	image, err := os.ReadFile(file)
 	if err != nil {
 		return err
+	}
+	if len(image) == 0 || uint64(len(image)) > math.MaxUint32 { // its size has 4 bytes
+		return fmt.Errorf("%s has %d bytes, not from 1 to %d", file, len(image), uint32(math.MaxUint32))
 	}
 	c, err := udsclient.Dial(ctx, address)
 	if err != nil {

@@ -75,6 +75,14 @@ func TestECUsThatDoNotFlash(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsEmpty(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if got := program(t, t.Context(), nil, ""); !strings.HasSuffix(got, "image has 0 bytes, not from 1 to 4294967295") {
+			t.Error(got)
+		}
+	})
+}
+
 func TestInterrupt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())

@@ -24,7 +24,8 @@ type Client struct {
 	// P2 is how long an answer may take to begin, and P2Star the same after the ECU has
 	// said that its answer is pending. ISO 14229-2 has 50 ms and 5 s.
 	P2, P2Star time.Duration
-	// Patience is for all of an answer, however often the ECU says that it is pending.
+	// Patience is for sending a request, and for all of its answer, however often the ECU says
+	// that it is pending.
 	Patience time.Duration
 
 	conn   *isotpnet.Conn
@@ -65,6 +66,9 @@ func (e *NegativeResponse) Error() string {
 // Request sends a request, its service first, and returns what follows the service in the
 // positive response, until the next call. The error is a *NegativeResponse if the ECU
 // refuses, os.ErrDeadlineExceeded if it does not answer in time, and that of ctx if it ends first.
+//
+// The caller compares what the answer repeats of the request, as an identifier or a block's
+// number: an answer of the same service that comes late enough looks like the next one's.
 func (c *Client) Request(ctx context.Context, request ...byte) ([]byte, error) {
 	if len(request) == 0 {
 		return nil, errors.New("a request needs a service")
@@ -72,7 +76,7 @@ func (c *Client) Request(ctx context.Context, request ...byte) ([]byte, error) {
 	if _, err := c.conn.Drain(); err != nil { // answers that came too late for the request before
 		return nil, err
 	}
-	c.conn.SetDeadline(time.Time{})
+	c.conn.SetWriteDeadline(time.Now().Add(c.Patience)) // the ECU may put it off with WAITs
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		c.conn.SetDeadline(time.Unix(0, 1)) // long ago

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/isotp/canbus"
 	"example.com/isotp/internal/ecu"
 	"example.com/isotp/isotpnet"
 )
@@ -85,6 +86,36 @@ func TestAnswerThatIsPendingForEver(t *testing.T) {
 		defer ecu.Close()
 		start := time.Now()
 		if _, err := c.Request(t.Context(), 0x31); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(start); took != c.Patience {
+			t.Errorf("after %v, want %v", took, c.Patience)
+		}
+	})
+}
+
+// An ECU may put a request off with WAITs, but not for ever.
+func TestRequestThatIsPutOffForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := Dial(t.Context(), "virtual:uds/7E0:7E8")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ecu, err := canbus.Open(t.Context(), "virtual:uds")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var waits sync.WaitGroup
+		waits.Go(func() {
+			for err := error(nil); err == nil; time.Sleep(500 * time.Millisecond) {
+				_, err = ecu.WriteFrames([]canbus.Frame{{ID: 0x7E8, Len: 3, Data: [64]byte{0x31}}})
+			}
+		})
+		defer waits.Wait()
+		defer ecu.Close()
+		start := time.Now()
+		if _, err := c.Request(t.Context(), make([]byte, 100)...); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("error %v", err)
 		}
 		if took := time.Since(start); took != c.Patience {
