@@ -149,7 +149,7 @@ func TestTCPConforms(t *testing.T) {
 	}})
 }
 
-func TestConnsOverTCPAreNetConns(t *testing.T) {
+func TestTCPConnIsANetConn(t *testing.T) {
 	conntest.Run(t, func() (canbus.Bus, canbus.Bus, func(), error) {
 		a, b, err := connect(t)
 		return a, b, nil, err

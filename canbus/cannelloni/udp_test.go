@@ -129,7 +129,7 @@ func TestUDPConforms(t *testing.T) {
 	}
 }
 
-func TestConnsOverUDPAreNetConns(t *testing.T) {
+func TestUDPConnIsANetConn(t *testing.T) {
 	conntest.Run(t, func() (canbus.Bus, canbus.Bus, func(), error) {
 		a, b := openPair(t, "127.0.0.1")
 		return a, b, nil, nil

@@ -53,7 +53,7 @@ func TestBusConforms(t *testing.T) {
 
 // The wire takes no time, so the buses must not promise a bit rate: connections would take what
 // comes too soon for late. Nor do reads wait for long, because nettest sends much.
-func TestConnectionsPassNettest(t *testing.T) {
+func TestConnIsANetConn(t *testing.T) {
 	conntest.Run(t, func() (canbus.Bus, canbus.Bus, func(), error) {
 		a, b, stop, err := pair(0, options, func(f *fake) { f.unit /= 10 })()
 		for _, bus := range []canbus.Bus{a, b} {
