@@ -14,6 +14,7 @@ import (
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/bustest"
+	"example.com/isotp/canbus/internal/errorframe"
 	"example.com/isotp/canbus/virtual"
 	"example.com/isotp/isotpnet"
 	"example.com/isotp/test/conntest"
@@ -231,11 +232,11 @@ func TestBusOffIsToldAndEnds(t *testing.T) {
 		l.takeOff(t, 0)
 		start := time.Now()
 		var told []string
-		for _, f := range read(t, a, isError(classRestarted)) {
+		for _, f := range read(t, a, isError(errorframe.Restarted)) {
 			switch {
-			case isError(classBusOff)(f):
+			case isError(errorframe.BusOff)(f):
 				told = append(told, "off")
-			case isError(classRestarted)(f):
+			case isError(errorframe.Restarted)(f):
 				told = append(told, "restarted")
 			case f.Has(canbus.Echo | canbus.Refused):
 				told = append(told, "refused")
@@ -274,7 +275,7 @@ func TestNothingIsWrittenToAControllerOffTheBus(t *testing.T) {
 		l := newFake(t, wire)
 		b := openBus(t, l, 0, classicCAN)
 		l.takeOff(t, 0)
-		read(t, b, isError(classBusOff))
+		read(t, b, isError(errorframe.BusOff))
 		n, err := b.WriteFrames(numbered(1))
 		if full, ok := errors.AsType[*FullError](err); n != 0 || !ok || !full.BusOff || !errors.Is(err, canbus.ErrTemporary) {
 			t.Errorf("WriteFrames: %d, %v", n, err)
@@ -289,10 +290,10 @@ func TestStatesOfTheControllerAreErrorFrames(t *testing.T) {
 		for _, c := range []struct {
 			state  uint32
 			detail byte
-		}{{statusWarning, warnings}, {statusPassive | statusWarning, passive}, {0, active}} {
+		}{{statusWarning, errorframe.Warning}, {statusPassive | statusWarning, errorframe.Passive}, {0, errorframe.Active}} {
 			l.change(0, func(ch *fakeChannel) { ch.state = c.state })
-			f := read(t, b, isError(classController))[0]
-			if f.ID != classController|classCounters || f.Data[1] != c.detail || f.Data[6] != 17 || f.Data[7] != 255 {
+			f := read(t, b, isError(errorframe.Controller))[0]
+			if f.ID != errorframe.Controller|errorframe.Counters || f.Data[1] != c.detail || f.Data[6] != 17 || f.Data[7] != 255 {
 				t.Errorf("state %#x: %v", c.state, f)
 			}
 		}
@@ -336,7 +337,7 @@ func TestOverrunOfTheLibraryIsTold(t *testing.T) {
 			})
 		})
 		list := read(t, b, func(f canbus.Frame) bool { return f.ID == 5 })
-		if len(list) != 2 || list[0].ID&classController == 0 || list[0].Data[1] != receiveOverflow || b.Dropped() != 1 {
+		if len(list) != 2 || list[0].ID&errorframe.Controller == 0 || list[0].Data[1] != errorframe.ReceiveOverflow || b.Dropped() != 1 {
 			t.Errorf("read %v, %d dropped", list, b.Dropped())
 		}
 	})

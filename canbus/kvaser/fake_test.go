@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/errorframe"
 	"example.com/isotp/canbus/virtual"
 )
 
@@ -416,11 +417,11 @@ func (c *fakeChannel) hear(f *canbus.Frame) {
 		at = f.Timestamp
 	}
 	switch {
-	case f.Has(canbus.ErrorFrame) && f.ID&classBusOff != 0:
+	case f.Has(canbus.ErrorFrame) && f.ID&errorframe.BusOff != 0:
 		c.state = statusBusOff
 		c.all(func(x *fakeHandle) { set(x.event) })
 		return
-	case f.Has(canbus.ErrorFrame) && f.ID&classRestarted != 0:
+	case f.Has(canbus.ErrorFrame) && f.ID&errorframe.Restarted != 0:
 		c.state = 0
 		c.all(func(x *fakeHandle) { set(x.event) })
 		return

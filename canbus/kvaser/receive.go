@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/errorframe"
 )
 
 // drainLen is how many messages are read in a row before others may use the handle.
@@ -71,7 +72,7 @@ func (b *Bus) hear(m *message) {
 	if m.flags&msgOverrun != 0 {
 		b.overrun = true
 		b.frames.Overrun(1)
-		b.report(at, classController, receiveOverflow)
+		b.report(at, errorframe.Controller, errorframe.ReceiveOverflow)
 	}
 	if m.flags&msgError != 0 {
 		b.hearError(m, at)
@@ -119,12 +120,12 @@ func (b *Bus) watch() bool {
 	switch {
 	case b.state == before:
 	case (before^b.state)&statusBusOff == 0:
-		b.report(now.UnixNano(), classController, controllerState(b.state))
+		b.report(now.UnixNano(), errorframe.Controller, controllerState(b.state))
 	case b.state&statusBusOff != 0:
 		b.offSince = now
-		b.report(now.UnixNano(), classBusOff, 0)
+		b.report(now.UnixNano(), errorframe.BusOff, 0)
 	default:
-		b.report(now.UnixNano(), classRestarted, 0)
+		b.report(now.UnixNano(), errorframe.Restarted, 0)
 	}
 	return true
 }

@@ -14,6 +14,7 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/bustest"
 	"example.com/isotp/canbus/internal/account"
+	"example.com/isotp/canbus/internal/errorframe"
 	"example.com/isotp/isotpnet"
 	"example.com/isotp/test/conntest"
 )
@@ -305,13 +306,13 @@ func TestBusOffIsToldAndTheBusComesBack(t *testing.T) {
 		c.setBus(statusBusPassive | statusBusHeavy)
 		c.setBus(statusBusOff)
 		wantFrames(t, read(t, b, 4),
-			errorFrame(classController, detailPassive), errorFrame(classBusOff, 0), refused(frame(0)), refused(frame(1)))
+			errorframe.New(errorframe.Controller, errorframe.Passive), errorframe.New(errorframe.BusOff, 0), refused(frame(0)), refused(frame(1)))
 		if _, err := b.WriteFrames(frames(1)); !errors.Is(err, canbus.ErrTemporary) || !strings.Contains(err.Error(), "bus-off") {
 			t.Errorf("a write while it is off: %v", err)
 		}
 		c.change(func() { c.stalled = false })
 		c.setBus(statusOK)
-		wantFrames(t, read(t, b, 1), errorFrame(classRestarted, 0))
+		wantFrames(t, read(t, b, 1), errorframe.New(errorframe.Restarted, 0))
 		write(t, b, frame(7))
 		wantFrames(t, read(t, b, 1), echoed(frame(7)))
 		if err := b.Flush(t.Context()); err != nil {
@@ -326,7 +327,7 @@ func TestABusOffThatIsOverIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, c := bus(t, classic)
 		c.tell(messageFD{}, statusBusOff)
-		wantFrames(t, read(t, b, 2), errorFrame(classBusOff, 0), errorFrame(classRestarted, 0))
+		wantFrames(t, read(t, b, 2), errorframe.New(errorframe.BusOff, 0), errorframe.New(errorframe.Restarted, 0))
 	})
 }
 
@@ -338,7 +339,7 @@ func TestFramesBehindABusOffAreRead(t *testing.T) {
 			c.receive(messageFD{kind: kindStatus, dlc: 4, data: [64]byte{3: byte(statusBusOff)}}, statusBusOff)
 			c.receive(messageFD{id: 5}, statusOK)
 		})
-		wantFrames(t, read(t, b, 3), errorFrame(classBusOff, 0), canbus.Frame{ID: 5}, errorFrame(classRestarted, 0))
+		wantFrames(t, read(t, b, 3), errorframe.New(errorframe.BusOff, 0), canbus.Frame{ID: 5}, errorframe.New(errorframe.Restarted, 0))
 	})
 }
 
@@ -410,7 +411,7 @@ func TestAnOverrunIsCountedAndTold(t *testing.T) {
 	for _, how := range []string{"CAN_Read", "CAN_GetStatus", "StatusMessage", "Both"} {
 		synctest.Test(t, func(t *testing.T) {
 			b, c := bus(t, classic)
-			overrun := errorFrame(classController, detailOverflow)
+			overrun := errorframe.New(errorframe.Controller, errorframe.ReceiveOverflow)
 			switch how {
 			case "CAN_Read":
 				c.tell(messageFD{id: 5}, statusQueueOverrun)

@@ -3,6 +3,8 @@ package pcan
 import (
 	"encoding/binary"
 	"time"
+
+	"example.com/isotp/canbus/internal/errorframe"
 )
 
 // maxOdd is how many reads in a row may bring neither a message nor the end of the queue,
@@ -135,12 +137,12 @@ func (b *Bus) look() bool {
 func (b *Bus) lost() {
 	b.overrun = true
 	b.frames.Overrun(1)
-	b.tell(classController, detailOverflow)
+	b.tell(errorframe.Controller, errorframe.ReceiveOverflow)
 }
 
 // tell gives ReadFrames an error frame.
 func (b *Bus) tell(class uint32, detail byte) {
-	f := errorFrame(class, detail)
+	f := errorframe.New(class, detail)
 	f.Stamp(time.Now().UnixNano())
 	b.frames.Push(&f)
 }
@@ -153,16 +155,16 @@ func (b *Bus) report(s status) {
 	}
 	b.state = now
 	if now == busOff {
-		b.tell(classBusOff, 0)
+		b.tell(errorframe.BusOff, 0)
 		b.unsent = true
 		return
 	}
 	if before == busOff {
-		b.tell(classRestarted, 0)
+		b.tell(errorframe.Restarted, 0)
 		before = active
 	}
 	if now != before {
-		b.tell(classController, details[now])
+		b.tell(errorframe.Controller, details[now])
 	}
 }
 

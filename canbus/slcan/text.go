@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/errorframe"
 )
 
 const (
@@ -121,19 +122,19 @@ func parseLine(line []byte) (f canbus.Frame, err error) {
 }
 
 // The bits of an adapter's status, and what stands for them in SocketCAN's error frames:
-// a class in the identifier, and a detail in the second byte (linux/can/error.h).
+// a class in the identifier, and a detail in the second byte.
 var status = []struct {
 	bit    uint64
 	class  uint32
 	detail byte
 }{
-	{1 << 0, 0x004, 0x01},        // receive queue full
-	{1 << 1, 0x004, 0x02},        // send queue full
-	{1 << 2, 0x004, 0x04 | 0x08}, // error warning
-	{1 << 3, 0x004, 0x01},        // overrun
-	{1 << 5, 0x004, 0x10 | 0x20}, // error passive
-	{1 << 6, 0x002, 0},           // arbitration lost
-	{1 << 7, 0x080, 0},           // bus error
+	{1 << 0, errorframe.Controller, errorframe.ReceiveOverflow}, // receive queue full
+	{1 << 1, errorframe.Controller, errorframe.SendOverflow},    // send queue full
+	{1 << 2, errorframe.Controller, errorframe.Warning},
+	{1 << 3, errorframe.Controller, errorframe.ReceiveOverflow}, // overrun
+	{1 << 5, errorframe.Controller, errorframe.Passive},
+	{1 << 6, errorframe.ArbitrationLost, 0},
+	{1 << 7, errorframe.BusError, 0},
 }
 
 // parseStatus makes an error frame of the answer to F. With no bit set there is
@@ -165,20 +166,34 @@ var (
 	busStates = [...]struct {
 		class  uint32
 		detail byte // the second byte
-	}{{}, {0x004, 0x04 | 0x08}, {0x004, 0x10 | 0x20}, {0x040, 0}}
+	}{{}, {errorframe.Controller, errorframe.Warning}, {errorframe.Controller, errorframe.Passive}, {errorframe.BusOff, 0}}
 	// protocolErrors are those of its second digit: none, stuffing, form, no
 	// acknowledgement, recessive bit, dominant bit, CRC.
 	protocolErrors = [...]struct {
 		class            uint32
 		detail, location byte // the third and fourth byte
-	}{{}, {0x008, 0x04, 0}, {0x008, 0x02, 0}, {0x020, 0, 0}, {0x008, 0x10, 0}, {0x008, 0x08, 0}, {0x008, 0, 0x08}}
+	}{
+		{},
+		{errorframe.Protocol, errorframe.Stuff, 0},
+		{errorframe.Protocol, errorframe.Form, 0},
+		{errorframe.NoAck, 0, 0},
+		{errorframe.Protocol, errorframe.Recessive, 0},
+		{errorframe.Protocol, errorframe.Dominant, 0},
+		{errorframe.Protocol, 0, errorframe.PlaceCRC},
+	}
 	// failures are the bits of its next two: reception, sending, send queue full,
 	// receive queue full, sending took too long.
 	failures = [...]struct {
 		bit    uint64
 		class  uint32
 		detail byte // the second byte
-	}{{1 << 0, 0x080, 0}, {1 << 1, 0x080, 0}, {1 << 2, 0x004, 0x02}, {1 << 3, 0x004, 0x01}, {1 << 4, 0x001, 0}}
+	}{
+		{1 << 0, errorframe.BusError, 0},
+		{1 << 1, errorframe.BusError, 0},
+		{1 << 2, errorframe.Controller, errorframe.SendOverflow},
+		{1 << 3, errorframe.Controller, errorframe.ReceiveOverflow},
+		{1 << 4, errorframe.TxTimeout, 0},
+	}
 )
 
 // parseReport makes an error frame of a report: the state, the last error of the
@@ -199,7 +214,7 @@ func parseReport(s []byte) (f canbus.Frame, err error) {
 		}
 	}
 	if f.ID == 0 {
-		f.ID = 0x080 // bus error: only the counters of errors have changed
+		f.ID = errorframe.BusError // only the counters of errors have changed
 	}
 	f.Data[6], f.Data[7] = byte(bits>>8), byte(bits)
 	f.Flags, f.Len = canbus.ErrorFrame, canbus.MaxClassicLen

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/internal/errorframe"
 	"example.com/isotp/internal/pacer"
 )
 
@@ -294,7 +295,7 @@ func (s *simulation) finish(at int64) {
 	s.frame.Stamp(s.timestamp(at))
 	s.echo.Stamp(s.frame.Timestamp)
 	if s.fate.errorFrame {
-		report := s.errorFrame(errProtocol|errBusError, at)
+		report := s.errorFrame(errorframe.Protocol|errorframe.BusError, at)
 		for _, t := range s.network.taps {
 			if !t.tx.off {
 				t.report(report)
@@ -348,16 +349,8 @@ func (s *simulation) release(i int) {
 	overtake(&h.frame, s.held[:i])
 }
 
-// SocketCAN's error classes, the identifiers of error frames.
-const (
-	errProtocol  = 0x008
-	errBusOff    = 0x040
-	errBusError  = 0x080
-	errRestarted = 0x100
-)
-
 func (s *simulation) errorFrame(class uint32, at int64) canbus.Frame {
-	f := canbus.Frame{ID: class, Flags: canbus.ErrorFrame, Len: 8}
+	f := errorframe.New(class, 0)
 	f.Stamp(s.timestamp(at))
 	return f
 }
@@ -369,7 +362,7 @@ func (s *simulation) busOff(t *Tap, at int64, d time.Duration) {
 		t.tx.until = at + int64(d)
 	}
 	s.silence(t, at)
-	t.report(s.errorFrame(errBusOff, at))
+	t.report(s.errorFrame(errorframe.BusOff, at))
 	s.network.room.Broadcast()
 }
 
@@ -377,7 +370,7 @@ func (s *simulation) busOff(t *Tap, at int64, d time.Duration) {
 func (s *simulation) recover(t *Tap, at int64) {
 	t.tx.off = false
 	s.free = max(s.free, at)
-	t.report(s.errorFrame(errRestarted, at))
+	t.report(s.errorFrame(errorframe.Restarted, at))
 }
 
 func (s *simulation) timestamp(at int64) int64 { return s.start.UnixNano() + at }
