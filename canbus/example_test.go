@@ -2,7 +2,6 @@ package canbus_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"time"
@@ -10,6 +9,15 @@ import (
 	"example.com/isotp/canbus"
 	_ "example.com/isotp/canbus/virtual"
 )
+
+// mustOpen opens the bus of that name.
+func mustOpen(name string) canbus.Bus {
+	bus, err := canbus.Open(context.Background(), name)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return bus
+}
 
 // Two programs on one bus: one sends a frame, the other reads it.
 func Example() {
@@ -53,10 +61,7 @@ func ExampleFrame() {
 
 // What a bus can do, beyond what each must.
 func ExampleAs() {
-	bus, err := canbus.Open(context.Background(), "virtual:optional")
-	if err != nil {
-		log.Fatal(err)
-	}
+	bus := mustOpen("virtual:optional")
 	defer bus.Close()
 	fmt.Println("FD:", canbus.PropertiesOf(bus).FD)
 	if filters, ok := canbus.As[canbus.FilterSetter](bus); ok {
@@ -65,13 +70,4 @@ func ExampleAs() {
 	// Output:
 	// FD: true
 	// filters: <nil>
-}
-
-// A name with a scheme that no imported driver has. The error says what to import.
-func ExampleUnknownBusError() {
-	_, err := canbus.Open(context.Background(), "slcan:COM3@500000")
-	if e, ok := errors.AsType[*canbus.UnknownBusError](err); ok {
-		fmt.Println(e.Name, e.Driver)
-	}
-	// Output: slcan:COM3@500000 example.com/isotp/canbus/slcan
 }
