@@ -185,3 +185,25 @@ func ExampleParseAddr() {
 	// address can0/7E0:8E8: identifier 8E8 is above 7FF, the highest of 11 bits (one of 29 bits is 000008E8)
 	// address can0/fixed:10: "fixed:10" has no source address: want for example fixed:10:F1, or fixed::10 for the node 10 and any peer
 }
+
+// What a program can do with an address that its user has typed.
+func ExampleKind() {
+	for _, text := range []string{"can0/7E0:7E8", "can0/7DF:", "can0/fixed::10", "can0/func:33", "can0/obd"} {
+		switch kind := isotpnet.MustParseAddr(text).Kind(); kind {
+		case isotpnet.KindPair:
+			fmt.Println(text, "has one peer: Dial, or Listen")
+		case isotpnet.KindFunctional:
+			fmt.Println(text, "has any number of peers to send to, and none to hear: Dial")
+		case isotpnet.KindNode:
+			fmt.Println(text, "has any peer: Listen, or ListenPacket")
+		default:
+			fmt.Println(text, "is of the kind", kind)
+		}
+	}
+	// Output:
+	// can0/7E0:7E8 has one peer: Dial, or Listen
+	// can0/7DF: has any number of peers to send to, and none to hear: Dial
+	// can0/fixed::10 has any peer: Listen, or ListenPacket
+	// can0/func:33 is of the kind group
+	// can0/obd is of the kind OBD
+}

@@ -164,25 +164,72 @@ func ExampleRateLimit() {
 	// less than one frame at a time: true RateLimit
 }
 
-// Counters, from a tester that is asked to leave 1 ms between its frames.
+// A Conn counts what it does, and what its peer does wrong, which no Read tells.
 func ExampleConn_Stats() {
-	config := isotpnet.Config{STmin: time.Millisecond, BlockSize: 2}
-	tester, ecu, err := isotpnet.Pipe(&config)
+	conn, err := isotpnet.Dial("isotp", "virtual:stats/7E0:7E8")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	ecu, err := canbus.Open(context.Background(), "virtual:stats")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ecu.Close()
+	writeFrames(ecu, mustParseFrames(
+		"7E8#100A414141414141", // a First Frame, of 10 bytes
+		"7E8#2241414141",       // sequence number 2, but 1 was due
+		"7E8#027E00",           // a good message
+	)...)
+	if _, err := conn.Read(make([]byte, 100)); err != nil {
+		log.Fatal(err)
+	}
+
+	stats := conn.(*isotpnet.Conn).Stats()
+	fmt.Println("received:", stats.FramesReceived, "frames,", stats.MessagesReceived, "message,", stats.BytesReceived, "bytes")
+	for code, count := range stats.Errors {
+		fmt.Println(code, count)
+	}
+	// Output:
+	// received: 3 frames, 1 message, 2 bytes
+	// N_WRONG_SN: wrong sequence number 1
+}
+
+// The times that were left between frames, for a peer that asks for 1 ms.
+func ExampleGap() {
+	tester, ecu, err := isotpnet.Pipe(&isotpnet.Config{STmin: time.Millisecond})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer ecu.Close()
 	defer tester.Close()
-	go tester.Write(make([]byte, 40)) // a First Frame with 6 bytes, 5 with 7
-	if _, err := ecu.Read(make([]byte, 40)); err != nil {
+	go ecu.Read(make([]byte, 40))
+	if _, err := tester.Write(make([]byte, 40)); err != nil { // 5 frames behind the first one
 		log.Fatal(err)
 	}
-
-	s := ecu.Stats()
-	fmt.Println("received:", s.FramesReceived, "frames,", s.MessagesReceived, "message,", s.BytesReceived, "bytes")
 	gap := tester.Stats().STminGap
-	fmt.Println("gaps:", gap.Count, "none too short:", gap.Min >= time.Millisecond)
-	// Output:
-	// received: 6 frames, 1 message, 40 bytes
-	// gaps: 2 none too short: true
+	fmt.Println(gap.Count, "gaps, each of 1 ms at least:", gap.Min >= time.Millisecond)
+	// Output: 4 gaps, each of 1 ms at least: true
+}
+
+// For a bench on which microseconds count, and a processor is to spare: frames leave closer to
+// the moment at which they may, and never before it.
+func ExamplePacing() {
+	tester, ecu, err := isotpnet.Pipe(&isotpnet.Config{
+		STmin:  300 * time.Microsecond,
+		Pacing: isotpnet.PaceSpin,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ecu.Close()
+	defer tester.Close()
+	go ecu.Read(make([]byte, 40))
+	if _, err := tester.Write(make([]byte, 40)); err != nil {
+		log.Fatal(err)
+	}
+	gap := tester.Stats().STminGap
+	log.Print("late by ", gap.Mean-300*time.Microsecond, " on average")
+	fmt.Println("too soon:", gap.Min < 300*time.Microsecond)
+	// Output: too soon: false
 }

@@ -284,3 +284,29 @@ func ExampleConn_ReadFrom() {
 	// Output:
 	// 10000 bytes in 3 messages, error <nil>
 }
+
+// How far a message has come that takes long, for a bar or a log.
+func ExampleConn_Progress() {
+	var dialer isotpnet.Dialer
+	conn, err := dialer.DialAddr(context.Background(), "isotp", isotpnet.MustParseAddr("virtual:progress/7E0:7E8"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	ecu, err := canbus.Open(context.Background(), "virtual:progress")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ecu.Close()
+	writeFrames(ecu, mustParseFrames("7E8#101A616263646566", "7E8#216768696A6B6C6D")...)
+
+	message, _, err := conn.NextReader()
+	if err != nil {
+		log.Fatal(err)
+	}
+	part := make([]byte, 13)
+	io.ReadFull(message, part)
+	received, _ := conn.Progress()
+	fmt.Printf("%s: %d of %d bytes, %d %%\n", part, received.Done, received.Size, 100*received.Done/received.Size)
+	// Output: abcdefghijklm: 13 of 26 bytes, 50 %
+}

@@ -9,6 +9,8 @@ import (
 	"log"
 	"log/slog"
 	"net"
+	"os"
+	"slices"
 	"time"
 
 	"example.com/isotp/canbus"
@@ -174,4 +176,154 @@ func ExampleConfig_reportAborted() {
 	}
 	// Output:
 	// N_TIMEOUT_Cr: no consecutive frame came in time
+}
+
+// What ECUs answer to the First Frame of a message: this one asks for time, and then for the
+// rest.
+func ExampleFlowStatus() {
+	asked := make(chan isotpnet.FlowStatus, 2)
+	dialer := isotpnet.Dialer{Config: isotpnet.Config{Trace: &isotpnet.Trace{
+		FlowControlReceived: func(e isotpnet.TraceEvent) { asked <- e.Status },
+	}}}
+	conn, err := dialer.Dial("isotp", "virtual:flowstatus/7E0:7E8")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	ecu, err := canbus.Open(context.Background(), "virtual:flowstatus")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ecu.Close()
+	go func() {
+		readFrames(ecu, 1) // the First Frame
+		writeFrames(ecu, mustParseFrames("7E8#310000", "7E8#300000")...)
+	}()
+	n, err := conn.Write(make([]byte, 20))
+	fmt.Println(n, err)
+	for range 2 {
+		switch status := <-asked; status {
+		case isotpnet.FlowWait:
+			fmt.Println("the ECU needs time:", status)
+		default:
+			fmt.Println("then:", status)
+		}
+	}
+	// Output:
+	// 20 <nil>
+	// the ECU needs time: WAIT
+	// then: CTS
+}
+
+// A program that tries again after a deadline. The flow control of its first message may still
+// come, so the second one waits for that, until its own deadline. Nothing of it was sent: it can
+// be tried once more, with a deadline that is longer than the wait.
+func ExampleOwedError() {
+	const address = "virtual:owed/7E0:7E8"
+	dialer := isotpnet.Dialer{Config: isotpnet.Config{FlowControlTimeout: 10 * time.Second}}
+	conn, err := dialer.Dial("isotp", address)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	message := make([]byte, 100)
+	for range 2 {
+		conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		_, err = conn.Write(message)
+		fmt.Println("in time:", !errors.Is(err, os.ErrDeadlineExceeded))
+	}
+
+	if owed, ok := errors.AsType[*isotpnet.OwedError](err); ok {
+		fmt.Println("nothing was sent")
+		stop := startLateECU(address)
+		defer stop()
+		conn.SetWriteDeadline(owed.Until.Add(5 * time.Second))
+		_, err = conn.Write(message)
+		fmt.Println("again:", err)
+	}
+	// Output:
+	// in time: false
+	// in time: false
+	// nothing was sent
+	// again: <nil>
+}
+
+// startLateECU starts the ECU of a tester. It begins with a flow control for a message of before.
+func startLateECU(tester string) (stop func()) {
+	addr := isotpnet.MustParseAddr(tester).Mirror()
+	stop = startECU(addr.String(), func(request []byte) []byte { return request[:1] })
+	bus, err := canbus.Open(context.Background(), addr.Bus())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer bus.Close()
+	writeFrames(bus, mustParseFrames("7E8#300000")...)
+	return stop
+}
+
+// A reader that comes late gets the messages for which there was room, and is told where others
+// are missing.
+func ExampleOverrunError() {
+	heard := make(chan bool, 10)
+	tester, ecu, err := isotpnet.Pipe(&isotpnet.Config{
+		ReadBuffer: 50, // for an example
+		Trace:      &isotpnet.Trace{FrameReceived: func(isotpnet.TraceEvent) { heard <- true }},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer tester.Close()
+	defer ecu.Close()
+	for i := range 6 { // in Single Frames, which no flow control holds up
+		fmt.Fprint(tester, i)
+		<-heard
+	}
+
+	buf := make([]byte, 8)
+	for range 4 {
+		n, err := ecu.Read(buf)
+		if overrun, ok := errors.AsType[*isotpnet.OverrunError](err); ok {
+			fmt.Println("some are missing here, because the bus lost frames:", overrun.Bus)
+			break
+		}
+		fmt.Printf("%s, error %v\n", buf[:n], err)
+	}
+	// Output:
+	// 0, error <nil>
+	// 1, error <nil>
+	// 2, error <nil>
+	// some are missing here, because the bus lost frames: false
+}
+
+// For an ECU that takes no longer messages. The error says how long a part of the data may be.
+func ExampleMessageTooLongError() {
+	stop := startECU("virtual:toolong/7E8:7E0", func(part []byte) []byte { return []byte{byte(len(part))} })
+	defer stop()
+	dialer := isotpnet.Dialer{Config: isotpnet.Config{MaxSendSize: 128}}
+	conn, err := dialer.Dial("isotp", "virtual:toolong/7E0:7E8")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	data := make([]byte, 300)
+	_, err = conn.Write(data)
+	tooLong, ok := errors.AsType[*isotpnet.MessageTooLongError](err)
+	if !ok {
+		log.Fatal(err)
+	}
+	fmt.Println(tooLong.Size, "bytes are too many for one message")
+	for part := range slices.Chunk(data, int(tooLong.Max)) {
+		if _, err := conn.Write(part); err != nil {
+			log.Fatal(err)
+		}
+		var taken [1]byte
+		conn.Read(taken[:])
+		fmt.Println("the ECU has", taken[0], "bytes more")
+	}
+	// Output:
+	// 300 bytes are too many for one message
+	// the ECU has 128 bytes more
+	// the ECU has 128 bytes more
+	// the ECU has 44 bytes more
 }
