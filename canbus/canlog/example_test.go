@@ -1,6 +1,7 @@
 package canlog_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -41,4 +42,76 @@ func Example() {
 	// (0000001792.500000) can0 7E0#0322F1
 	// (0000001792.501000) can0 7E8#037F22
 	// <nil>
+}
+
+// Not every format can say everything of a frame: what a copy lacks is told at its end.
+func ExampleLoss() {
+	r, err := canlog.NewReader(strings.NewReader("(1792.500000) can0 7E0#023E00 T\n(1792.501000) can1 7E8#027E00\n"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	w, err := canlog.NewWriter(io.Discard, canlog.PCAP)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var f canbus.Frame
+	for {
+		bus, err := r.ReadFrame(&f)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := w.WriteFrame(&f, bus); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		log.Fatal(err)
+	}
+	for _, loss := range w.Losses() {
+		fmt.Printf("not said of %d frames: %s\n", loss.Frames, loss.What)
+	}
+	// Output:
+	// not said of 1 frames: that they were sent, and not received
+	// not said of 1 frames: which of several interfaces they are of
+}
+
+// A damaged record is told with its place, and reading goes on behind it.
+func ExampleRecordError() {
+	r, err := canlog.NewReader(strings.NewReader("(1.000000) can0 7E0#023E00\n(2.000000) can0 7E8#02zz00\n(3.000000) can0 7E0#013E\n"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	var f canbus.Frame
+	for {
+		_, err := r.ReadFrame(&f)
+		if bad, ok := errors.AsType[*canlog.RecordError](err); ok {
+			fmt.Printf("line %d of a log of %v is left out: %s\n", bad.Line, bad.Format, bad.Text)
+			continue
+		}
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Println(f)
+	}
+	// Output:
+	// 7E0#023E00
+	// line 2 of a log of candump is left out: (2.000000) can0 7E8#02zz00
+	// 7E0#013E
+	// EOF
+}
+
+// A file that is no log of any program: the error shows the line by which it was told.
+func ExampleUnknownFormatError() {
+	r, err := canlog.NewReader(strings.NewReader("Dear colleagues,\nthe log is attached.\n"))
+	if err == nil {
+		_, err = r.ReadFrame(new(canbus.Frame))
+	}
+	if unknown, ok := errors.AsType[*canlog.UnknownFormatError](err); ok {
+		fmt.Printf("line %d: %q\n", unknown.Line, unknown.Text)
+	}
+	// Output: line 1: "Dear colleagues,"
 }
