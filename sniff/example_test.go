@@ -37,18 +37,22 @@ func Example() {
 	// 7E0: 3E 00
 }
 
+// What one frame says, whatever came before it.
 func ExampleDecode() {
 	for _, text := range []string{"7E0#0322F190", "7E8#101462F190575657", "7E0#300814", "7E8#215A5A5A"} {
-		f, err := canbus.ParseFrame(text)
-		if err != nil {
-			log.Fatal(err)
+		f := mustParse(text)
+		switch pci := sniff.Decode(&f, false); pci.Type {
+		case sniff.SingleFrame, sniff.FirstFrame:
+			fmt.Printf("%v of %d bytes, which begin with % X\n", pci.Type, pci.Length, pci.Data)
+		case sniff.ConsecutiveFrame:
+			fmt.Printf("%v %d: % X\n", pci.Type, pci.SN, pci.Data)
+		case sniff.FlowControl:
+			fmt.Printf("%v: %v\n", pci.Type, pci.Status)
 		}
-		pci := sniff.Decode(&f, false)
-		fmt.Println(f.String(), pci.Type)
 	}
 	// Output:
-	// 7E0#0322F190 SF
-	// 7E8#101462F190575657 FF
-	// 7E0#300814 FC
-	// 7E8#215A5A5A CF
+	// SF of 3 bytes, which begin with 22 F1 90
+	// FF of 20 bytes, which begin with 62 F1 90 57 56 57
+	// FC: CTS
+	// CF 1: 5A 5A 5A
 }
