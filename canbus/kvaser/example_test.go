@@ -1,9 +1,13 @@
 package kvaser_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log"
+	"time"
 
+	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/kvaser"
 	"example.com/isotp/isotpnet"
 )
@@ -25,5 +29,56 @@ func Example() {
 		}
 		defer conn.Close()
 		return
+	}
+}
+
+// A logger that leaves no trace on the bus, beside another program that has the channel open at
+// the same bit rate.
+func ExampleOpen() {
+	bus, err := kvaser.Open(context.Background(), 0, kvaser.Options{Bitrate: 500_000, ListenOnly: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer bus.Close()
+	frames := make([]canbus.Frame, 64)
+	for {
+		n, err := bus.ReadFrames(frames)
+		for _, f := range frames[:n] {
+			fmt.Println(f.Time(), f)
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// Why CANlib did not open a channel, by the number of its error.
+func ExampleError() {
+	_, err := kvaser.Open(context.Background(), 7, kvaser.Options{Bitrate: 500_000})
+	const canERR_NOTFOUND = -3
+	if e, ok := errors.AsType[*kvaser.Error](err); ok && e.Code == canERR_NOTFOUND {
+		fmt.Println("there is no channel 7: see Channels")
+		return
+	}
+	fmt.Println(err) // it says what can be done
+}
+
+// A program that writes frames itself waits until there is room, and says why there was none.
+func ExampleFullError() {
+	bus, err := kvaser.Open(context.Background(), 0, kvaser.Options{Bitrate: 500_000})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer bus.Close()
+	frames := make([]canbus.Frame, 1000)
+	for len(frames) > 0 {
+		n, err := bus.WriteFrames(frames)
+		frames = frames[n:]
+		if full, ok := errors.AsType[*kvaser.FullError](err); ok {
+			log.Printf("%s, off the bus: %v", full.Channel, full.BusOff)
+			time.Sleep(10 * time.Millisecond)
+		} else if err != nil {
+			log.Fatal(err)
+		}
 	}
 }

@@ -1,10 +1,13 @@
 package pcan_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 
-	_ "example.com/isotp/canbus/pcan"
+	"example.com/isotp/canbus/pcan"
 	"example.com/isotp/isotpnet"
 )
 
@@ -25,4 +28,41 @@ func Example() {
 		log.Fatal(err)
 	}
 	fmt.Printf("%X\n", answer[:n])
+}
+
+// Which adapters are attached, and free.
+func ExampleChannels() {
+	channels, err := pcan.Channels()
+	if errors.Is(err, fs.ErrNotExist) {
+		log.Fatal("PEAK's driver is not installed: ", err)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, c := range channels {
+		if !c.InUse {
+			fmt.Printf("pcan:%s@500000  %s, CAN FD: %v\n", c.Name, c.Description, c.FD)
+		}
+	}
+}
+
+// The sample points of a carmaker, as PEAK's programs write them, for ISO-TP over the bus.
+func ExampleOpen() {
+	bus, err := pcan.Open(context.Background(), "USB1", pcan.Options{
+		Timing: "f_clock=80000000,nom_brp=2,nom_tseg1=63,nom_tseg2=16,nom_sjw=16," +
+			"data_brp=2,data_tseg1=15,data_tseg2=4,data_sjw=4",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer bus.Close()
+	if !bus.Properties().Echo {
+		log.Print("this adapter does not tell when a frame is on the wire")
+	}
+	dialer := isotpnet.Dialer{Bus: bus, Config: isotpnet.Config{FD: true, BRS: true}}
+	conn, err := dialer.Dial("isotp", "/7E0:7E8")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
 }

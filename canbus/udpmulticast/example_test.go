@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"log"
 
-	_ "example.com/isotp/canbus/udpmulticast"
+	"example.com/isotp/canbus"
+	"example.com/isotp/canbus/udpmulticast"
 	"example.com/isotp/isotpnet"
 )
 
@@ -25,4 +26,27 @@ func Example() {
 		log.Fatal(err)
 	}
 	fmt.Printf("%X\n", answer[:n])
+}
+
+// A reader that may be slow. It learns of what its own computer had no room for, and never of
+// what the network has lost.
+func ExampleOpen() {
+	bus, err := udpmulticast.Open("239.74.163.2:43113@500000") // sends as a wire of 500 kbit/s
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer bus.Close()
+	frames := make([]canbus.Frame, 64)
+	for {
+		n, err := bus.ReadFrames(frames)
+		for i := range frames[:n] {
+			fmt.Println(&frames[i])
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		if lost := bus.Dropped(); lost > 0 {
+			log.Print(lost, " frames lost; no CAN at all: ", bus.Malformed())
+		}
+	}
 }
