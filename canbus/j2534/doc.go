@@ -6,9 +6,10 @@
 //
 //	c, err := isotpnet.Dial("isotp", "j2534:openport@500000/7E0:7E8")
 //
-// This driver is experimental. It was tried against a simulated library, and not on hardware. If
-// it works for you, or does not, tell the project which adapter you have, what [Bus.Version] and
-// the errors say, and what isotp record wrote meanwhile.
+// This driver is experimental. It was tried against a simulated library, also under Wine, and not on
+// hardware; in a program of 32 bits it was only compiled. If it works for you, or does not, tell the
+// project which adapter you have, what [Bus.Version] and the errors say, and what isotp record wrote
+// meanwhile.
 //
 // Names are j2534:NAME@BITRATE. NAME is a part of the adapter's name in the registry, in small or
 // capital letters: openport means "Openport 2.0 J2534". It may be left out if one adapter is

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-var windows = target{"windows", "amd64"}
+var windows, windows32 = target{"windows", "amd64"}, target{"windows", "386"}
 
 // wineSteps are the steps that test the build for Windows under Wine, which is not Windows.
 func (s *session) wineSteps() []step {
@@ -26,12 +26,10 @@ func (s *session) wineSteps() []step {
 // testsUnderWine runs all tests in short runs, because each datagram takes Wine as long as ten take Linux,
 // and those of packages that have tests for Windows only, which nothing else runs, whole.
 func (s *session) testsUnderWine(c *clock) error {
-	err := c.run("test/wine/setup")
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == cannotRun {
+	if err := c.run("test/wine/setup"); isCannotRun(err) {
 		fmt.Println("NOT run: there is no Wine here")
 		return nil
-	}
-	if err != nil {
+	} else if err != nil {
 		return err
 	}
 	all, own, err := windowsPackages(c)
@@ -50,10 +48,31 @@ func (s *session) testsUnderWine(c *clock) error {
 	for _, t := range s.underWine.missing() {
 		fmt.Printf("skipped under Wine: %s %s: %s\n", t.pkg, t.name, s.underWine.skipped[t])
 	}
+	if err == nil {
+		err = testsOf32Bits(c, flags)
+	}
 	if err != nil {
 		return err
 	}
 	return goTest(c, s.ledger.see, "-count", "1", "-timeout", patience, "./test/wine")
+}
+
+// testsOf32Bits tests the drivers that load libraries as programs of 32 bits do, which most libraries of
+// pass-thru adapters are for.
+func testsOf32Bits(c *clock, flags []string) error {
+	if err := c.run("test/wine/setup32"); isCannotRun(err) {
+		fmt.Println("NOT run: the drivers of adapters with libraries of 32 bits, as there is no wine32 here")
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return goTestFor(c, windows32, newLedger().see, append(flags, "-short", "./canbus/j2534", "./canbus/kvaser", "./canbus/pcan")...)
+}
+
+// isCannotRun reports whether a script has said that this computer cannot run what it is for.
+func isCannotRun(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	return ok && exit.ExitCode() == cannotRun
 }
 
 // windowsPackages returns the packages whose tests run under Wine, and those of them that have tests for

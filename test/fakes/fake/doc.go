@@ -1,3 +1,3 @@
-// Package fake is how the tests of canbus/pcan and canbus/kvaser ask the fakes of the
-// makers' libraries for faults, on Windows: README.md of the folder above tells what there is.
+// Package fake is how the tests of canbus/pcan, canbus/kvaser and canbus/j2534 ask the fakes of
+// the adapters' libraries for faults, on Windows: README.md of the folder above tells what there is.
 package fake

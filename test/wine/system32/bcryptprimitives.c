@@ -77,7 +77,13 @@ static void *after(BYTE *library, SIZE_T size)
 static void *replace(const char *name, const char *function, void *ours)
 {
 	BYTE *library = (BYTE *)LoadLibraryA(name), *jump;
+#ifdef _WIN64
 	BYTE code[12] = {0x48, 0xB8, [10] = 0xFF, 0xE0}; // mov rax, ours; jmp rax
+	BYTE *address = code + 2;
+#else
+	BYTE code[7] = {0xB8, [5] = 0xFF, 0xE0}; // mov eax, ours; jmp eax
+	BYTE *address = code + 1;
+#endif
 	IMAGE_NT_HEADERS *headers = (IMAGE_NT_HEADERS *)(library + ((IMAGE_DOS_HEADER *)library)->e_lfanew);
 	IMAGE_EXPORT_DIRECTORY *exports = (IMAGE_EXPORT_DIRECTORY *)(library +
 		headers->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_EXPORT].VirtualAddress);
@@ -91,7 +97,7 @@ static void *replace(const char *name, const char *function, void *ours)
 			continue;
 		if (!(jump = after(library, sizeof code)) || !VirtualProtect(entry, sizeof *entry, PAGE_READWRITE, &before))
 			return NULL;
-		memcpy(code + 2, &ours, sizeof ours);
+		memcpy(address, &ours, sizeof ours);
 		memcpy(jump, code, sizeof code);
 		*entry = jump - library;
 		VirtualProtect(entry, sizeof *entry, before, &before);
