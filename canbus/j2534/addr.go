@@ -25,9 +25,10 @@ func init() {
 	canbus.RegisterIdentity("j2534", identity)
 }
 
-// identity is the library: an adapter has many names.
+// identity is the library, as an adapter has many names, with the options: a caller that asks for
+// others must not get these unawares.
 func identity(address string) string {
-	name, _, err := parseAddress(address)
+	name, o, err := parseAddress(address)
 	if err != nil {
 		return "j2534:" + address
 	}
@@ -36,7 +37,7 @@ func identity(address string) string {
 			name = a.Library
 		}
 	}
-	return "j2534:" + strings.ToLower(name)
+	return fmt.Sprintf("j2534:%s %+v", strings.ToLower(name), o)
 }
 
 // Options of an adapter.

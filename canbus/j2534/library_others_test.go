@@ -25,7 +25,10 @@ func TestWhereThereIsNoLibrary(t *testing.T) {
 	if _, err := Adapters(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Adapters: %v", err)
 	}
-	if got := canbus.Identity("j2534:OpenPort@500000"); got != "j2534:openport" {
-		t.Errorf("the identity is %s", got)
+	one := canbus.Identity("j2534:OpenPort@500000")
+	for name, same := range map[string]bool{"j2534:openport@500000": true, "j2534:openport@250000": false, "j2534:other@500000": false} {
+		if got := canbus.Identity(name); (got == one) != same {
+			t.Errorf("%s is %s, and the other one %s", name, got, one)
+		}
 	}
 }

@@ -116,11 +116,12 @@ func parseNumber(s string) (int, error) {
 	return int(n), nil
 }
 
-// identity tells buses apart: a channel is one bus, whatever options it is opened with.
+// identity is the channel with its options: a caller that asks for others must not get these
+// unawares.
 func identity(address string) string {
-	number, _, _ := strings.Cut(address, "@")
-	if channel, err := parseChannel(number); err == nil {
-		number = strconv.Itoa(channel)
+	channel, o, err := parseAddress(address)
+	if err != nil {
+		return "kvaser:" + address
 	}
-	return "kvaser:" + number
+	return fmt.Sprintf("kvaser:%d %+v", channel, o)
 }

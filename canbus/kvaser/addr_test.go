@@ -49,12 +49,17 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-func TestOneChannelIsOneBus(t *testing.T) {
-	if a, b := identity("0@500000"), identity("00@500000,listen"); a != b {
-		t.Errorf("%s and %s are the same channel", a, b)
-	}
-	if a, b := identity("0@500000"), identity("1@500000"); a == b {
-		t.Errorf("two channels have the identity %s", a)
+func TestIdentity(t *testing.T) {
+	one := identity("0@500000,data=2000000,listen")
+	for address, same := range map[string]bool{
+		"00@500000,listen,data=2000000": true,
+		"1@500000,data=2000000,listen":  false,
+		"0@250000,data=2000000,listen":  false,
+		"0@500000,data=2000000":         false,
+	} {
+		if got := identity(address); (got == one) != same {
+			t.Errorf("%s is %s, and the other one %s", address, got, one)
+		}
 	}
 }
 

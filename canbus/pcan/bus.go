@@ -32,13 +32,14 @@ func init() {
 	canbus.RegisterIdentity("pcan", identity)
 }
 
-// identity is the channel: it has one bit rate at a time.
+// identity is the channel with its options: a caller that asks for others must not get these
+// unawares.
 func identity(address string) string {
-	channel, _, err := parseAddress(address)
+	channel, o, err := parseAddress(address)
 	if err != nil {
 		return "pcan:" + address
 	}
-	return "pcan:" + channel
+	return fmt.Sprintf("pcan:%s %+v", channel, o)
 }
 
 var (
@@ -178,7 +179,7 @@ func (b *Bus) initialize() error {
 	case s&handleErrors == statusIllHw:
 		return fmt.Errorf("%w: isotp link lists the channels that are attached", s)
 	case s.has(statusInitialize), s&handleErrors == statusHwInUse, s&handleErrors == statusNetInUse:
-		return fmt.Errorf("%w: does another program use it, or another connection of this one?", s)
+		return fmt.Errorf("%w: does another program use it, or another connection of this one with other options?", s)
 	}
 	return s
 }

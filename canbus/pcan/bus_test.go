@@ -691,13 +691,16 @@ func TestAFrameAllocatesNothing(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
-	for _, name := range []string{"pcan:USB1@500000", "pcan:usb1@250000", "pcan:PCAN_USBBUS1@500000,data=2000000", "pcan:USB1@s001C,listen"} {
-		if got := canbus.Identity(name); got != "pcan:USB1" {
-			t.Errorf("%s is %s", name, got)
+	one := canbus.Identity("pcan:USB1@500000,data=2000000,listen")
+	for name, same := range map[string]bool{
+		"pcan:PCAN_USBBUS1@500000,listen,data=2000000": true,
+		"pcan:USB2@500000,data=2000000,listen":         false,
+		"pcan:USB1@250000,data=2000000,listen":         false,
+		"pcan:USB1@500000,data=2000000":                false,
+	} {
+		if got := canbus.Identity(name); (got == one) != same {
+			t.Errorf("%s is %s, and the other one %s", name, got, one)
 		}
-	}
-	if canbus.Identity("pcan:USB2@500000") == canbus.Identity("pcan:USB1@500000") {
-		t.Error("two channels are one")
 	}
 }
 
