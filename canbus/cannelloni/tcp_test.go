@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -227,6 +228,9 @@ func TestAPeerThatEndsTheConnection(t *testing.T) {
 
 // The peer's last frames are read although a write fails before.
 func TestTheLastFramesOfAPeerThatEndsTheConnection(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows throws away at a reset what has come before")
+	}
 	b, peer := openTCP(t)
 	say(t, peer, unhex(t, "00000001"+"00"+"00000002"+"00"))
 	peer.Close()
