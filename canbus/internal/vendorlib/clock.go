@@ -9,7 +9,8 @@ const epoch = 10 * time.Second
 // A Clock makes times of the timestamps of an adapter, which count from a moment that is not
 // known, by a clock of its own. A frame is heard after its timestamp, and late by what its
 // way takes. So the frame that was least late tells best what the adapter's clock says at
-// what time. The clock drifts, so only the frames of the last 20 s count.
+// what time. The clock drifts, so only the frames of the last 20 s count. A frame that is later
+// than 10 s is not: one of the two clocks was set, or stood still.
 //
 // The zero value is ready.
 type Clock struct {
@@ -23,7 +24,7 @@ type Clock struct {
 func (c *Clock) At(timestamp int64, now time.Time) int64 {
 	offset := now.UnixNano() - timestamp
 	switch {
-	case now.After(c.end.Add(epoch)): // the first frame, also after a pause
+	case now.After(c.end.Add(epoch)), offset-c.offset > int64(epoch): // the first frame, also after a pause or a jump
 		c.offset, c.next, c.end = offset, offset, now.Add(epoch)
 	case now.After(c.end):
 		c.offset, c.next, c.end = min(c.next, offset), offset, now.Add(epoch)

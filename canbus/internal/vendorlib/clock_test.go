@@ -52,15 +52,27 @@ func TestAPauseIsForgotten(t *testing.T) {
 	}
 }
 
-// A computer that sets its clock back, or an adapter that begins to count anew.
+// An adapter that begins to count anew, or a computer whose clock was set or that was asleep.
 func TestAJumpIsFollowed(t *testing.T) {
+	for _, c := range []struct{ jump, after time.Duration }{{time.Hour, 0}, {11 * time.Second, 0}, {9 * time.Second, 22 * time.Second}} {
+		var clock Clock
+		at(&clock, time.Hour, time.Millisecond)
+		var off time.Duration
+		for d := time.Duration(0); d <= c.after; d += 11 * time.Second {
+			now := start.Add(time.Hour + d)
+			off = time.Duration(clock.At(int64(time.Hour-c.jump+d), now) - now.UnixNano())
+		}
+		if off != 0 {
+			t.Errorf("off by %v, %v after a jump of %v", off, c.after, c.jump)
+		}
+	}
+}
+
+// What is read late keeps its time.
+func TestAFrameThatIsLateKeepsItsTime(t *testing.T) {
 	var c Clock
 	at(&c, time.Hour, time.Millisecond)
-	now := start.Add(2 * time.Hour)
-	c.At(0, now)
-	c.At(int64(11*time.Second), now.Add(11*time.Second))
-	last := now.Add(22 * time.Second)
-	if off := time.Duration(c.At(int64(22*time.Second), last) - last.UnixNano()); off != 0 {
-		t.Errorf("off by %v, 22 s after the adapter has begun to count anew", off)
+	if off := at(&c, time.Hour+time.Second, 9*time.Second); off != time.Millisecond {
+		t.Errorf("off by %v", off)
 	}
 }
