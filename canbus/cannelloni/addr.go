@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -159,7 +160,7 @@ func parseLocal(s string) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("local=%s: %w", s, err)
 	}
-	return netip.AddrPortFrom(addr, n), nil
+	return netip.AddrPortFrom(addr.Unmap(), n), nil
 }
 
 // hostport returns the host and the port as package net takes them.
@@ -197,6 +198,24 @@ func (a *address) resolve(ctx context.Context) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("%s has no address of the family of %v", a.host, local)
 	}
 	return netip.AddrPortFrom(addrs[0], a.port), nil
+}
+
+// isItself reports whether the peer of UDP is this end: what it sends comes back then.
+func (a *address) isItself(peer netip.AddrPort) bool {
+	local := a.local.Addr()
+	switch {
+	case peer.Port() != a.local.Port():
+		return false
+	case local.IsValid() && !local.IsUnspecified():
+		return peer.Addr() == local
+	case peer.Addr().IsLoopback():
+		return true
+	}
+	own, _ := net.InterfaceAddrs()
+	return slices.ContainsFunc(own, func(o net.Addr) bool {
+		ip, ok := o.(*net.IPNet)
+		return ok && ip.IP.Equal(peer.Addr().AsSlice())
+	})
 }
 
 // lookup returns a host's addresses, at least one.

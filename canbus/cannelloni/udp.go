@@ -83,6 +83,9 @@ func openUDP(ctx context.Context, a *address) (*UDP, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.isItself(peer) {
+		return nil, fmt.Errorf("%v is this end itself (the peer's port is another one, or ours is, as ,local=:PORT)", peer)
+	}
 	network, headers := "udp4", headersIPv4
 	if peer.Addr().Is6() {
 		network, headers = "udp6", headersIPv6

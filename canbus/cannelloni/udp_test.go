@@ -273,6 +273,30 @@ func TestAnyHost(t *testing.T) {
 	wantNext(t, b, frame(1))
 }
 
+func TestAPeerThatIsThisEnd(t *testing.T) {
+	for name, itself := range map[string]bool{
+		"udp:127.0.0.1":                           true,
+		"udp:127.0.0.9,local=:20000":              true,
+		"udp:127.0.0.9:20001":                     false,
+		"udp:127.0.0.9,local=127.0.0.1:20000":     false,
+		"udp:127.0.0.1:7000,local=127.0.0.1:7000": true,
+		"udp:[::1],local=[::]:20000":              true,
+		"udp:192.0.2.1":                           false,
+	} {
+		a, err := parse(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		peer, err := a.resolve(t.Context())
+		if got := a.isItself(peer); err != nil || got != itself {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	if _, err := Open(t.Context(), "udp:127.0.0.1"); err == nil || !strings.Contains(err.Error(), "this end itself") {
+		t.Error(err)
+	}
+}
+
 func TestAPortThatIsTaken(t *testing.T) {
 	b := openEnd(t, "127.0.0.1", nil)
 	_, err := Open(t.Context(), "udp:127.0.0.1,local="+b.local().String())
