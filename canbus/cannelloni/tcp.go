@@ -222,8 +222,6 @@ func (b *TCP) inDoubt() (frames int, known bool) {
 // acknowledged all frames, and returns an error if it acknowledges nothing for 2 s. Elsewhere
 // it does not wait: Close does.
 func (b *TCP) Flush(ctx context.Context) error {
-	ticker := time.NewTicker(flushPause)
-	defer ticker.Stop()
 	before, moved := 0, time.Now()
 	for {
 		if err := b.err(); err != nil {
@@ -239,11 +237,8 @@ func (b *TCP) Flush(ctx context.Context) error {
 			return fmt.Errorf("cannelloni: %s has acknowledged nothing for %v: the last %d frames may not have been sent",
 				b.name, b.stall, frames)
 		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-b.life.Over():
+		if err := b.life.Linger(ctx, flushPause); err != nil {
+			return err
 		}
 	}
 }

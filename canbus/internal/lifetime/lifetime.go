@@ -75,17 +75,16 @@ func (l *Lifetime) WriteErr() error {
 	return cmp.Or(l.Err(), stopped)
 }
 
-// Sleep is for writers: it waits for that long, or until nothing more may be written, and
-// then returns why.
+// Sleep is for writers: it waits for that long, or until nothing more may be written. It returns
+// WriteErr.
 func (l *Lifetime) Sleep(d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return nil
 	case <-l.stopped:
-		return l.WriteErr()
 	}
+	return l.WriteErr()
 }
 
 // Linger is for Flush where nothing tells when a frame has left: it waits for that long, or until
