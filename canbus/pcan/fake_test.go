@@ -3,8 +3,10 @@ package pcan
 import (
 	"encoding/binary"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -345,7 +347,7 @@ func (f *fake) set(handle uint16, p parameter, value []byte) status {
 }
 
 func (f *fake) listen(handle uint16) (event, error) {
-	e := &fakeEvent{make(chan struct{}, 1)}
+	e := &fakeEvent{token: make(chan struct{}, 1)}
 	s := f.with(handle, "", func(c *fakeChannel) status {
 		if slices.Contains(c.lacks, paramReceiveEvent) {
 			return statusIllParamType
@@ -360,7 +362,10 @@ func (f *fake) listen(handle uint16) (event, error) {
 }
 
 // A fakeEvent is set while it has a token, and waiting resets it.
-type fakeEvent struct{ token chan struct{} }
+type fakeEvent struct {
+	token  chan struct{}
+	closed atomic.Bool
+}
 
 func (e *fakeEvent) wait(d time.Duration) {
 	t := time.NewTimer(d)
@@ -371,8 +376,18 @@ func (e *fakeEvent) wait(d time.Duration) {
 	}
 }
 
-func (e *fakeEvent) wake()  { signalEvent(e.token) }
-func (e *fakeEvent) close() {}
+// wake goes on for a while after it has waked: close must not come before it returns.
+func (e *fakeEvent) wake() {
+	signalEvent(e.token)
+	for range 100 {
+		runtime.Gosched()
+	}
+	if e.closed.Load() {
+		panic("the event is closed while it is set")
+	}
+}
+
+func (e *fakeEvent) close() { e.closed.Store(true) }
 
 func signalEvent(c chan struct{}) {
 	select {

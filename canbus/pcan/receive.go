@@ -33,6 +33,7 @@ func (b *Bus) receive() {
 	for b.life.Err() == nil && b.drain() && b.look() {
 		b.event.wait(statusTime)
 	}
+	b.life.Close() // it is over: this waits until wake has returned
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	b.lib.uninitialize(b.handle)
