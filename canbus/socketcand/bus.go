@@ -67,15 +67,12 @@ type Bus struct {
 	proves   bool // the server answers < echo >
 	readable chan struct{}
 
-	// mu guards sent, received and closing. changed is signalled when sent or closing
-	// has changed, and at the end of the life.
+	// mu guards sent and received. changed is signalled when sent has changed, when nothing
+	// more may be written, and at the end of the life.
 	mu       sync.Mutex
 	changed  sync.Cond
 	sent     sent
 	received fifo.Queue[canbus.Frame]
-	closing  bool
-
-	closeOnce sync.Once
 
 	dropped   atomic.Uint64
 	malformed atomic.Uint64
@@ -248,7 +245,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) {
 // refuses a frame that is not valid (see [canbus.Frame.Validate]), a remote frame, and a
 // CAN FD frame if the server cannot send it.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
-	if err := b.life.Err(); err != nil {
+	if err := b.life.WriteErr(); err != nil {
 		return 0, err
 	}
 	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], refuse)
@@ -399,9 +396,9 @@ func parseElement(words []string) (canbus.Frame, error) {
 // fail makes the loss of the connection the error of every call.
 func (b *Bus) fail(err error) {
 	b.mu.Lock()
-	closing, unproven := b.closing, b.sent.frames.Len()
+	unproven := b.sent.frames.Len()
 	b.mu.Unlock()
-	if closing && unproven == 0 {
+	if unproven == 0 && b.life.WriteErr() != nil {
 		b.life.Close()
 		return
 	}
@@ -441,23 +438,19 @@ func (b *Bus) Flush(ctx context.Context) error {
 
 // Close implements [canbus.Bus]. It first waits as Flush does. It returns an error if it
 // does not know whether all frames were sent.
-func (b *Bus) Close() (err error) {
-	b.closeOnce.Do(func() { err = b.close() })
-	return err
-}
+func (b *Bus) Close() error { return b.life.CloseAfter(b.finish) }
 
-func (b *Bus) close() (err error) {
+// finish is the last that is done before the Bus is over.
+func (b *Bus) finish() error {
 	b.mu.Lock()
-	b.closing = true
 	b.changed.Broadcast()
 	b.mu.Unlock()
 	switch {
 	case b.life.Err() != nil: // every call has returned this error already
 	case b.proves:
-		err = b.settle(context.Background())
+		return b.settle(context.Background())
 	default:
 		b.hangUp()
 	}
-	b.life.Close()
-	return err
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -98,7 +97,7 @@ func (b *Bus) probe() error {
 func (b *Bus) room(frames []canbus.Frame) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.life.Err() == nil && !b.closing {
+	for b.life.WriteErr() == nil {
 		if n := min(b.untangled(frames), window-b.sent.frames.Len()); n > 0 {
 			return n, nil
 		}
@@ -107,7 +106,7 @@ func (b *Bus) room(frames []canbus.Frame) (int, error) {
 		}
 		b.changed.Wait()
 	}
-	return 0, b.closed()
+	return 0, b.life.WriteErr()
 }
 
 // untangled returns how many of the frames may be written together. Until the server has
@@ -127,14 +126,6 @@ func (b *Bus) untangled(frames []canbus.Frame) int {
 	return i
 }
 
-// closed returns the error of calls after Close or after the loss of the connection.
-func (b *Bus) closed() error {
-	if err := b.life.Err(); err != nil {
-		return err
-	}
-	return net.ErrClosed
-}
-
 func (b *Bus) noFD(f *canbus.Frame) error {
 	return fmt.Errorf("socketcand: %s does not send CAN FD frame %X: it says %q", b.name, f.ID, b.sent.reason)
 }
@@ -145,8 +136,8 @@ func (b *Bus) noFD(f *canbus.Frame) error {
 func (b *Bus) expect(frames []canbus.Frame) (trial bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closing {
-		return false, b.closed()
+	if err := b.life.WriteErr(); err != nil {
+		return false, err
 	}
 	s := &b.sent
 	if trial = s.fd != passed && frames[0].Has(canbus.FD); trial {
