@@ -1,7 +1,54 @@
-// Package canbus is what isotpnet asks of a CAN bus, and the way to add one.
+// Package canbus is a CAN bus as frames: it opens buses by name, and is what isotpnet asks
+// of a bus, and the way to add one.
 //
-// A [Bus] moves [Frame] values in batches. Three methods are enough; this is a whole
-// driver for an adapter that has a Send and a Receive of its own:
+//	bus, err := canbus.Open(ctx, "virtual:demo")
+//	n, err := bus.ReadFrames(frames)
+//	n, err = bus.WriteFrames([]canbus.Frame{{ID: 0x7E0, Len: 1, Data: [64]byte{0x3E}}})
+//
+// A [Bus] moves [Frame] values in batches. A Frame is a value, and has a text, as
+// 7E0#023E00.
+//
+// # Names
+//
+// A name begins with a scheme, which says of which driver the bus is, and goes on as that
+// driver wants it: "virtual:demo", "slcan:/dev/ttyACM0@500000". One without a colon, as can0,
+// is an interface of Linux. The driver must be imported, if only as _; there is a package for
+// each beside this one, which says what its names are, and package all imports them all.
+//
+// A name that its driver cannot read is a [*NameError], and one of no imported driver an
+// [*UnknownBusError], which says what to import.
+//
+// # What a bus may have besides
+//
+// What else a bus may have is optional, and [As] finds it:
+//
+//	Describer     says what it can do                       asked once, before all else
+//	TryWriter     writes without waiting                    saves a goroutine's wake-up
+//	FilterSetter  leaves out frames that are not wanted     when what is listened for changes
+//	DropCounter   counts the frames that it has lost        after each ReadFrames, by its caller
+//	Flusher       says that all frames are on the wire      before Close, by its caller
+//
+// A bus that passes on the frames of another has an Unwrap method, so that [As] finds
+// what the other one has.
+//
+// # Errors, and what is lost
+//
+// An error of ReadFrames or WriteFrames that is [ErrTemporary] to errors.Is does not end the
+// bus; every other one does, as net.ErrClosed after Close. A bus tells of each frame that is
+// lost, in one of these ways:
+//
+//   - A frame that was received and not returned, because the reader was too slow: a
+//     [DropCounter] counts it.
+//   - A frame that WriteFrames does not take: it returns an error, see [CheckFrames].
+//   - A frame that WriteFrames took and the bus then did not send: ReadFrames returns it
+//     with the flags Echo and Refused, if Properties.Echo is set.
+//   - A frame that may have been sent or not: Flush returns an error. Once the bus is gone
+//     every call returns a [GoneError], which says how many frames are in doubt.
+//
+// # A driver
+//
+// Three methods are enough; this is a whole driver for an adapter that has a Send and a
+// Receive of its own:
 //
 //	type bus struct {
 //		adapter *Adapter
@@ -44,33 +91,6 @@
 //
 // Give it to isotpnet.Dialer.Bus, or [Register] it to have [Open] and isotpnet.Dial find
 // it by name. Package bustest tests that it keeps the contract.
-//
-// What else a bus may have is optional, and [As] finds it:
-//
-//	Describer     says what it can do                       asked once, before all else
-//	TryWriter     writes without waiting                    saves a goroutine's wake-up
-//	FilterSetter  leaves out frames that are not wanted     when what is listened for changes
-//	DropCounter   counts the frames that it has lost        after each ReadFrames, by its caller
-//	Flusher       says that all frames are on the wire      before Close, by its caller
-//
-// A bus that passes on the frames of another has an Unwrap method, so that [As] finds
-// what the other one has.
-//
-// # What is lost
-//
-// A bus tells of each frame that is lost, in one of these ways:
-//
-//   - A frame that was received and not returned, because the reader was too slow: a
-//     [DropCounter] counts it.
-//   - A frame that WriteFrames does not take: it returns an error, see [CheckFrames].
-//   - A frame that WriteFrames took and the bus then did not send: ReadFrames returns it
-//     with the flags Echo and Refused, if Properties.Echo is set.
-//   - A frame that may have been sent or not: Flush returns an error. Once the bus is gone
-//     every call returns a [GoneError], which says how many frames are in doubt.
-//
-// [Open] finds a bus by name among the drivers that the program has imported:
-//
-//	bus, err := canbus.Open(ctx, "virtual:demo")
 package canbus
 
 import (

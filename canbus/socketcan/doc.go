@@ -6,6 +6,8 @@
 //
 //	bus, err := canbus.Open(ctx, "can0")
 //
+// On other systems than Linux canbus.Open fails for such names.
+//
 // An interface is that of the network namespace of the thread which opens it; a Bus stays
 // on it whatever thread uses it, and whatever name the interface gets.
 //
@@ -15,13 +17,17 @@
 //	ip link set can0 type can bitrate 500000
 //	ip link set can0 txqueuelen 100 up
 //
+// # Errors
+//
+// An [Error] is what the system has answered, with what to do about it. It is
+// [canbus.ErrTemporary] while the interface is down, or its queue full: the Bus is of use
+// again when that is over. When the interface is deleted, or its adapter pulled out, every
+// call fails with ENODEV.
+//
 // # What is lost
 //
 // The Bus loses received frames if the reader is too slow and the socket's buffer is full,
 // and counts them ([Bus.Dropped]). What an adapter loses before that it may tell by error
 // frames. A frame that was written has an echo when it is on the wire; a frame that the
-// interface drops, when it is set down for example, has none. When the interface is
-// deleted, or its adapter pulled out, every call fails with ENODEV.
-//
-// On other systems than Linux canbus.Open fails for such names.
+// interface drops, when it is set down for example, has none.
 package socketcan

@@ -7,9 +7,10 @@
 // All callers that open the same name are on the same bus, and each hears what the
 // others write. The first caller makes the bus, and it vanishes with its last tap.
 //
-// A bus is ideal unless [Options] say otherwise: infinitely fast, without loss,
-// echoes and timestamps. With a bit rate each frame takes exactly its time on the
-// wire, and frames arbitrate; with faults frames go wrong now and then.
+// A bus is ideal: infinitely fast, without loss, echoes and timestamps. [Create] makes one
+// of that name that is otherwise, by its [Options], and [New] one without a name. With a bit
+// rate each frame takes exactly its time on the wire, and frames arbitrate; with faults
+// frames go wrong now and then.
 //
 // # What is lost
 //
