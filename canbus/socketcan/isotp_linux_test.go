@@ -9,6 +9,7 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/socketcan"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/conntest"
 	"example.com/isotp/test/vm/cantest"
 	"golang.org/x/net/nettest"
 )
@@ -60,7 +61,8 @@ func TestISOTPIsAConn(t *testing.T) {
 					return canbus.Frame{ID: id, Flags: c.flags, Len: 2, Data: [64]byte{1, endMark}}
 				}
 				end1, end2 := open(t, "vcan0"), open(t, "vcan0")
-				d1, d2 := &isotpnet.Dialer{Config: c.config}, &isotpnet.Dialer{Config: c.config}
+				config := conntest.Patient(c.config)
+				d1, d2 := &isotpnet.Dialer{Config: config}, &isotpnet.Dialer{Config: config}
 				d1.Bus, d2.Bus = open(t, "vcan0"), open(t, "vcan0")
 				p1, p2 := dial(t, d1, "/7E0:7E8"), dial(t, d2, "/7E8:7E0")
 				return &endingConn{Conn: p1, bus: end1, end: end(0x7E0)}, &endingConn{Conn: p2, bus: end2, end: end(0x7E8)},

@@ -26,16 +26,22 @@ import (
 // reception. Then the next message waits for that long; nettest waits for a minute at most.
 const flowControlTimeout = 10 * time.Second
 
-// Run runs nettest.TestConn on connections over the engine, on pairs of buses. On a
-// machine with too much to do a second can pass between two frames: time-outs of
-// the protocol in c that are 0 are longer here. Short runs (go test -short) do no more than
+// Patient returns c with longer time-outs of the protocol where they are 0: on a machine with
+// too much to do a second can pass between two frames.
+func Patient(c isotpnet.Config) isotpnet.Config {
+	c.TransmitTimeout = cmp.Or(c.TransmitTimeout, time.Minute)
+	c.FlowControlTimeout = cmp.Or(c.FlowControlTimeout, flowControlTimeout)
+	c.ConsecutiveFrameTimeout = cmp.Or(c.ConsecutiveFrameTimeout, time.Minute)
+	return c
+}
+
+// Run runs nettest.TestConn on connections over the engine, on pairs of buses, with the
+// time-outs of [Patient]. Short runs (go test -short) do no more than
 // Exchange.
 func Run(t *testing.T, newPair bustest.MakePair, c isotpnet.Config) {
 	there := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, there) })
-	c.TransmitTimeout = cmp.Or(c.TransmitTimeout, time.Minute)
-	c.FlowControlTimeout = cmp.Or(c.FlowControlTimeout, flowControlTimeout)
-	c.ConsecutiveFrameTimeout = cmp.Or(c.ConsecutiveFrameTimeout, time.Minute)
+	c = Patient(c)
 	if testing.Short() {
 		c1, c2, stop, err := Dial(newPair, c)
 		if err != nil {
