@@ -51,6 +51,7 @@ type Bus struct {
 
 	filters filters
 	rx, tx  batch
+	read    atomic.Bool // frames were read since the last write
 }
 
 // receiveBuffer is room for some 5000 frames. The system's default holds less
