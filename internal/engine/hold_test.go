@@ -142,13 +142,17 @@ func TestReceiveHoldOfStreams(t *testing.T) {
 	})
 }
 
-// A bus that can wait is not held up by what stands behind the message that is being read:
-// its reader waits for the next frame.
+// A bus that can wait is not held up by what stands behind the message that is being read,
+// once its reader waits for the next frame.
 func TestFullBehindTheMessageBeingRead(t *testing.T) {
 	s := newScript(t, func(c *Config) { c.HighMark = 10 })
 	s.reading(ReadStreams).hears("10 14 01 02 03 04 05 06").sends(cts).opens(20).hearsFunctional("01 AA")
+	if !s.e.Full() {
+		t.Error("not full with a part of the message to be read")
+	}
+	s.readsPart("01 02 03 04 05 06")
 	if s.e.Full() {
-		t.Error("full in a message that is being read")
+		t.Error("full with nothing to be read")
 	}
 	s.hears("21 07 08 09 0A 0B 0C 0D", "22 0E 0F 10 11 12 13 14")
 	if !s.e.Full() {

@@ -122,7 +122,7 @@ func (e *Engine) readable(m *message) bool {
 func (e *Engine) Full() bool {
 	rx := &e.rx
 	switch {
-	case e.waitingAbove(e.cfg.HighMark), rx.undecided, rx.unadmitted:
+	case e.queue.level > e.cfg.HighMark && e.Readable(), rx.undecided, rx.unadmitted:
 		return true
 	case rx.state == receiveIdle || !rx.msg.streamed || rx.msg.skipped:
 		return false
