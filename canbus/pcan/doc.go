@@ -14,11 +14,11 @@
 //
 // Names are pcan:CHANNEL@BITRATE: pcan:USB1@500000. Channels are USB1 to USB16, PCI1 to PCI16,
 // LAN1 to LAN16, PCC1, PCC2, ISA1 to ISA8 and DNG1, also as PEAK writes them: PCAN_USBBUS1. All
-// names of one channel with the same options are one bus; with others it cannot be opened beside that. [Channels] lists those that are
-// attached. For classic CAN the bit rate is one of 5000, 10000, 20000, 33333, 47619, 50000,
-// 83333, 95238, 100000, 125000, 250000, 500000, 800000 and 1000000, with the timing that PEAK
-// has for it, or s and the registers BTR0 and BTR1 of an SJA1000: pcan:USB1@s001C. What may
-// follow:
+// names of one channel with the same options are one bus; with other options it cannot be open
+// beside that. [Channels] lists those that are attached. For classic CAN the bit rate is one of
+// 5000, 10000, 20000, 33333, 47619, 50000, 83333, 95238, 100000, 125000, 250000, 500000, 800000
+// and 1000000, with the timing that PEAK has for it, or s and the registers BTR0 and BTR1 of an
+// SJA1000: pcan:USB1@s001C. What may follow:
 //
 //	,data=2000000   CAN FD: the bit rate of the data phase
 //	,listen         listen only: nothing is sent, no acknowledgement either

@@ -111,7 +111,7 @@ func printBackends(t *tabwriter.Writer) {
 		fmt.Fprintf(t, "\t\t%s\n", strings.ReplaceAll(info.Flags.String(), "|", " "))
 	}
 	if err := haveRaw(); err != nil {
-		fmt.Fprintf(t, "isotp:user\tno\ton interfaces: %v\n", err)
+		fmt.Fprintf(t, "isotp:user\tyes\ton buses of other kinds (isotp help buses); not on interfaces: %v\n", err)
 	} else {
 		fmt.Fprintf(t, "isotp:user\tyes\ton any interface, messages of any length\n")
 	}

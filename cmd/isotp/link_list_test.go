@@ -117,6 +117,9 @@ func TestLinkOfThisComputer(t *testing.T) {
 			t.Errorf("no %s in\n%s", text, r.stdout)
 		}
 	}
+	if strings.Contains(r.stdout, "isotp:user    no") {
+		t.Errorf("the engine is on no system without a bus:\n%s", r.stdout)
+	}
 	if strings.Contains(r.stdout, "--vcan") && runtime.GOOS != "linux" {
 		t.Errorf("an interface of Linux is offered:\n%s", r.stdout)
 	}
