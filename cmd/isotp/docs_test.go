@@ -15,23 +15,32 @@ var (
 	// inShell is a command in a line, up to what another program, the shell or a reader is
 	// told.
 	inShell = regexp.MustCompile(`(?:^|[|;&] *|sudo |go run \./cmd/)isotp +([^|;&><#]*)`)
-	remark  = regexp.MustCompile(`   .*$`)
+	// inComment is the code of a program's comment.
+	inComment = regexp.MustCompile(`(?m)^//\t(.*)$`)
+	remark    = regexp.MustCompile(`   .*$`)
 )
 
-// The documents' commands have flags and addresses that there are.
+// The commands of documents and examples have flags and addresses that there are.
 func TestCommandsInDocuments(t *testing.T) {
 	t.Setenv(busVariable, "virtual:documents") // for those that name no bus
-	files, err := filepath.Glob("../../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
+	files := []string{"../../README.md", "../../CONTRIBUTING.md"}
+	for _, pattern := range []string{"../../docs/*.md", "../../examples/*/main.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
 	all := commands(t)
 	parser := newParser(t.Context(), new(cli), newStreams(nil, io.Discard, io.Discard), func() {})
 	tried := 0
-	for _, file := range append(files, "../../README.md", "../../CONTRIBUTING.md") {
+	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if filepath.Ext(file) == ".go" {
+			text = inComment.ReplaceAll(text, []byte("```\n$1\n```"))
 		}
 		for _, command := range commandsIn(string(text)) {
 			tried++
