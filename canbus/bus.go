@@ -117,12 +117,15 @@ type Bus interface {
 	// WriteFrames hands frames over to be sent, in this order, and returns how
 	// many it took. It blocks until it has taken at least one. It may take
 	// fewer than all of them without an error, and keeps no reference to b.
+	// What ReadFrames told of a frame goes nowhere: a bus that hands on Frame values
+	// as they are takes it off first (see Frame.Strip).
 	// The caller tries the others again, unless the error is final (see
 	// ReadFrames). A frame that is found later to be refused comes back from
 	// ReadFrames: see Refused.
 	WriteFrames(b []Frame) (n int, err error)
 
-	// Close ends both calls above, those under way too, with net.ErrClosed.
+	// Close ends both calls above with net.ErrClosed, those under way and all later
+	// ones: WriteFrames takes nothing then, even if there is room.
 	// A second Close does nothing. Frames that are not on the wire yet may be
 	// lost: see Flusher.
 	Close() error

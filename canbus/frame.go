@@ -89,7 +89,8 @@ func (f *Frame) Stamp(timestamp int64) {
 
 // Strip takes off what ReadFrames tells of a frame's way here, and writing ignores: the
 // flags Echo, Refused and Timed, Timestamp and Channel. Drivers that keep frames they were
-// given to write, as to return them with their echoes, strip these first.
+// given to write, as to return them with their echoes, and drivers that hand them to
+// another reader in this process, strip these first.
 func (f *Frame) Strip() {
 	f.Flags &^= told
 	f.Timestamp, f.Channel = 0, 0

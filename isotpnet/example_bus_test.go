@@ -39,8 +39,18 @@ func (c *chanBus) ReadFrames(frames []canbus.Frame) (int, error) {
 
 // WriteFrames may take fewer than all frames: it is called again for the rest.
 func (c *chanBus) WriteFrames(frames []canbus.Frame) (int, error) {
+	if n, err := canbus.CheckFrames(frames[:1], nil); n == 0 {
+		return 0, err
+	}
+	f := frames[0]
+	f.Strip() // what another bus has told of it is not for this one's reader
 	select {
-	case c.out <- frames[0]:
+	case <-c.closed: // also where there is room
+		return 0, net.ErrClosed
+	default:
+	}
+	select {
+	case c.out <- f:
 		return 1, nil
 	case <-c.closed:
 		return 0, net.ErrClosed

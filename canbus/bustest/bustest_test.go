@@ -6,9 +6,11 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/bustest/wiretest"
@@ -72,17 +74,6 @@ func whatFails(t *testing.T, o virtual.Options, bend func(a, b *bent)) (names []
 	t.Helper()
 	for _, c := range checks {
 		synctest.Test(t, func(t *testing.T) {
-			make := func() (canbus.Bus, canbus.Bus, func(), error) {
-				n, err := virtual.New(o)
-				if err != nil {
-					return nil, nil, nil, err
-				}
-				a, _ := n.Tap()
-				b, _ := n.Tap()
-				bentA, bentB := &bent{Tap: a}, &bent{Tap: b}
-				bend(bentA, bentB)
-				return bentA, bentB, func() { a.Close(); b.Close(); n.Close() }, nil
-			}
 			options := Options{}
 			if o.Bitrate > 0 {
 				options.Report = func(a canbus.Bus) error { return a.(*bent).BusOff(1) }
@@ -90,13 +81,28 @@ func whatFails(t *testing.T, o virtual.Options, bend func(a, b *bent)) (names []
 			if c.needs != nil && c.needs(new(bent), &options) != "" {
 				return
 			}
-			if err := run(c, make, options); err != nil {
+			if err := run(c, bentPair(o, bend), options); err != nil {
 				t.Logf("%s: %v", c.name, err)
 				names = append(names, c.name)
 			}
 		})
 	}
 	return names
+}
+
+// bentPair makes pairs of virtual buses that bend has changed.
+func bentPair(o virtual.Options, bend func(a, b *bent)) MakePair {
+	return func() (canbus.Bus, canbus.Bus, func(), error) {
+		n, err := virtual.New(o)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		a, _ := n.Tap()
+		b, _ := n.Tap()
+		bentA, bentB := &bent{Tap: a}, &bent{Tap: b}
+		bend(bentA, bentB)
+		return bentA, bentB, func() { a.Close(); b.Close(); n.Close() }, nil
+	}
 }
 
 // bends are ways to be wrong, and the checks, at least, that must find it.
@@ -327,6 +333,21 @@ var bends = map[string]struct {
 		},
 		finds: []string{"CloseLeavesTheOtherAlone"},
 	},
+}
+
+// The author of a driver learns at once what to do, and not after a minute of silence.
+func TestEchoOfABusWithoutEchoesIsNamedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		c := check{name: "forwarded", do: forwarded}
+		err := run(c, bentPair(virtual.Options{}, bends["PassesTheEchoFlagOn"].bend), Options{})
+		if err == nil || !strings.Contains(err.Error(), "Frame.Strip") {
+			t.Errorf("error %v, want one that names Frame.Strip", err)
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("it was found after %v", took)
+		}
+	})
 }
 
 func TestEachCheckFindsWhatItIsFor(t *testing.T) {

@@ -40,6 +40,7 @@ type reader struct {
 	frames []canbus.Frame // as they were before they were sent; without echoes
 	raw    []canbus.Frame // the same, as they were read
 	echoes []canbus.Frame
+	echo   bool // of the bus's Properties
 	err    error
 }
 
@@ -49,7 +50,7 @@ var stale = canbus.Frame{ID: 0x666, Flags: 0xFFFF, Len: 0xFF, Channel: 0xFE, Tim
 
 // read starts to read a bus, at most so many frames at a time.
 func (p *pair) read(bus canbus.Bus, size int) *reader {
-	r := new(reader)
+	r := &reader{echo: p.properties.Echo}
 	r.news.L = &r.mu
 	p.goroutines.Go(func() {
 		buf := make([]canbus.Frame, size)
@@ -86,6 +87,10 @@ func (r *reader) add(buf []canbus.Frame, n int, err error) bool {
 		}
 		if f.Has(canbus.Echo) {
 			r.echoes = append(r.echoes, plain(f))
+			if !r.echo {
+				r.err = fmt.Errorf("frame %v has the flag Echo, and the bus no Properties.Echo: to hand on frames that were written, strip them first (canbus.Frame.Strip)", f)
+				return false
+			}
 		} else {
 			r.frames = append(r.frames, plain(f))
 			r.raw = append(r.raw, f)
