@@ -152,7 +152,7 @@ func checkID(w wire.Address) error {
 	case w.ID > canbus.MaxExtendedID:
 		return fmt.Errorf("identifier %X is above 1FFFFFFF, the highest of 29 bits", w.ID)
 	case w.ID > canbus.MaxStandardID && !w.Extended:
-		return fmt.Errorf("identifier %X is above 7FF, the highest of 11 bits (one of 29 bits is %08X)", w.ID, w.ID)
+		return fmt.Errorf("identifier %X is above 7FF, the highest of 11 bits (one of 29 bits has Side.Extended)", w.ID)
 	}
 	return nil
 }

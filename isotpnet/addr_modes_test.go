@@ -58,8 +58,8 @@ func TestConstructorsRefuseWhatIsNoAddress(t *testing.T) {
 		made
 		want string
 	}{
-		{mk(PairAddr("can0", Side{ID: 0x18DA10F1}, Side{ID: 0x7E8})), `address can0/18DA10F1:7E8: identifier 18DA10F1 is above 7FF, the highest of 11 bits (one of 29 bits is 18DA10F1)`},
-		{mk(PairAddr("can0", Side{ID: 0x7E0}, Side{ID: 0x800})), `address can0/7E0:800: identifier 800 is above 7FF, the highest of 11 bits (one of 29 bits is 00000800)`},
+		{mk(PairAddr("can0", Side{ID: 0x18DA10F1}, Side{ID: 0x7E8})), `address can0/18DA10F1:7E8: identifier 18DA10F1 is above 7FF, the highest of 11 bits (one of 29 bits has Side.Extended)`},
+		{mk(PairAddr("can0", Side{ID: 0x7E0}, Side{ID: 0x800})), `address can0/7E0:800: identifier 800 is above 7FF, the highest of 11 bits (one of 29 bits has Side.Extended)`},
 		{mk(PairAddr("can0", Side{ID: 1 << 29, Extended: true}, Side{ID: 1})), `address can0/20000000:001: identifier 20000000 is above 1FFFFFFF, the highest of 29 bits`},
 		{mk(PairAddr("can0", Side{ID: 0xFFFFFFFF}, Side{ID: 1})), `address can0/FFFFFFFF:001: identifier FFFFFFFF is above 1FFFFFFF, the highest of 29 bits`},
 		{mk(PairAddr("can0", Side{ID: 1, Extended: true}, Side{ID: 1, Extended: true})), `address can0/00000001:00000001: sends to 00000001 and listens on 00000001, and would hear itself: want two different addresses`},
@@ -68,7 +68,7 @@ func TestConstructorsRefuseWhatIsNoAddress(t *testing.T) {
 		{mk(FixedAddr("can0", Fixed{Target: 0x10, Source: 0x10})), `address can0/fixed:10:10: sends to 18DA1010 and listens on 18DA1010, and would hear itself: want two different addresses`},
 		{mk(FixedAddr("can0", Fixed{Target: 0x10, Source: 0x10, HasExtension: true, Extension: 1})), `address can0/mixed:10:10#01: sends to 18CE1010#01 and listens on 18CE1010#01, and would hear itself: want two different addresses`},
 		{mk(FixedAddr("can0", Fixed{Target: 0x10, Upper: 0x2000})), `address can0/fixed@2000:10:00: identifier 20001000 is above 1FFFFFFF, the highest of 29 bits`},
-		{mk(FunctionalAddr("can0", Side{ID: 0x800})), `address can0/800:: identifier 800 is above 7FF, the highest of 11 bits (one of 29 bits is 00000800)`},
+		{mk(FunctionalAddr("can0", Side{ID: 0x800})), `address can0/800:: identifier 800 is above 7FF, the highest of 11 bits (one of 29 bits has Side.Extended)`},
 		{mk(NodeAddr("can0", Fixed{Target: 0x10, Source: 0xF1})), `address can0/fixed::F1: the target is 10: want 0, since a node hears any peer; the node itself is the source`},
 		{mk(GroupAddr("can0", Fixed{Target: 0x33, Source: 0xF1})), `address can0/func:33: the source is F1: want 0, since a group hears any peer; the group itself is the target`},
 	} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"example.com/isotp/canbus"
 	"example.com/isotp/internal/wire"
 )
 
@@ -242,6 +243,9 @@ func parseSide(s string) (wire.Address, error) {
 	if digits > 3 && digits != 8 {
 		return wire.Address{}, fmt.Errorf("identifier %q has %d digits: want 1 to 3 for 11 bits, or 8 for 29 bits",
 			clip(idText), digits)
+	}
+	if digits != 8 && id > canbus.MaxStandardID {
+		return wire.Address{}, fmt.Errorf("identifier %X is above 7FF, the highest of 11 bits (one of 29 bits is %08X)", id, id)
 	}
 	w := wire.Address{ID: id, Extended: digits == 8}
 	if err := checkID(w); err != nil {

@@ -160,16 +160,16 @@ func TestAddressesThatCannotBeDialled(t *testing.T) {
 
 func TestAddressesThatCannotBeListenedOn(t *testing.T) {
 	for _, tc := range []struct{ address, want string }{
-		{"virtual:x/7DF:", `listen isotp:user virtual:x/7DF:: address virtual:x/7DF:: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0`},
-		{"virtual:x/:7E8", `listen isotp:user virtual:x/:7E8: address virtual:x/:7E8: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0`},
-		{"virtual:x/7E8:7E0,7E1:", `listen isotp:user virtual:x/7E8:7E0,7E1:: address virtual:x/7E1:: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0`},
+		{"virtual:x/7DF:", `listen isotp:user virtual:x/7DF:: address virtual:x/7DF:: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0 or for any peer can0/fixed::10`},
+		{"virtual:x/:7E8", `listen isotp:user virtual:x/:7E8: address virtual:x/:7E8: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0 or for any peer can0/fixed::10`},
+		{"virtual:x/7E8:7E0,7E1:", `listen isotp:user virtual:x/7E8:7E0,7E1:: address virtual:x/7E1:: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0 or for any peer can0/fixed::10`},
 		{"virtual:x/obd", `listen isotp:user virtual:x/obd: address virtual:x/obd: a tester's address is for ListenPacket; to be an ECU listen on a pair and a group, as in can0/7E8:7E0,7DF`},
 		{"virtual:x/fixed::10,:7DF", `listen isotp:user virtual:x/fixed::10,:7DF: address virtual:x/:7DF: virtual:x/fixed::10 hears any peer: name the group without a sender, as func:33`},
 		{"virtual:x/7E8:7E0,func:33", `listen isotp:user virtual:x/7E8:7E0,func:33: address virtual:x/func:33: a group of any sender needs a node, as fixed::10, and virtual:x/7E8:7E0 is none`},
 		{"virtual:x/fixed::10,func:33#99", `listen isotp:user virtual:x/fixed::10,func:33#99: address virtual:x/func:33#99: ListenConfig.Functional must have an address byte if, and only if, virtual:x/fixed::10 listens with one`},
 		{"virtual:x/mixed::10#98,func:33#99", `listen isotp:user virtual:x/mixed::10#98,func:33#99: address virtual:x/func:33#99: a group is heard with the address extension of the node, and that of virtual:x/mixed::10#98 is another`},
 		{"virtual:x/fixed::10,fixed:F1:10", `listen isotp:user virtual:x/fixed::10,fixed:F1:10: virtual:x/fixed:F1:10 cannot be open beside virtual:x/fixed::10 in one process: both would answer the same messages`},
-		{"virtual:x/func:33:F1", `listen isotp:user virtual:x/func:33:F1: address virtual:x/func:33:F1: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0`},
+		{"virtual:x/func:33:F1", `listen isotp:user virtual:x/func:33:F1: address virtual:x/func:33:F1: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0 or for any peer can0/fixed::10`},
 	} {
 		t.Run(tc.address, func(t *testing.T) {
 			_, err := isotpnet.Listen("isotp:user", tc.address)

@@ -194,6 +194,10 @@ func (c *Conn) AwaitMessage() (MessageInfo, error) {
 // read in part, and a message that is still coming: the rest of that is thrown away as it
 // comes (the kernel's backend does not know of that one). Drain forgets losses that were
 // not reported yet.
+//
+// A late answer that comes behind Drain is read as any other: compare what is read with
+// what was asked. On a bus within the process, too, a peer's Write may return a moment
+// before its message has come.
 func (c *Conn) Drain() (messages int, err error) {
 	messages, err = c.backend.discard()
 	if messages > 0 {
@@ -359,7 +363,8 @@ func (c *Conn) readWhole(buf *[]byte) (size int, err error) {
 // takes depends on the bus: see package slcan, for one.
 func (c *Conn) Close() error { return c.error(opClose, c.backend.close()) }
 
-// LocalAddr returns the address that the peer would dial, an [Addr].
+// LocalAddr returns the address that the peer would dial, an [Addr]: the mirror of
+// RemoteAddr, which is what was dialled.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 
 // RemoteAddr returns the address that was dialled, an [Addr].

@@ -123,7 +123,7 @@ func (l *listenAddrs) addFunctional(g Addr) error {
 }
 
 func notToListen(a Addr) error {
-	return &net.AddrError{Err: "to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0", Addr: a.String()}
+	return &net.AddrError{Err: "to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0 or for any peer can0/fixed::10", Addr: a.String()}
 }
 
 // plainAddrs returns the same addresses on "isotp", in a slice of its own.

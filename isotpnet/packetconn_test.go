@@ -310,7 +310,7 @@ func TestListenPacketRefuses(t *testing.T) {
 		{"isotp:kernel", "virtual:x/fixed::F1", isotpnet.ListenConfig{}, "listen isotp:kernel virtual:x/fixed::F1: the kernel backend cannot: a socket of the kernel has one peer, and a PacketConn any number"},
 		{"isotp-stream", "virtual:x/fixed::F1", isotpnet.ListenConfig{}, "listen isotp-stream virtual:x/fixed::F1: network isotp-stream carries connections as TCP's, which have no packets: use Listen, or isotp"},
 		{"udp", "virtual:x/fixed::F1", isotpnet.ListenConfig{}, "listen udp: unknown network udp"},
-		{"isotp", "virtual:x/7DF:", isotpnet.ListenConfig{}, "listen isotp virtual:x/7DF:: address virtual:x/7DF:: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0"},
+		{"isotp", "virtual:x/7DF:", isotpnet.ListenConfig{}, "listen isotp virtual:x/7DF:: address virtual:x/7DF:: to listen name both sides: where to answer, and where the peer sends, as in can0/7E8:7E0 or for any peer can0/fixed::10"},
 		{"isotp", "virtual:x/obd,7E0:7E8", isotpnet.ListenConfig{}, "listen isotp virtual:x/obd,7E0:7E8: address virtual:x/obd,7E0:7E8: a tester's address stands alone"},
 		{"isotp", "virtual:x/obd", isotpnet.ListenConfig{Config: isotpnet.Config{BlockSize: 8}}, "listen isotp virtual:x/obd: Config.BlockSize is 8: on an obd address ISO 15765-4 decides; leave it zero"},
 		{"isotp", "virtual:x/obd29", isotpnet.ListenConfig{Config: isotpnet.Config{Padding: isotpnet.NoPadding()}}, "listen isotp virtual:x/obd29: Config.Padding is none: on an obd address ISO 15765-4 decides; leave it zero"},
