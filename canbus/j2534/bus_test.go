@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/bustest"
@@ -133,6 +134,13 @@ func wantFrames(t *testing.T, b canbus.Bus, want ...canbus.Frame) {
 	}
 }
 
+// The layout is that of the libraries.
+func TestAMessageHasTheSizeOfTheStandard(t *testing.T) {
+	if n := unsafe.Sizeof(message{}); n != 4152 {
+		t.Errorf("it has %d bytes", n)
+	}
+}
+
 func TestTheAdapterIsOpenedAsTheOptionsSay(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -232,6 +240,22 @@ func TestIdentifiersOfBothLengths(t *testing.T) {
 		wantFrames(t, b, with(canbus.Echo, slices.Clone(list)...)...)
 		write(t, other, list...)
 		wantFrames(t, b, list...)
+	})
+}
+
+// A library that does not wait for messages does not keep a processor busy.
+func TestALibraryThatDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, f, other := setUp(t, options, func(f *fake) { f.unit = 0 })
+		time.Sleep(100 * readTime)
+		f.change(func() {
+			if f.reads > 101 {
+				t.Errorf("%d reads in 100 ms", f.reads)
+			}
+		})
+		write(t, b, frame(1))
+		wantFrames(t, other, frame(1))
+		wantFrames(t, b, with(canbus.Echo, frame(1))...)
 	})
 }
 

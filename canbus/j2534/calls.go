@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// readTime is how long a read waits for a message, in milliseconds: so long a frame that
-	// is to be written may wait.
-	readTime = 1
+	// readTime is how long a read waits for a message: so long a frame that is to be written
+	// may wait.
+	readTime = time.Millisecond
 	// stallTime is for how long a full buffer may make no progress, until it is taken to be lost.
 	stallTime = 2 * time.Second
 )
@@ -34,7 +34,10 @@ func (b *Bus) run(load func(file string) (library, error), o *Options, opened ch
 			b.answers <- b.write(frames)
 		default:
 		}
-		b.read()
+		start := time.Now()
+		if !b.read() && time.Since(start) < readTime/4 {
+			time.Sleep(readTime) // this library does not wait
+		}
 		b.watch()
 	}
 	b.lib.disconnect(b.channel)
@@ -98,11 +101,11 @@ func (b *Bus) fail(call string, s status) {
 	b.life.Fail(&canbus.GoneError{Bus: "j2534: the adapter " + b.adapter.Name, Err: b.failed(call, s), InDoubt: b.frames.InDoubt()})
 }
 
-// read reads a message, if one comes. It asks for one, because a read with a time waits for all
-// that it is asked for, and some libraries wait for ever without one.
-func (b *Bus) read() {
+// read reads a message, and reports whether one has come. It asks for one, because a read with a
+// time waits for all that it is asked for, and some libraries wait for ever without one.
+func (b *Bus) read() bool {
 	b.in[0].size = 0 // if the library fills nothing
-	n, s := b.lib.read(b.channel, b.in[:], readTime)
+	n, s := b.lib.read(b.channel, b.in[:], uint32(readTime.Milliseconds()))
 	switch s {
 	case ok, errTimeout, errBufferEmpty:
 	case errBufferOverflow:
@@ -110,11 +113,13 @@ func (b *Bus) read() {
 		b.frames.Overrun(1)
 	default:
 		b.fail("PassThruReadMsgs", s)
-		return
+		return false
 	}
-	if n > 0 && b.in[0].size > 0 {
-		b.hear(&b.in[0])
+	if n == 0 || b.in[0].size == 0 {
+		return false
 	}
+	b.hear(&b.in[0])
+	return true
 }
 
 // hear takes a message.

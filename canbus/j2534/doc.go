@@ -48,7 +48,8 @@
 // When the adapter is pulled out, every call fails with [canbus.GoneError], which says how many
 // frames are in doubt, as soon as the library tells. The Bus holds up to 4096 frames that ReadFrames
 // has not returned; it counts what does not fit ([Bus.Dropped]). If the adapter or the library has
-// lost frames (ERR_BUFFER_OVERFLOW), that counts as one: they do not say how many.
+// lost frames (ERR_BUFFER_OVERFLOW), that counts as one: they do not say how many. Echoes that may
+// have been among them count as come.
 //
 // Version 04.04 does not tell of errors on the bus, nor of bus-off: there are no error frames. If
 // 64 frames are in flight and no echo comes for two seconds, the Bus has the adapter throw away

@@ -24,6 +24,7 @@ type fake struct {
 	quiet    sync.Cond // it has something to do
 	caller   string    // the goroutine that calls
 	calls    []string
+	reads    int
 	device   bool
 	tap      *virtual.Tap // of the channel
 	bitrate  uint32
@@ -88,7 +89,9 @@ func (f *fake) with(call string, do func() status) status {
 	} else if f.caller != g {
 		panic("the library is called by two goroutines")
 	}
-	if call != "read" {
+	if call == "read" {
+		f.reads++
+	} else {
 		f.calls = append(f.calls, call)
 	}
 	if s := f.fails[call]; s != ok {
