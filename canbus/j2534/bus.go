@@ -13,7 +13,6 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/internal/account"
 	"example.com/isotp/canbus/internal/lifetime"
-	"example.com/isotp/canbus/internal/line"
 	"example.com/isotp/canbus/internal/vendorlib"
 )
 
@@ -29,9 +28,6 @@ const (
 	batchLen = 16
 	// fullTime is how long to wait for room in a full buffer, as canbus/socketcan does.
 	fullTime = time.Millisecond
-	// flushMore is how much longer than frames take on the wire Flush waits where there
-	// are no echoes.
-	flushMore = 20 * time.Millisecond
 )
 
 // A Bus is the bus that an adapter is on.
@@ -41,7 +37,6 @@ type Bus struct {
 	log     *slog.Logger
 	life    *lifetime.Lifetime
 	frames  *account.Account
-	pace    line.Line // of what is written, where there are no echoes
 	version Version
 
 	ended   chan struct{}       // closed when the adapter is closed
@@ -93,7 +88,6 @@ func open(a Adapter, load func(file string) (library, error), o Options) (*Bus, 
 	b := &Bus{
 		adapter: a, log: o.logger(),
 		ended: make(chan struct{}), orders: make(chan []canbus.Frame), answers: make(chan answer),
-		pace: line.Line{Bitrate: o.Bitrate},
 		props: canbus.Properties{
 			EchoesLag: true, QueueLen: account.MaxInFlight, Bitrate: o.Bitrate, WireRate: true,
 		},
@@ -120,7 +114,7 @@ func claim(file string) error {
 	defer claimsMu.Unlock()
 	file = strings.ToLower(file)
 	if claims[file] {
-		return errors.New("this program has it open already")
+		return errors.New("this program has it open already, with other options perhaps")
 	}
 	claims[file] = true
 	return nil
@@ -160,9 +154,6 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) { return b.frames.R
 // a second beyond the time that the frames take, it returns an error. Where there are no
 // echoes it waits as long as the frames take on the wire, and 20 ms.
 func (b *Bus) Flush(ctx context.Context) error {
-	if !b.props.Echo {
-		return b.life.Linger(ctx, b.pace.Wait()+flushMore)
-	}
 	err := b.frames.Flush(ctx)
 	if _, doubt := errors.AsType[*account.DoubtError](err); doubt {
 		return fmt.Errorf("j2534: %s: %w (does another node acknowledge them, at this bit rate?)", b.adapter.Name, err)

@@ -71,7 +71,9 @@ func (b *Bus) connect(o *Options) error {
 		return err
 	}
 	b.lib.ioctl(b.channel, ioctlClearRx) // what came before the filters may be a part only
-	b.props.Echo = !o.NoEcho && b.lib.set(b.channel, parameterLoopback, 1) == ok
+	if b.props.Echo = !o.NoEcho && b.lib.set(b.channel, parameterLoopback, 1) == ok; !b.props.Echo {
+		b.frames.Pace()
+	}
 	return nil
 }
 
@@ -135,7 +137,7 @@ func (b *Bus) hear(m *message) {
 	f.Stamp(b.time(m.timestamp))
 	if m.rxStatus&flagLoopback == 0 {
 		b.frames.Push(&f)
-	} else if b.props.Echo {
+	} else {
 		b.moved = time.Now()
 		b.frames.Echo(&f)
 	}
@@ -169,10 +171,8 @@ func (b *Bus) write(frames []canbus.Frame) answer {
 	// Without a time it does not wait until they are sent. A library that says ERR_TIMEOUT all
 	// the same is taken at its word as to how many it has taken.
 	n, s := b.lib.write(b.channel, b.out[:len(frames)], 0)
-	if b.props.Echo {
-		for i := range frames[:n] {
-			b.frames.Write(&frames[i])
-		}
+	for i := range frames[:n] {
+		b.frames.Write(&frames[i])
 	}
 	if n > 0 {
 		b.moved = time.Now()

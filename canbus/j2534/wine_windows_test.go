@@ -120,7 +120,7 @@ func TestAdaptersInTheRegistry(t *testing.T) {
 		}
 		bus.Close()
 	}
-	if a, b := canbus.Identity("j2534:@500000"), canbus.Identity("j2534:adapter 1@250000"); a != b {
+	if a, b := canbus.Identity("j2534:@500000"), canbus.Identity("j2534:adapter 1@500000"); a != b {
 		t.Errorf("one bus is %s and %s", a, b)
 	}
 	for name, want := range map[string]string{

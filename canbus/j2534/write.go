@@ -22,7 +22,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if good == 0 {
 		return 0, bad
 	}
-	n, err := b.admit(frames[:good])
+	n, err := b.frames.Admit(frames[:good])
 	if err != nil {
 		return 0, err
 	}
@@ -49,15 +49,6 @@ func (b *Bus) refuse(f *canbus.Frame) error {
 		return fmt.Errorf("j2534: remote frame %X: SAE J2534-1 04.04 has none", f.ID)
 	}
 	return nil
-}
-
-// admit waits until frames may be written, and returns how many.
-func (b *Bus) admit(frames []canbus.Frame) (int, error) {
-	if b.props.Echo {
-		room, err := b.frames.Await()
-		return min(room, len(frames)), err
-	}
-	return b.pace.AdmitSome(frames, b.life.Sleep)
 }
 
 // hand has the goroutine that calls the library write frames.

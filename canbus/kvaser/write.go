@@ -34,11 +34,10 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if good == 0 {
 		return 0, bad
 	}
-	room, err := b.frames.Await()
+	good, err := b.frames.Admit(frames[:good])
 	if err != nil {
 		return 0, err
 	}
-	good = min(good, room)
 	n, err := b.write(frames[:good])
 	if n > 0 || err != nil {
 		return n, err

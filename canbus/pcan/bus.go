@@ -13,7 +13,6 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/internal/account"
 	"example.com/isotp/canbus/internal/lifetime"
-	"example.com/isotp/canbus/internal/line"
 	"example.com/isotp/canbus/internal/vendorlib"
 )
 
@@ -57,9 +56,6 @@ const (
 	statusTime = 250 * time.Millisecond
 	// fullTime is how long to wait for room in a full queue, as canbus/socketcan does.
 	fullTime = time.Millisecond
-	// flushMore is how much longer than frames take on the wire Flush waits where there
-	// are no echoes.
-	flushMore = 20 * time.Millisecond
 )
 
 // A Bus is the bus that a channel is on.
@@ -72,7 +68,6 @@ type Bus struct {
 	log     *slog.Logger
 	life    *lifetime.Lifetime
 	frames  *account.Account
-	pace    line.Line // of what is written, where there are no echoes
 	event   event
 	listens bool // only
 	resets  bool // the controller recovers from bus-off by itself
@@ -123,7 +118,6 @@ func open(lib library, handle uint16, name string, s setting, o *Options) (*Bus,
 	b := &Bus{
 		name: name, handle: handle, lib: lib, setting: s, log: o.logger(), listens: o.ListenOnly,
 		ended: make(chan struct{}),
-		pace:  line.Line{Bitrate: s.bitrate, DataBitrate: s.dataBitrate},
 		props: canbus.Properties{
 			FD: s.fd, QueueLen: account.MaxInFlight, Bitrate: s.bitrate, DataBitrate: s.dataBitrate, WireRate: true,
 		},
@@ -133,6 +127,9 @@ func open(lib library, handle uint16, name string, s setting, o *Options) (*Bus,
 	}
 	b.life = lifetime.New(b.event.wake)
 	b.frames = account.New(b.life, s.bitrate, s.dataBitrate)
+	if !b.props.Echo {
+		b.frames.Pace()
+	}
 	go b.receive()
 	return b, nil
 }
@@ -212,9 +209,6 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) { return b.frames.R
 // a second beyond the time that the frames take, it returns an error. Where there are no
 // echoes it waits as long as the frames take on the wire, and 20 ms.
 func (b *Bus) Flush(ctx context.Context) error {
-	if !b.props.Echo {
-		return b.life.Linger(ctx, b.pace.Wait()+flushMore)
-	}
 	err := b.frames.Flush(ctx)
 	if _, doubt := errors.AsType[*account.DoubtError](err); doubt {
 		return fmt.Errorf("pcan: %s: %w (does another node acknowledge them, at this bit rate?)", b.name, err)

@@ -32,7 +32,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 	if good == 0 {
 		return 0, bad
 	}
-	n, err := b.admit(frames[:good])
+	n, err := b.frames.Admit(frames[:good])
 	if err != nil {
 		return 0, err
 	}
@@ -71,15 +71,6 @@ func (b *Bus) refuse(f *canbus.Frame) error {
 	return nil
 }
 
-// admit waits until frames may be written, and returns how many.
-func (b *Bus) admit(frames []canbus.Frame) (int, error) {
-	if b.props.Echo {
-		room, err := b.frames.Await()
-		return min(room, len(frames)), err
-	}
-	return b.pace.AdmitSome(frames, b.life.Sleep)
-}
-
 // write gives a frame to the library. It returns errFull or errOff if that cannot take it now.
 func (b *Bus) write(f *canbus.Frame) error {
 	b.writing.Lock()
@@ -87,12 +78,10 @@ func (b *Bus) write(f *canbus.Frame) error {
 	if err := b.life.WriteErr(); err != nil {
 		return err
 	}
-	if b.props.Echo {
-		b.frames.Write(f)
-	}
+	b.frames.Write(f)
 	s := b.hand(f)
 	err := b.taken(s)
-	if err != nil && b.props.Echo && !b.frames.TakeBack() {
+	if err != nil && !b.frames.TakeBack() {
 		return nil // it is on the wire, whatever the library says
 	}
 	if err != nil && !isBusy(err) && !s.has(refusals) {

@@ -14,6 +14,7 @@ import (
 	"example.com/isotp/canbus"
 	"example.com/isotp/canbus/internal/fifo"
 	"example.com/isotp/canbus/internal/lifetime"
+	"example.com/isotp/canbus/internal/line"
 	"example.com/isotp/internal/echo"
 )
 
@@ -27,12 +28,15 @@ const (
 	// patience is how long frames in flight may make no progress, beyond their time on the
 	// wire, until Flush gives them up.
 	patience = time.Second
+	// flushMore is how much longer than frames take on the wire Flush waits without echoes.
+	flushMore = 20 * time.Millisecond
 )
 
 // An Account is that of one bus. Its methods may be called at any time.
 type Account struct {
 	life                 *lifetime.Lifetime
 	bitrate, dataBitrate int
+	pace                 *line.Line // of a bus without echoes; else nil
 
 	readable chan struct{} // a token: there may be something to read
 	roomy    chan struct{} // a token: there may be room to write
@@ -59,6 +63,10 @@ func New(life *lifetime.Lifetime, bitrate, dataBitrate int) *Account {
 	}
 }
 
+// Pace makes it the account of a bus without echoes, before it is used: frames are written no
+// faster than the wire takes them, and none is in flight.
+func (a *Account) Pace() { a.pace = &line.Line{Bitrate: a.bitrate, DataBitrate: a.dataBitrate} }
+
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -66,15 +74,18 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// Await waits until more frames may be in flight, and returns how many. It ends when nothing
-// more may be written.
-func (a *Account) Await() (room int, err error) {
+// Admit waits until frames may be written, and returns how many of these. It ends when nothing
+// more may be.
+func (a *Account) Admit(frames []canbus.Frame) (int, error) {
+	if a.pace != nil {
+		return a.pace.AdmitSome(frames, a.life.Sleep)
+	}
 	for {
 		if err := a.life.WriteErr(); err != nil {
 			return 0, err
 		}
 		if room := a.room(); room > 0 {
-			return room, nil
+			return min(room, len(frames)), nil
 		}
 		select {
 		case <-a.roomy:
@@ -93,6 +104,9 @@ func (a *Account) room() int {
 // Write adds a frame that is about to be given to the adapter: its echo may come before that
 // has returned.
 func (a *Account) Write(f *canbus.Frame) {
+	if a.pace != nil {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	x := *f
@@ -108,6 +122,9 @@ func (a *Account) Write(f *canbus.Frame) {
 // TakeBack removes the frame that was written last: the adapter says that it has not taken it.
 // It reports false if that is not so, because the frame's echo has come.
 func (a *Account) TakeBack() bool {
+	if a.pace != nil {
+		return true
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.flight.Len() == 0 {
@@ -267,6 +284,9 @@ func (e *DoubtError) Error() string {
 // [canbus.Flusher]. If none of them leaves it for one second beyond the time that all need
 // on the wire, it returns a [*DoubtError].
 func (a *Account) Flush(ctx context.Context) error {
+	if a.pace != nil {
+		return a.life.Linger(ctx, a.pace.Wait()+flushMore)
+	}
 	a.mu.Lock()
 	target := a.written
 	a.flushing++

@@ -157,13 +157,13 @@ func TestAFrameTakenBackHasNoEcho(t *testing.T) {
 func TestThereIsRoomForSoManyInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount()
-		if n, err := a.Await(); n != MaxInFlight || err != nil {
+		if n, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight)); n != MaxInFlight || err != nil {
 			t.Fatalf("room for %d, %v", n, err)
 		}
 		a.write(0, MaxInFlight)
 		time.AfterFunc(time.Second, func() { a.Echo(frame(0)) })
 		start := time.Now()
-		if n, err := a.Await(); n != 1 || err != nil || time.Since(start) != time.Second {
+		if n, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight)); n != 1 || err != nil || time.Since(start) != time.Second {
 			t.Errorf("room for %d, %v, after %v", n, err, time.Since(start))
 		}
 	})
@@ -179,7 +179,7 @@ func TestEchoesThatAreNotReadTakeRoom(t *testing.T) {
 		}
 		time.AfterFunc(time.Second, func() { a.Read(make([]canbus.Frame, 3)) })
 		start := time.Now()
-		if n, err := a.Await(); n != 3 || err != nil || time.Since(start) != time.Second {
+		if n, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight)); n != 3 || err != nil || time.Since(start) != time.Second {
 			t.Errorf("room for %d, %v, after %v", n, err, time.Since(start))
 		}
 		a.Push(frame(1))
@@ -189,15 +189,41 @@ func TestEchoesThatAreNotReadTakeRoom(t *testing.T) {
 	})
 }
 
-func TestAwaitEnds(t *testing.T) {
+func TestAdmitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount()
 		a.write(0, MaxInFlight)
 		time.AfterFunc(time.Second, func() { a.life.CloseAfter(func() error { return a.Flush(t.Context()) }) })
-		if _, err := a.Await(); err != net.ErrClosed || a.life.Err() != nil {
+		if _, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight)); err != net.ErrClosed || a.life.Err() != nil {
 			t.Errorf("when the bus is closed: %v", err)
 		}
 		<-a.life.Over()
+	})
+}
+
+// Without echoes frames take the time of the wire, and Flush waits for that.
+func TestABusWithoutEchoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount()
+		a.Pace()
+		start, wire := time.Now(), time.Duration(0)
+		for n := range 200 {
+			f := []canbus.Frame{*frame(n)}
+			if n, err := a.Admit(f); n != 1 || err != nil {
+				t.Fatalf("%d frames admitted, %v", n, err)
+			}
+			a.Write(&f[0])
+			wire += canbus.WireTime(&f[0], bitrate, 0)
+		}
+		if !a.TakeBack() || a.InDoubt() != 0 {
+			t.Errorf("%d frames in flight", a.InDoubt())
+		}
+		if err := a.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(start); d < wire || d > wire+flushMore {
+			t.Errorf("it takes %v, and the wire %v", d, wire)
+		}
 	})
 }
 
