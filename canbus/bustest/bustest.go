@@ -9,7 +9,7 @@
 //	}
 //
 // A bus has no deadlines, so there is no test of them: what ends a call that waits
-// is Close. Run the tests with -race.
+// is Close. Run the tests with -race. Short runs (go test -short) send fewer frames.
 //
 // Where there is one adapter only, the other bus may be of another driver on the same wire,
 // such as a second CAN interface of the computer. What a says of itself and the Options are

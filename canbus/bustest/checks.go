@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"example.com/isotp/canbus"
@@ -36,6 +37,14 @@ var checks = []check{
 	{name: "ClosedBusSaysSo", do: closedBus},
 	{name: "CloseLeavesTheOtherAlone", do: closeLeavesTheOther},
 	{name: "CloseManyTimesAtOnce", do: closeManyTimes},
+}
+
+// inShort returns how many frames a check sends: so many in short runs (go test -short), else whole.
+func inShort(few, whole int) int {
+	if testing.Short() {
+		return few
+	}
+	return whole
 }
 
 // kinds are frames of every kind that the driver has.
@@ -159,7 +168,7 @@ func refusedFrames(p *pair) error {
 }
 
 func batches(p *pair) error {
-	const count = 300
+	count := inShort(100, 300)
 	sent := numbered(count * 5)
 	p.read(p.a, 64)
 	got := p.read(p.b, 7)
@@ -178,7 +187,8 @@ func batches(p *pair) error {
 }
 
 func bothWays(p *pair) error {
-	const rounds, size = 20, 50
+	const size = 50
+	rounds := inShort(4, 20)
 	fromA, fromB := p.read(p.b, 64), p.read(p.a, 64)
 	sent := numbered(rounds * size)
 	errs := make(chan error, 2)
@@ -283,7 +293,7 @@ func ownTime(p *pair) error {
 }
 
 func slowReader(p *pair) error {
-	const count = 3000
+	count := inShort(500, 3000)
 	p.read(p.a, 64)
 	sent := numbered(count)
 	begun := make(chan struct{})
@@ -539,7 +549,7 @@ func needDropCounter(a canbus.Bus, _ *Options) string {
 
 // dropped makes a bus lose frames, if it can, and checks that it counts every one.
 func dropped(p *pair) error {
-	const count = 3000
+	count := inShort(500, 3000)
 	counter, _ := canbus.As[canbus.DropCounter](p.b)
 	p.read(p.a, 64)
 	if n := counter.Dropped(); n != 0 {

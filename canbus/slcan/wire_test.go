@@ -214,7 +214,7 @@ func TestRefusedFramesComeBack(t *testing.T) {
 					}
 					b := openSim(t, s, Options{Bitrate: 500_000})
 					back := echoes(b)
-					const count = 2000
+					count := scale.Down(2000, 500)
 					write(t, b, numbered(count))
 					b.Close()
 					s.unplug()

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -32,21 +33,29 @@ type Package struct {
 // that only test something, and the examples.
 func packages(t *testing.T) map[string]*Package {
 	t.Helper()
+	list, err := listOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+var listOnce = sync.OnceValues(func() (map[string]*Package, error) {
 	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,IgnoredGoFiles,Imports,Module", "./...")
 	cmd.Dir = "../.."
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v", err)
+		return nil, fmt.Errorf("go list: %w", err)
 	}
 	list := map[string]*Package{}
 	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
 		p := new(Package)
 		if err := d.Decode(p); errors.Is(err, io.EOF) {
-			return list
+			return list, nil
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		path := strings.TrimPrefix(p.ImportPath, p.Module.Path+"/")
 		if !strings.HasPrefix(path, "test/") && !strings.HasPrefix(path, "examples/") {
@@ -54,7 +63,7 @@ func packages(t *testing.T) map[string]*Package {
 			list[path] = p
 		}
 	}
-}
+})
 
 // ofModule returns those imports that are packages of the module.
 func ofModule(imports []string, module string) []string {

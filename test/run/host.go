@@ -44,11 +44,20 @@ var (
 // racesHere runs the tests with the race detector: in short runs, as test/scale says why,
 // but for those of connections, which are run whole.
 func (s *session) racesHere(c *clock) error {
+	return shortRun(c, "-race", manyAtOnce, "-skip", connectionTests, "-timeout", patience)
+}
+
+// shortRun runs tests as make check does. It leaves out the packages whose tests all need a machine or
+// other programs, as to link them takes longer than many tests do.
+func shortRun(c *clock, flags ...string) error {
 	packages, err := packages(c)
 	if err != nil {
 		return err
 	}
-	return goTest(c, ignore, append([]string{"-race", "-short", manyAtOnce, "-skip", connectionTests, "-timeout", patience}, packages...)...)
+	packages = slices.DeleteFunc(packages, func(pkg string) bool {
+		return strings.HasSuffix(pkg, "/test/canutils") || strings.HasSuffix(pkg, "/test/interop")
+	})
+	return goTest(c, ignore, slices.Concat([]string{"-short"}, flags, packages)...)
 }
 
 // connectionsHere runs those of isotpnet with 1, 2 and 8 processors, and those of other
