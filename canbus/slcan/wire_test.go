@@ -148,6 +148,7 @@ func TestFramesAreOnTheWireWhenCloseReturns(t *testing.T) {
 
 // Two adapters that send all they can share the wire: neither loses a frame.
 func TestBothWaysAtOnce(t *testing.T) {
+	count := scale.Down(1000, 300)
 	eachFirmware(t, func(t *testing.T, of string) {
 		wire := newWire(t, 500_000, 0)
 		heard := record(t, wire)
@@ -161,7 +162,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 		written := make(chan error, 2)
 		for i, b := range buses {
 			go func() {
-				frames := numbered(1000)
+				frames := numbered(count)
 				for j := range frames {
 					frames[j].ID += uint32(i)
 				}
@@ -185,8 +186,8 @@ func TestBothWaysAtOnce(t *testing.T) {
 			buses[i].Close()
 			sims[i].unplug()
 		}
-		if got := len(heard()); got != 2000 {
-			t.Errorf("%d of 2000 frames on the wire", got)
+		if got := len(heard()); got != 2*count {
+			t.Errorf("%d of %d frames on the wire", got, 2*count)
 		}
 	})
 }
@@ -356,7 +357,7 @@ func TestMessagesOnBusesClosedAtOnce(t *testing.T) {
 		{"CANable25", 500_000, 100}, {"CANableThatAnswers", 500_000, 100}, {"CANable", 500_000, 100},
 		{"Arduino", 500_000, 20}, {"Mute", 500_000, 20},
 	} {
-		c.count = min(c.count, scale.Down(c.count, 20))
+		c.count = min(c.count, scale.Down(c.count, 10))
 		t.Run(fmt.Sprintf("%s%d", c.of, c.bitrate), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				wire := newWire(t, c.bitrate, 0)
@@ -513,7 +514,7 @@ func TestStreamClosedAtOnce(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				sent := make([]byte, scale.Down(1<<20, 100<<10))
+				sent := make([]byte, scale.Down(1<<20, 40<<10))
 				for i := range sent {
 					sent[i] = byte(i * 7 >> 3)
 				}

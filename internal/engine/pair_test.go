@@ -249,7 +249,7 @@ func (w *world) randomNode(name string) *node {
 // readers and writers, every message arrives, whole and in order, and nothing is ever out of
 // place.
 func TestTwoEngines(t *testing.T) {
-	for seed := range scale.Down[uint64](150, 30) {
+	for seed := range scale.Down[uint64](150, 15) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { runWorld(t, seed) })
 	}
 }

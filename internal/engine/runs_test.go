@@ -228,7 +228,7 @@ func (w *twins) step() {
 
 // TestRunsAreTheirFrames: frames in runs do what they do one at a time.
 func TestRunsAreTheirFrames(t *testing.T) {
-	for seed := range scale.Down[uint64](300, 60) {
+	for seed := range scale.Down[uint64](300, 30) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			w := newTwins(t, seed)
 			for range 300 {
