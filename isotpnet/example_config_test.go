@@ -229,7 +229,6 @@ func ExamplePacing() {
 		log.Fatal(err)
 	}
 	gap := tester.Stats().STminGap
-	log.Print("late by ", gap.Mean-300*time.Microsecond, " on average")
 	fmt.Println("too soon:", gap.Min < 300*time.Microsecond)
 	// Output: too soon: false
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // What only Linux's ISO-TP sockets can do: the kernel takes no message with frames that are not
-// filled up with 55, and leaves 100 us more before each of its own. With such options "isotp"
-// never takes the engine of this package.
+// filled up with 55, and leaves 100 us more before each Consecutive Frame. With such options
+// "isotp" never takes the engine of this package.
 func ExampleKernelOptions() {
 	dialer := isotpnet.Dialer{Config: isotpnet.Config{Kernel: isotpnet.KernelOptions{
 		Flags:       isotpnet.KernelCheckPadLen | isotpnet.KernelCheckPadData,

@@ -32,23 +32,27 @@ func Example() {
 	}
 }
 
-// A logger that leaves no trace on the bus, beside another program that has the channel open at
-// the same bit rate.
+// What an ECU says to a tester, heard without a trace on the bus: the channel does not even
+// acknowledge frames. Another program may have it open at the same bit rate.
 func ExampleOpen() {
 	bus, err := kvaser.Open(context.Background(), 0, kvaser.Options{Bitrate: 500_000, ListenOnly: true})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer bus.Close()
-	frames := make([]canbus.Frame, 64)
+	dialer := isotpnet.Dialer{Bus: bus, Config: isotpnet.Config{ListenOnly: true}}
+	ear, err := dialer.Dial("isotp", "/7E0:7E8")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ear.Close()
+	message := make([]byte, 4095)
 	for {
-		n, err := bus.ReadFrames(frames)
-		for _, f := range frames[:n] {
-			fmt.Println(f.Time(), f)
-		}
+		n, err := ear.Read(message)
 		if err != nil {
 			log.Fatal(err)
 		}
+		fmt.Printf("% X\n", message[:n])
 	}
 }
 

@@ -12,22 +12,17 @@ import (
 )
 
 // The first PCAN-USB of a computer with Windows, at 500 kbit/s, and 2 Mbit/s in the data of
-// CAN FD.
+// CAN FD, whose frames carry messages of up to 62 bytes in one.
 func Example() {
-	c, err := isotpnet.Dial("isotp", "pcan:USB1@500000,data=2000000/7E0:7E8")
+	dialer := isotpnet.Dialer{Config: isotpnet.Config{FD: true, BRS: true}}
+	c, err := dialer.Dial("isotp", "pcan:USB1@500000,data=2000000/7E0:7E8")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Write([]byte{0x22, 0xF1, 0x90}); err != nil {
+	if _, err := c.Write(make([]byte, 62)); err != nil {
 		log.Fatal(err)
 	}
-	answer := make([]byte, 4095)
-	n, err := c.Read(answer)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Printf("%X\n", answer[:n])
 }
 
 // Which adapters are attached, and free.

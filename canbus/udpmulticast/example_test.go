@@ -9,8 +9,9 @@ import (
 	"example.com/isotp/isotpnet"
 )
 
-// Run on two computers of a network, or twice on one, with the identifiers the
-// other way round there.
+// A program in Python is the ECU, on another computer of the network or on this one. Its bus is
+//
+//	can.Bus("239.74.163.2", interface="udp_multicast", port=43113)
 func Example() {
 	c, err := isotpnet.Dial("isotp", "udp:239.74.163.2:43113/7E0:7E8")
 	if err != nil {
