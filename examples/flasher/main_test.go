@@ -8,35 +8,22 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
-	"example.com/isotp/internal/ecu"
-	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/ecutest"
 )
 
 // program runs the program against a simulated ECU, and returns what it prints and its error.
 func program(t *testing.T, ctx context.Context, image []byte, responses string) string {
 	t.Helper()
-	parsed, err := ecu.ParseResponses(strings.NewReader(responses))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := new(isotpnet.ListenConfig).ListenAddr(t.Context(), "isotp", isotpnet.MustParseAddr("virtual:flash/7E8:7E0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	defer serving.Wait()
-	defer ln.Close()
-	serving.Go(func() { (&ecu.ECU{Responses: parsed}).Serve(ln) })
+	ecutest.Serve(t, "virtual:flash/7E8:7E0", "", responses)
 	file := filepath.Join(t.TempDir(), "image")
 	if err := os.WriteFile(file, image, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	err = run(ctx, &out, file, "virtual:flash/7E0:7E8")
+	err := run(ctx, &out, file, "virtual:flash/7E0:7E8")
 	text := out.String()[strings.LastIndex(out.String(), "\r")+1:]
 	return fmt.Sprint(strings.ReplaceAll(text, file, "image"), err)
 }

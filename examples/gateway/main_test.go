@@ -7,22 +7,18 @@ import (
 	"net"
 	"testing"
 
-	"example.com/isotp/internal/ecu"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/ecutest"
 )
 
 func TestGateway(t *testing.T) {
 	log.SetOutput(io.Discard)
-	ecus, err := new(isotpnet.ListenConfig).ListenAddr(t.Context(), "isotp", isotpnet.MustParseAddr("virtual:gateway/7E8:7E0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 2)
-	go func() { served <- (&ecu.ECU{VIN: "WVWZZZ1JZXW000001"}).Serve(ecus) }()
+	ecutest.Serve(t, "virtual:gateway/7E8:7E0", "", "")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	served := make(chan error, 1)
 	go func() { served <- serve(ln, isotpnet.MustParseAddr("virtual:gateway/7E0:7E8")) }()
 	for range 2 { // clients, one after another
 		client, err := net.Dial("tcp", ln.Addr().String())
@@ -40,11 +36,8 @@ func TestGateway(t *testing.T) {
 		client.Close()
 	}
 	ln.Close()
-	ecus.Close()
-	for range 2 {
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }
 

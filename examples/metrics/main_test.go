@@ -6,26 +6,18 @@ import (
 	"encoding/json"
 	"expvar"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"example.com/isotp/internal/ecu"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/ecutest"
 )
 
 // The ECU is asked twice, and does not answer a third time.
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ln, err := new(isotpnet.ListenConfig).ListenAddr(t.Context(), "isotp", isotpnet.MustParseAddr("virtual:metrics/7E8:7E0"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var serving sync.WaitGroup
-		defer serving.Wait()
-		defer ln.Close()
-		serving.Go(func() { (&ecu.ECU{VIN: "WVWZZZ1JZXW000001"}).Serve(ln) })
+		ecutest.Serve(t, "virtual:metrics/7E8:7E0", "", "")
 		m, err := dial(t.Context(), "virtual:metrics/7E0:7E8")
 		if err != nil {
 			t.Fatal(err)

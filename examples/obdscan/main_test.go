@@ -5,30 +5,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
-	"example.com/isotp/internal/ecu"
-	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/ecutest"
 )
 
 func TestScan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var ecus sync.WaitGroup
-		var listeners []*isotpnet.Listener
 		for i := range 3 {
-			addrs, err := isotpnet.ParseAddrs(fmt.Sprintf("virtual:scan/fixed::%02X,func:33", 0x10+i))
-			if err != nil {
-				t.Fatal(err)
-			}
-			ln, err := new(isotpnet.ListenConfig).ListenAddr(t.Context(), "isotp", addrs...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			listeners = append(listeners, ln)
-			e := &ecu.ECU{VIN: "WVWZZZ1JZXW000001", Name: fmt.Sprint("ECU ", i)}
-			ecus.Go(func() { e.Serve(ln) })
+			ecutest.Serve(t, fmt.Sprintf("virtual:scan/fixed::%02X,func:33", 0x10+i), fmt.Sprint("ECU ", i), "")
 		}
 		var out bytes.Buffer
 		if err := run(&out, "virtual:scan/obd29"); err != nil {
@@ -44,9 +30,5 @@ func TestScan(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		for _, ln := range listeners {
-			ln.Close()
-		}
-		ecus.Wait()
 	})
 }

@@ -3,13 +3,10 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 
-	"example.com/isotp/internal/ecu"
-	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/ecutest"
 )
 
 func TestVIN(t *testing.T) {
@@ -25,20 +22,9 @@ func TestVIN(t *testing.T) {
 		"22* : 7F2278 | 62F190": "VIN \n<nil>",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			parsed, err := ecu.ParseResponses(strings.NewReader(responses))
-			if err != nil {
-				t.Fatal(err)
-			}
-			ln, err := new(isotpnet.ListenConfig).ListenAddr(t.Context(), "isotp", isotpnet.MustParseAddr("virtual:vin/7E8:7E0"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var serving sync.WaitGroup
-			defer serving.Wait()
-			defer ln.Close()
-			serving.Go(func() { (&ecu.ECU{VIN: "WVWZZZ1JZXW000001", Responses: parsed}).Serve(ln) })
+			ecutest.Serve(t, "virtual:vin/7E8:7E0", "", responses)
 			var out bytes.Buffer
-			err = run(t.Context(), &out, "virtual:vin/7E0:7E8")
+			err := run(t.Context(), &out, "virtual:vin/7E0:7E8")
 			if got := fmt.Sprintf("%s%v", &out, err); got != want {
 				t.Errorf("%s: %q, want %q", responses, got, want)
 			}

@@ -12,32 +12,19 @@ import (
 	"time"
 
 	"example.com/isotp/canbus"
-	"example.com/isotp/internal/ecu"
 	"example.com/isotp/isotpnet"
+	"example.com/isotp/test/ecutest"
 )
 
 // dial dials a simulated ECU with more responses, in the test's bubble.
 func dial(t *testing.T, responses string) *Client {
 	t.Helper()
-	parsed, err := ecu.ParseResponses(strings.NewReader(responses))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := new(isotpnet.ListenConfig).ListenAddr(t.Context(), "isotp", isotpnet.MustParseAddr("virtual:uds/7E8:7E0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := (&ecu.ECU{VIN: "WVWZZZ1JZXW000001", Responses: parsed}).Serve(ln); err != nil {
-			t.Error(err)
-		}
-	})
+	ecutest.Serve(t, "virtual:uds/7E8:7E0", "", responses)
 	c, err := Dial(t.Context(), "virtual:uds/7E0:7E8")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close(); ln.Close(); serving.Wait() })
+	t.Cleanup(func() { c.Close() })
 	return c
 }
 
