@@ -409,7 +409,7 @@ func (b *Bus) fail(err error) {
 	}
 	timeout, ok := errors.AsType[net.Error](err)
 	if ended := !ok || !timeout.Timeout(); ended && unproven > 0 && b.line.Bitrate == 0 {
-		gone.Advice = fmt.Sprintf("socketcand ends it when its interface's queue is full: say the bus's bit rate, as in %s@500000", b.name)
+		gone.Advice = fmt.Sprintf("if the server is Linux's socketcand, the queue of its interface may have been full: say the bus's bit rate, as in %s@500000", b.name)
 	}
 	b.life.Fail(gone)
 }
