@@ -117,11 +117,12 @@ type Bus interface {
 	// WriteFrames hands frames over to be sent, in this order, and returns how
 	// many it took. It blocks until it has taken at least one. It may take
 	// fewer than all of them without an error, and keeps no reference to b.
-	// What ReadFrames told of a frame goes nowhere: a bus that hands on Frame values
-	// as they are takes it off first (see Frame.Strip).
 	// The caller tries the others again, unless the error is final (see
 	// ReadFrames). A frame that is found later to be refused comes back from
 	// ReadFrames: see Refused.
+	//
+	// What ReadFrames tells of a frame is not sent: a bus that hands Frame values on
+	// takes it off first (see Frame.Strip).
 	WriteFrames(b []Frame) (n int, err error)
 
 	// Close ends both calls above with net.ErrClosed, those under way and all later
