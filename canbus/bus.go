@@ -29,7 +29,7 @@
 //	Flusher       says that all frames are on the wire      before Close, by its caller
 //
 // A bus that passes on the frames of another has an Unwrap method, so that [As] finds
-// what the other one has.
+// what the other one has: all but a TryWriter, which must be the bus itself.
 //
 // # Errors, and what is lost
 //
