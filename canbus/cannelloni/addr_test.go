@@ -45,6 +45,22 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// A bus that has two names is one bus, which has the port that the other would ask for.
+func TestNamesOfOneBus(t *testing.T) {
+	for name, other := range map[string]string{
+		"udp:h": "udp:h:20000", "tcp-listen:": "tcp-listen::20000", "udp:h,local=13000": "udp:h:20000,local=:13000",
+	} {
+		if a, b := canbus.Identity("cannelloni:"+name), canbus.Identity("cannelloni:"+other); a != b {
+			t.Errorf("%s is %s, and %s is %s", name, a, other, b)
+		}
+	}
+	for name, other := range map[string]string{"udp:h": "tcp:h", "udp:h:1": "udp:h:2", "udp:h@500000": "udp:h", "bad": "worse"} {
+		if a := canbus.Identity("cannelloni:" + name); a == canbus.Identity("cannelloni:"+other) {
+			t.Errorf("%s and %s are both %s", name, other, a)
+		}
+	}
+}
+
 func TestBadNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"":                      "udp, tcp or tcp-listen",

@@ -15,9 +15,15 @@ func init() {
 	canbus.Register("cannelloni", func(ctx context.Context, name string) (canbus.Bus, error) {
 		return Open(ctx, name)
 	})
-	canbus.RegisterIdentity("cannelloni", func(name string) string {
-		return "cannelloni:" + name + " in " + netns.Current()
-	})
+	canbus.RegisterIdentity("cannelloni", identity)
+}
+
+// identity is what a name means, in the network namespace where that is.
+func identity(name string) string {
+	if a, err := parseAddress(name); err == nil {
+		name = fmt.Sprintf("%+v", *a)
+	}
+	return "cannelloni:" + name + " in " + netns.Current()
 }
 
 // Open opens this end of a tunnel, as in the package's documentation without "cannelloni:":
