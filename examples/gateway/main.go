@@ -20,10 +20,14 @@ import (
 	"log"
 	"net"
 	"os"
+	"time"
 
 	_ "example.com/isotp/canbus/all"
 	"example.com/isotp/isotpnet"
 )
+
+// patience is how long the ECU may put off a message.
+const patience = 30 * time.Second
 
 // serve joins the clients of a listener to an ECU, one after another, until the
 // listener is closed.
@@ -71,6 +75,7 @@ func toECU(ecu *isotpnet.Conn, client io.Reader) error {
 		if _, err := io.ReadFull(client, message[:n]); err != nil {
 			return err
 		}
+		ecu.SetWriteDeadline(time.Now().Add(patience))
 		// That the ECU does not take a message is no reason to hang up.
 		if _, err := ecu.Write(message[:n]); isotpnet.Final(err) {
 			return err

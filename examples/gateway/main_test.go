@@ -5,8 +5,12 @@ import (
 	"io"
 	"log"
 	"net"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"example.com/isotp/canbus"
 	"example.com/isotp/isotpnet"
 	"example.com/isotp/test/ecutest"
 )
@@ -39,6 +43,38 @@ func TestGateway(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
+}
+
+// A client that leaves makes room for the next one, although the ECU puts its message off with WAITs.
+func TestAnECUThatWaitsForEver(t *testing.T) {
+	log.SetOutput(io.Discard)
+	synctest.Test(t, func(t *testing.T) {
+		conn, err := new(isotpnet.Dialer).DialAddr(t.Context(), "isotp", isotpnet.MustParseAddr("virtual:waits/7E0:7E8"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ecu, err := canbus.Open(t.Context(), "virtual:waits")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var waits sync.WaitGroup
+		waits.Go(func() {
+			for err := error(nil); err == nil; time.Sleep(500 * time.Millisecond) {
+				_, err = ecu.WriteFrames([]canbus.Frame{{ID: 0x7E8, Len: 3, Data: [64]byte{0x31}}})
+			}
+		})
+		defer waits.Wait()
+		defer ecu.Close()
+		client, end := net.Pipe()
+		go func() {
+			client.Write(append([]byte{0, 100}, make([]byte, 100)...))
+			client.Close()
+		}()
+		start := time.Now()
+		if err := join(end, conn); err != io.EOF || time.Since(start) != patience {
+			t.Errorf("%v, after %v", err, time.Since(start))
+		}
+	})
 }
 
 // exchange sends a message as the gateway takes it, and reads one.
