@@ -23,8 +23,8 @@ func (s *session) wineSteps() []step {
 	return []step{{what, s.testsUnderWine}}
 }
 
-// testsUnderWine runs all tests in short runs, because each datagram takes Wine as long as ten take Linux,
-// and those of packages that have tests for Windows only, which nothing else runs, whole.
+// testsUnderWine runs tests in short runs, because each datagram takes Wine as long as ten take Linux, and
+// those of packages that have tests for Windows only, which nothing else runs, whole.
 func (s *session) testsUnderWine(c *clock) error {
 	if err := c.run("test/wine/setup"); isCannotRun(err) {
 		fmt.Println("NOT run: there is no Wine here")
@@ -32,7 +32,7 @@ func (s *session) testsUnderWine(c *clock) error {
 	} else if err != nil {
 		return err
 	}
-	all, own, err := windowsPackages(c)
+	short, whole, err := windowsPackages(c)
 	if err != nil {
 		return err
 	}
@@ -41,9 +41,9 @@ func (s *session) testsUnderWine(c *clock) error {
 		return err
 	}
 	flags := []string{"-count", "1", manyAtOnce, "-timeout", patience, "-exec", "'" + wine + "'"}
-	err = goTestFor(c, windows, s.underWine.see, slices.Concat(flags, []string{"-short"}, all)...)
-	if err == nil && len(own) > 0 {
-		err = goTestFor(c, windows, s.underWine.see, slices.Concat(flags, own)...)
+	err = goTestFor(c, windows, s.underWine.see, slices.Concat(flags, []string{"-short"}, short)...)
+	if err == nil && len(whole) > 0 {
+		err = goTestFor(c, windows, s.underWine.see, slices.Concat(flags, whole)...)
 	}
 	for _, t := range s.underWine.missing() {
 		fmt.Printf("skipped under Wine: %s %s: %s\n", t.pkg, t.name, s.underWine.skipped[t])
@@ -75,9 +75,9 @@ func isCannotRun(err error) bool {
 	return ok && exit.ExitCode() == cannotRun
 }
 
-// windowsPackages returns the packages whose tests run under Wine, and those of them that have tests for
-// Windows only. It prints what is left out: the build's constraints say why.
-func windowsPackages(c *clock) (all, own []string, err error) {
+// windowsPackages returns the packages whose tests run under Wine: those that have no tests for Windows
+// only, for short runs, and those that have. It prints what is left out: the build's constraints say why.
+func windowsPackages(c *clock) (short, whole []string, err error) {
 	list, err := c.output("env", "GOOS="+windows.os, "GOARCH="+windows.arch, "go", "list", "-f",
 		"{{.ImportPath}}{{range .TestGoFiles}} {{.}}{{end}}{{range .XTestGoFiles}} {{.}}{{end}} |{{range .IgnoredGoFiles}} {{.}}{{end}}", "./...")
 	if err != nil {
@@ -92,14 +92,15 @@ func windowsPackages(c *clock) (all, own []string, err error) {
 			}
 			continue
 		}
-		all = append(all, pkg)
 		if strings.Contains(tests, "_windows_test.go") {
-			own = append(own, pkg)
+			whole = append(whole, pkg)
+		} else {
+			short = append(short, pkg)
 		}
 		others := slices.DeleteFunc(strings.Fields(ignored), func(file string) bool { return !strings.HasSuffix(file, "_test.go") })
 		if len(others) > 0 {
 			fmt.Println("not built for Windows:", pkg, strings.Join(others, " "))
 		}
 	}
-	return all, own, nil
+	return short, whole, nil
 }
