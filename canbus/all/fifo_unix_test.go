@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // A FIFO that no program writes to.
@@ -21,7 +23,11 @@ func init() {
 		}
 		opening := make(chan struct{})
 		close(opening)
-		return slowBus{"candump:" + path, opening, func() error { return readerOf(path) }}
+		return slowBus{"candump:" + path, opening, func() error {
+			// The driver may not have begun to open the FIFO, and wakes itself by its name: it stays until
+			// all goroutines have ended.
+			return errors.Join(goleak.Find(), readerOf(path))
+		}}
 	}
 }
 
