@@ -23,18 +23,18 @@ func load(file string) (library, error) {
 		return nil, err
 	}
 	l := new(native)
-	err = dll.Bind(
-		vendorlib.Export{Name: "PassThruOpen", Proc: &l.openProc},
-		vendorlib.Export{Name: "PassThruClose", Proc: &l.closeProc},
-		vendorlib.Export{Name: "PassThruConnect", Proc: &l.connectProc},
-		vendorlib.Export{Name: "PassThruDisconnect", Proc: &l.disconnectProc},
-		vendorlib.Export{Name: "PassThruReadMsgs", Proc: &l.readProc},
-		vendorlib.Export{Name: "PassThruWriteMsgs", Proc: &l.writeProc},
-		vendorlib.Export{Name: "PassThruStartMsgFilter", Proc: &l.startFilterProc},
-		vendorlib.Export{Name: "PassThruIoctl", Proc: &l.ioctlProc},
-		vendorlib.Export{Name: "PassThruReadVersion", Proc: &l.versionProc, Optional: true},
-		vendorlib.Export{Name: "PassThruGetLastError", Proc: &l.lastErrorProc, Optional: true},
-	)
+	err = dll.Bind([]vendorlib.Export{
+		{Name: "PassThruOpen", Proc: &l.openProc},
+		{Name: "PassThruClose", Proc: &l.closeProc},
+		{Name: "PassThruConnect", Proc: &l.connectProc},
+		{Name: "PassThruDisconnect", Proc: &l.disconnectProc},
+		{Name: "PassThruReadMsgs", Proc: &l.readProc},
+		{Name: "PassThruWriteMsgs", Proc: &l.writeProc},
+		{Name: "PassThruStartMsgFilter", Proc: &l.startFilterProc},
+		{Name: "PassThruIoctl", Proc: &l.ioctlProc},
+		{Name: "PassThruReadVersion", Proc: &l.versionProc, Optional: true},
+		{Name: "PassThruGetLastError", Proc: &l.lastErrorProc, Optional: true},
+	}...)
 	if err != nil {
 		return nil, err
 	}

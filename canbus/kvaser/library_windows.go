@@ -38,106 +38,112 @@ func (l *canlib) load() error {
 	if err != nil {
 		return err
 	}
-	err = dll.Bind(
-		vendorlib.Export{Name: "canInitializeLibrary", Proc: &l.canInitializeLibrary},
-		vendorlib.Export{Name: "canGetNumberOfChannels", Proc: &l.canGetNumberOfChannels},
-		vendorlib.Export{Name: "canGetChannelData", Proc: &l.canGetChannelData},
-		vendorlib.Export{Name: "canOpenChannel", Proc: &l.canOpenChannel},
-		vendorlib.Export{Name: "canClose", Proc: &l.canClose},
-		vendorlib.Export{Name: "canSetBusParams", Proc: &l.canSetBusParams},
-		vendorlib.Export{Name: "canSetBusParamsFd", Proc: &l.canSetBusParamsFd, Optional: true}, // since 2013
-		vendorlib.Export{Name: "canGetBusParams", Proc: &l.canGetBusParams},
-		vendorlib.Export{Name: "canSetBusOutputControl", Proc: &l.canSetBusOutputControl},
-		vendorlib.Export{Name: "canBusOn", Proc: &l.canBusOn},
-		vendorlib.Export{Name: "canBusOff", Proc: &l.canBusOff},
-		vendorlib.Export{Name: "canIoCtl", Proc: &l.canIoCtl},
-		vendorlib.Export{Name: "canRead", Proc: &l.canRead},
-		vendorlib.Export{Name: "canWrite", Proc: &l.canWrite},
-		vendorlib.Export{Name: "canWriteSync", Proc: &l.canWriteSync},
-		vendorlib.Export{Name: "canReadStatus", Proc: &l.canReadStatus},
-		vendorlib.Export{Name: "canReadErrorCounters", Proc: &l.canReadErrorCounters},
-	)
+	err = dll.Bind([]vendorlib.Export{
+		{Name: "canInitializeLibrary", Proc: &l.canInitializeLibrary},
+		{Name: "canGetNumberOfChannels", Proc: &l.canGetNumberOfChannels},
+		{Name: "canGetChannelData", Proc: &l.canGetChannelData},
+		{Name: "canOpenChannel", Proc: &l.canOpenChannel},
+		{Name: "canClose", Proc: &l.canClose},
+		{Name: "canSetBusParams", Proc: &l.canSetBusParams},
+		{Name: "canSetBusParamsFd", Proc: &l.canSetBusParamsFd, Optional: true}, // since 2013
+		{Name: "canGetBusParams", Proc: &l.canGetBusParams},
+		{Name: "canSetBusOutputControl", Proc: &l.canSetBusOutputControl},
+		{Name: "canBusOn", Proc: &l.canBusOn},
+		{Name: "canBusOff", Proc: &l.canBusOff},
+		{Name: "canIoCtl", Proc: &l.canIoCtl},
+		{Name: "canRead", Proc: &l.canRead},
+		{Name: "canWrite", Proc: &l.canWrite},
+		{Name: "canWriteSync", Proc: &l.canWriteSync},
+		{Name: "canReadStatus", Proc: &l.canReadStatus},
+		{Name: "canReadErrorCounters", Proc: &l.canReadErrorCounters},
+	}...)
 	if err != nil {
 		return err
 	}
-	syscall.SyscallN(l.canInitializeLibrary)
+	call(l.canInitializeLibrary)
 	return nil
 }
 
-// result is the status that a call has returned, in the lower half of a register on 64 bits.
-func result(r, _ uintptr, _ syscall.Errno) status { return status(int32(r)) }
+// call calls a function of CANlib. Arguments may be pointers, to what stays where it is
+// meanwhile. The status is in the lower half of a register on 64 bits.
+//
+//go:uintptrescapes
+func call(proc uintptr, args ...uintptr) status {
+	r, _, _ := syscall.SyscallN(proc, args...)
+	return status(int32(r))
+}
 
 // arg passes an int or a long.
 func arg(n int32) uintptr { return uintptr(uint32(n)) }
 
 func (l *canlib) numberOfChannels() (int, status) {
 	var n int32
-	s := result(syscall.SyscallN(l.canGetNumberOfChannels, uintptr(unsafe.Pointer(&n))))
+	s := call(l.canGetNumberOfChannels, uintptr(unsafe.Pointer(&n)))
 	return int(n), s
 }
 
 func (l *canlib) channelData(channel int, item int32, buf []byte) status {
-	return result(syscall.SyscallN(l.canGetChannelData, uintptr(channel), arg(item), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf))))
+	return call(l.canGetChannelData, uintptr(channel), arg(item), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
 }
 
 func (l *canlib) open(channel int, flags int32) int32 {
-	return int32(result(syscall.SyscallN(l.canOpenChannel, uintptr(channel), arg(flags))))
+	return int32(call(l.canOpenChannel, uintptr(channel), arg(flags)))
 }
 
-func (l *canlib) close(h int32) status { return result(syscall.SyscallN(l.canClose, arg(h))) }
+func (l *canlib) close(h int32) status { return call(l.canClose, arg(h)) }
 
 func (l *canlib) setBusParams(h int32, t timing) status {
 	const samples = 1 // of each bit
-	return result(syscall.SyscallN(l.canSetBusParams, arg(h), arg(t.bitrate), uintptr(t.tseg1), uintptr(t.tseg2), uintptr(t.sjw), samples, 0))
+	return call(l.canSetBusParams, arg(h), arg(t.bitrate), uintptr(t.tseg1), uintptr(t.tseg2), uintptr(t.sjw), samples, 0)
 }
 
 func (l *canlib) setBusParamsFD(h int32, t timing) status {
 	if l.canSetBusParamsFd == 0 {
 		return errNotThere
 	}
-	return result(syscall.SyscallN(l.canSetBusParamsFd, arg(h), arg(t.bitrate), uintptr(t.tseg1), uintptr(t.tseg2), uintptr(t.sjw)))
+	return call(l.canSetBusParamsFd, arg(h), arg(t.bitrate), uintptr(t.tseg1), uintptr(t.tseg2), uintptr(t.sjw))
 }
 
 func (l *canlib) busParams(h int32) (bitrate int32, s status) {
 	var rest [5]uint32 // each of them has to be there
-	s = result(syscall.SyscallN(l.canGetBusParams, arg(h), uintptr(unsafe.Pointer(&bitrate)),
+	s = call(l.canGetBusParams, arg(h), uintptr(unsafe.Pointer(&bitrate)),
 		uintptr(unsafe.Pointer(&rest[0])), uintptr(unsafe.Pointer(&rest[1])), uintptr(unsafe.Pointer(&rest[2])),
-		uintptr(unsafe.Pointer(&rest[3])), uintptr(unsafe.Pointer(&rest[4]))))
+		uintptr(unsafe.Pointer(&rest[3])), uintptr(unsafe.Pointer(&rest[4])))
 	return bitrate, s
 }
 
 func (l *canlib) setBusOutputControl(h int32, mode uint32) status {
-	return result(syscall.SyscallN(l.canSetBusOutputControl, arg(h), uintptr(mode)))
+	return call(l.canSetBusOutputControl, arg(h), uintptr(mode))
 }
 
-func (l *canlib) busOn(h int32) status  { return result(syscall.SyscallN(l.canBusOn, arg(h))) }
-func (l *canlib) busOff(h int32) status { return result(syscall.SyscallN(l.canBusOff, arg(h))) }
+func (l *canlib) busOn(h int32) status  { return call(l.canBusOn, arg(h)) }
+func (l *canlib) busOff(h int32) status { return call(l.canBusOff, arg(h)) }
 
 func (l *canlib) ioctl(h int32, function uint32, buf []byte) status {
-	return result(syscall.SyscallN(l.canIoCtl, arg(h), uintptr(function), uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf))))
+	return call(l.canIoCtl, arg(h), uintptr(function), uintptr(unsafe.Pointer(unsafe.SliceData(buf))), uintptr(len(buf)))
 }
 
 func (l *canlib) read(h int32, m *message) status {
-	return result(syscall.SyscallN(l.canRead, arg(h), uintptr(unsafe.Pointer(&m.id)), uintptr(unsafe.Pointer(&m.data)),
-		uintptr(unsafe.Pointer(&m.len)), uintptr(unsafe.Pointer(&m.flags)), uintptr(unsafe.Pointer(&m.time))))
+	return call(l.canRead, arg(h), uintptr(unsafe.Pointer(&m.id)), uintptr(unsafe.Pointer(&m.data)),
+		uintptr(unsafe.Pointer(&m.len)), uintptr(unsafe.Pointer(&m.flags)), uintptr(unsafe.Pointer(&m.time)))
 }
 
 func (l *canlib) write(h int32, m *message) status {
-	return result(syscall.SyscallN(l.canWrite, arg(h), arg(m.id), uintptr(unsafe.Pointer(&m.data)), uintptr(m.len), uintptr(m.flags)))
+	return call(l.canWrite, arg(h), arg(m.id), uintptr(unsafe.Pointer(&m.data)), uintptr(m.len), uintptr(m.flags))
 }
 
 func (l *canlib) writeSync(h int32, milliseconds uint32) status {
-	return result(syscall.SyscallN(l.canWriteSync, arg(h), uintptr(milliseconds)))
+	return call(l.canWriteSync, arg(h), uintptr(milliseconds))
 }
 
 func (l *canlib) readStatus(h int32) (flags uint32, s status) {
-	s = result(syscall.SyscallN(l.canReadStatus, arg(h), uintptr(unsafe.Pointer(&flags))))
+	s = call(l.canReadStatus, arg(h), uintptr(unsafe.Pointer(&flags)))
 	return flags, s
 }
 
 func (l *canlib) readErrorCounters(h int32) (tx, rx uint32, s status) {
 	var overruns uint32
-	s = result(syscall.SyscallN(l.canReadErrorCounters, arg(h), uintptr(unsafe.Pointer(&tx)), uintptr(unsafe.Pointer(&rx)), uintptr(unsafe.Pointer(&overruns))))
+	s = call(l.canReadErrorCounters, arg(h), uintptr(unsafe.Pointer(&tx)), uintptr(unsafe.Pointer(&rx)), uintptr(unsafe.Pointer(&overruns)))
 	return tx, rx, s
 }
 
