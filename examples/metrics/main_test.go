@@ -22,6 +22,7 @@ func TestMetrics(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer m.conn.Close() // ask may return before it has
 		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 		defer cancel()
 		if err := ask(ctx, m.conn); err != nil {
