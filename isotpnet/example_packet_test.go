@@ -17,7 +17,7 @@ import (
 func ExampleListenPacket() {
 	// Two ECUs, members of the functional group 33.
 	var ecus sync.WaitGroup
-	for i, address := range []string{"virtual:car/fixed::10,func:33", "virtual:car/fixed::11,func:33"} {
+	for _, address := range []string{"virtual:car/fixed::10,func:33", "virtual:car/fixed::11,func:33"} {
 		ln, err := isotpnet.Listen("isotp", address)
 		if err != nil {
 			log.Fatal(err)
@@ -30,7 +30,6 @@ func ExampleListenPacket() {
 			}
 			defer c.Close()
 			c.Read(make([]byte, 8))
-			time.Sleep(time.Duration(i) * time.Millisecond)
 			fmt.Fprintf(c, "I am %v", c.RemoteAddr().(isotpnet.Addr).Mirror())
 		})
 	}
