@@ -49,6 +49,7 @@ func (s *session) machineSteps() []step {
 	}
 	return []step{
 		{"machines", s.machines},
+		{"tests of packages that compute, linux/386", testsOf386},
 		{"kernels " + strings.Join(s.kernels, ", "), s.testsInKernels},
 		{"every test ran somewhere", s.checkLedgers},
 	}
