@@ -93,7 +93,7 @@ func open(a Adapter, load func(file string) (library, error), o Options) (*Bus, 
 		},
 	}
 	b.life = lifetime.New(func() {})
-	b.frames = account.New(b.life, o.Bitrate, 0)
+	b.frames = account.New(b.life, "j2534: "+a.Name, o.Bitrate, 0)
 	opened := make(chan error)
 	go b.run(load, &o, opened)
 	if err := <-opened; err != nil {
@@ -153,13 +153,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) { return b.frames.R
 // Flush implements [canbus.Flusher]. It waits for the echoes of all frames; if none comes for
 // a second beyond the time that the frames take, it returns an error. Where there are no
 // echoes it waits as long as the frames take on the wire, and 20 ms.
-func (b *Bus) Flush(ctx context.Context) error {
-	err := b.frames.Flush(ctx)
-	if _, doubt := errors.AsType[*account.DoubtError](err); doubt {
-		return fmt.Errorf("j2534: %s: %w (does another node acknowledge them, at this bit rate?)", b.adapter.Name, err)
-	}
-	return err
-}
+func (b *Bus) Flush(ctx context.Context) error { return b.frames.Flush(ctx) }
 
 // Close implements [canbus.Bus]. It waits as [Bus.Flush] does, because the library throws its
 // buffer away when a channel is closed, and logs what is in doubt.

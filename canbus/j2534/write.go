@@ -15,26 +15,19 @@ var errFull = errors.New("its transmit buffer stays full: does another node ackn
 // temporary error after 1 ms. It takes the frames before one that it refuses: a frame that is
 // not valid (see [canbus.Frame.Validate]), a CAN FD frame or a remote frame.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
-	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], b.refuse)
-	if err := b.life.WriteErr(); err != nil {
+	frames, bad, err := b.frames.Admit(frames[:min(len(frames), batchLen)], b.refuse)
+	if err != nil || len(frames) == 0 {
 		return 0, err
 	}
-	if good == 0 {
-		return 0, bad
-	}
-	n, err := b.frames.Admit(frames[:good])
-	if err != nil {
-		return 0, err
-	}
-	taken, err := b.hand(frames[:n])
+	taken, err := b.hand(frames)
 	if err == errFull {
 		b.life.Sleep(fullTime)
-		taken, err = b.hand(frames[:n])
+		taken, err = b.hand(frames)
 	}
 	switch {
 	case err == errFull:
 		return 0, canbus.Temporary(fmt.Errorf("j2534: %s: %w", b.adapter.Name, err))
-	case err != nil || taken < good:
+	case err != nil || taken < len(frames):
 		return taken, err
 	}
 	return taken, bad

@@ -112,7 +112,7 @@ func open(lib library, number int, o Options) (*Bus, error) {
 		return nil, fmt.Errorf("kvaser: open %s: %w", name, err)
 	}
 	b.life = lifetime.New(b.waiter.wake)
-	b.frames = account.New(b.life, o.Bitrate, o.DataBitrate)
+	b.frames = account.New(b.life, "kvaser: "+b.name, o.Bitrate, o.DataBitrate)
 	go b.receive()
 	return b, nil
 }

@@ -2,7 +2,6 @@ package kvaser
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"example.com/isotp/canbus"
@@ -27,25 +26,21 @@ func (e *FullError) Error() string {
 // [*FullError]. It takes the frames before one that it refuses: a frame that is not valid (see
 // [canbus.Frame.Validate]), or a CAN FD frame on a channel for classic CAN.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
-	good, bad := canbus.CheckFrames(frames[:min(len(frames), account.MaxInFlight)], b.refuse)
-	if err := b.life.WriteErr(); err != nil {
-		return 0, err
-	}
-	if good == 0 {
-		return 0, bad
-	}
-	good, err := b.frames.Admit(frames[:good])
+	frames, bad, err := b.frames.Admit(frames[:min(len(frames), account.MaxInFlight)], b.refuse)
 	if err != nil {
 		return 0, err
 	}
-	n, err := b.write(frames[:good])
-	if n > 0 || err != nil {
+	n, err := b.write(frames)
+	switch {
+	case n == len(frames):
+		return n, bad
+	case n > 0 || err != nil:
 		return n, err
 	}
 	if err := b.life.Sleep(fullPause); err != nil {
 		return 0, err
 	}
-	if n, err = b.write(frames[:good]); n == 0 && err == nil {
+	if n, err = b.write(frames); n == 0 && err == nil {
 		err = b.full()
 	}
 	return n, err
@@ -102,10 +97,4 @@ func (b *Bus) full() error {
 // Flush implements [canbus.Flusher]. It waits until each frame is on the wire, as its
 // acknowledgement tells, or refused. It gives up when none of them is for one second more than all
 // take on the wire.
-func (b *Bus) Flush(ctx context.Context) error {
-	err := b.frames.Flush(ctx)
-	if _, isDoubt := errors.AsType[*account.DoubtError](err); isDoubt {
-		return fmt.Errorf("kvaser: %s: %w", b.name, err)
-	}
-	return err
-}
+func (b *Bus) Flush(ctx context.Context) error { return b.frames.Flush(ctx) }

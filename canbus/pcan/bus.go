@@ -3,7 +3,6 @@ package pcan
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -126,7 +125,7 @@ func open(lib library, handle uint16, name string, s setting, o *Options) (*Bus,
 		return nil, err
 	}
 	b.life = lifetime.New(b.event.wake)
-	b.frames = account.New(b.life, s.bitrate, s.dataBitrate)
+	b.frames = account.New(b.life, "pcan: "+b.name, s.bitrate, s.dataBitrate)
 	if !b.props.Echo {
 		b.frames.Pace()
 	}
@@ -208,13 +207,7 @@ func (b *Bus) ReadFrames(frames []canbus.Frame) (int, error) { return b.frames.R
 // Flush implements [canbus.Flusher]. It waits for the echoes of all frames; if none comes for
 // a second beyond the time that the frames take, it returns an error. Where there are no
 // echoes it waits as long as the frames take on the wire, and 20 ms.
-func (b *Bus) Flush(ctx context.Context) error {
-	err := b.frames.Flush(ctx)
-	if _, doubt := errors.AsType[*account.DoubtError](err); doubt {
-		return fmt.Errorf("pcan: %s: %w (does another node acknowledge them, at this bit rate?)", b.name, err)
-	}
-	return err
-}
+func (b *Bus) Flush(ctx context.Context) error { return b.frames.Flush(ctx) }
 
 // Close implements [canbus.Bus]. It waits as [Bus.Flush] does, because the library throws its
 // queue away when a channel is closed, and logs what is in doubt.

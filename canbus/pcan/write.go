@@ -25,18 +25,11 @@ var errOff = errors.New("bus-off: too many errors; is the bit rate that of the o
 // one that it refuses: a frame that is not valid (see [canbus.Frame.Validate]), or a CAN FD
 // frame on a channel for classic CAN.
 func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
-	good, bad := canbus.CheckFrames(frames[:min(len(frames), batchLen)], b.refuse)
-	if err := b.life.WriteErr(); err != nil {
-		return 0, err
-	}
-	if good == 0 {
-		return 0, bad
-	}
-	n, err := b.frames.Admit(frames[:good])
+	frames, bad, err := b.frames.Admit(frames[:min(len(frames), batchLen)], b.refuse)
 	if err != nil {
 		return 0, err
 	}
-	for i := range frames[:n] {
+	for i := range frames {
 		err := b.write(&frames[i])
 		if isBusy(err) && i == 0 {
 			b.life.Sleep(fullTime)
@@ -52,10 +45,7 @@ func (b *Bus) WriteFrames(frames []canbus.Frame) (int, error) {
 			return i, err
 		}
 	}
-	if n < good {
-		return n, nil
-	}
-	return n, bad
+	return len(frames), bad
 }
 
 func isBusy(err error) bool { return err == errFull || err == errOff }

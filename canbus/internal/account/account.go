@@ -35,6 +35,7 @@ const (
 // An Account is that of one bus. Its methods may be called at any time.
 type Account struct {
 	life                 *lifetime.Lifetime
+	name                 string // of the bus, in errors
 	bitrate, dataBitrate int
 	pace                 *line.Line // of a bus without echoes; else nil
 
@@ -54,11 +55,11 @@ type Account struct {
 	dropped atomic.Uint64
 }
 
-// New returns an account that is empty. The bit rates are those of the wire, as for
-// [canbus.WireTime].
-func New(life *lifetime.Lifetime, bitrate, dataBitrate int) *Account {
+// New returns an account that is empty. The name begins errors, as "pcan: USB1". The bit rates
+// are those of the wire, as for [canbus.WireTime].
+func New(life *lifetime.Lifetime, name string, bitrate, dataBitrate int) *Account {
 	return &Account{
-		life: life, bitrate: bitrate, dataBitrate: dataBitrate,
+		life: life, name: name, bitrate: bitrate, dataBitrate: dataBitrate,
 		readable: make(chan struct{}, 1), roomy: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 }
@@ -74,9 +75,27 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// Admit waits until frames may be written, and returns how many of these. It ends when nothing
-// more may be.
-func (a *Account) Admit(frames []canbus.Frame) (int, error) {
+// Admit waits until frames may be written, and returns those that may be now: at least one, or
+// else err. bad is why the frame behind them is refused, as by [canbus.CheckFrames]; nil if it
+// may be written later.
+func (a *Account) Admit(frames []canbus.Frame, refuse func(*canbus.Frame) error) (admitted []canbus.Frame, bad, err error) {
+	good, bad := canbus.CheckFrames(frames, refuse)
+	if err := a.life.WriteErr(); err != nil {
+		return nil, nil, err
+	}
+	if good == 0 {
+		return nil, nil, bad
+	}
+	n, err := a.await(frames[:good])
+	if n < good {
+		bad = nil
+	}
+	return frames[:n], bad, err
+}
+
+// await waits until there is room, and returns for how many of the frames. It ends when nothing
+// more may be written.
+func (a *Account) await(frames []canbus.Frame) (int, error) {
 	if a.pace != nil {
 		return a.pace.AdmitSome(frames, a.life.Sleep)
 	}
@@ -273,11 +292,12 @@ func (a *Account) InDoubt() int {
 
 // A DoubtError is the error of Flush when frames have no echo.
 type DoubtError struct {
+	Name   string // of the bus
 	Frames int
 }
 
 func (e *DoubtError) Error() string {
-	return fmt.Sprintf("%d frames in doubt: no echo says that they are on the wire", e.Frames)
+	return fmt.Sprintf("%s: %d frames in doubt: no echo says that they are on the wire (does another node acknowledge them, at this bit rate?)", e.Name, e.Frames)
 }
 
 // Flush waits until the frames that were written before have left the flight: it is that of
@@ -308,7 +328,7 @@ func (a *Account) Flush(ctx context.Context) error {
 		case doubt == 0:
 			return nil
 		case wait <= 0:
-			return &DoubtError{doubt}
+			return &DoubtError{a.name, doubt}
 		}
 		timer.Reset(wait)
 		select {

@@ -14,7 +14,7 @@ import (
 
 const bitrate = 500_000
 
-func newAccount() *Account { return New(lifetime.New(func() {}), bitrate, 0) }
+func newAccount() *Account { return New(lifetime.New(func() {}), "test: bus", bitrate, 0) }
 
 // frame is the n-th of frames that are all different.
 func frame(n int) *canbus.Frame {
@@ -157,14 +157,14 @@ func TestAFrameTakenBackHasNoEcho(t *testing.T) {
 func TestThereIsRoomForSoManyInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount()
-		if n, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight)); n != MaxInFlight || err != nil {
-			t.Fatalf("room for %d, %v", n, err)
+		if admitted, _, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight), nil); len(admitted) != MaxInFlight || err != nil {
+			t.Fatalf("room for %d, %v", len(admitted), err)
 		}
 		a.write(0, MaxInFlight)
 		time.AfterFunc(time.Second, func() { a.Echo(frame(0)) })
 		start := time.Now()
-		if n, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight)); n != 1 || err != nil || time.Since(start) != time.Second {
-			t.Errorf("room for %d, %v, after %v", n, err, time.Since(start))
+		if admitted, _, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight), nil); len(admitted) != 1 || err != nil || time.Since(start) != time.Second {
+			t.Errorf("room for %d, %v, after %v", len(admitted), err, time.Since(start))
 		}
 	})
 }
@@ -179,8 +179,8 @@ func TestEchoesThatAreNotReadTakeRoom(t *testing.T) {
 		}
 		time.AfterFunc(time.Second, func() { a.Read(make([]canbus.Frame, 3)) })
 		start := time.Now()
-		if n, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight)); n != 3 || err != nil || time.Since(start) != time.Second {
-			t.Errorf("room for %d, %v, after %v", n, err, time.Since(start))
+		if admitted, _, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight), nil); len(admitted) != 3 || err != nil || time.Since(start) != time.Second {
+			t.Errorf("room for %d, %v, after %v", len(admitted), err, time.Since(start))
 		}
 		a.Push(frame(1))
 		if n := a.Dropped(); n != 0 {
@@ -194,7 +194,7 @@ func TestAdmitEnds(t *testing.T) {
 		a := newAccount()
 		a.write(0, MaxInFlight)
 		time.AfterFunc(time.Second, func() { a.life.CloseAfter(func() error { return a.Flush(t.Context()) }) })
-		if _, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight)); err != net.ErrClosed || a.life.Err() != nil {
+		if _, _, err := a.Admit(make([]canbus.Frame, 2*MaxInFlight), nil); err != net.ErrClosed || a.life.Err() != nil {
 			t.Errorf("when the bus is closed: %v", err)
 		}
 		<-a.life.Over()
@@ -209,8 +209,8 @@ func TestABusWithoutEchoes(t *testing.T) {
 		start, wire := time.Now(), time.Duration(0)
 		for n := range 200 {
 			f := []canbus.Frame{*frame(n)}
-			if n, err := a.Admit(f); n != 1 || err != nil {
-				t.Fatalf("%d frames admitted, %v", n, err)
+			if admitted, _, err := a.Admit(f, nil); len(admitted) != 1 || err != nil {
+				t.Fatalf("%d frames admitted, %v", len(admitted), err)
 			}
 			a.Write(&f[0])
 			wire += canbus.WireTime(&f[0], bitrate, 0)
