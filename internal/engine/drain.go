@@ -37,9 +37,9 @@ func (e *Engine) skipRest() {
 func (e *Engine) skip(m *message) {
 	if m.complete || m.fail != OK {
 		e.pop()
-	} else {
-		e.queue.remove(m)
-		e.skipRest()
+		return
 	}
+	e.queue.remove(m)
+	e.skipRest()
 	e.roomMade()
 }

@@ -139,6 +139,23 @@ func TestReceiveHoldOfStreams(t *testing.T) {
 			s.hearsFunctional("01 AA").hears("21 07 08 09 0A 0B 0C 0D").sends(grant).hears("22 0E 0F 10 11 12 13 14")
 			s.reads(text(message1(20)[6:])).opens(1).reads("AA")
 		}},
+		{"it is the next to be read once the end of the one before is told", func(c *Config) { c.HighMark, c.BlockSize = 10, 1 }, func(s *script) {
+			const grant = "30 01 00 CC CC CC CC CC"
+			s.reading(ReadStreams).hears("10 14 AA AA AA AA AA AA").sends(grant).opens(20).readsPart("AA AA AA AA AA AA")
+			s.hears("10 14 01 02 03 04 05 06").sends(grant).hearsFunctional("01 BB").hears("21 07 08 09 0A 0B 0C 0D")
+			s.at(100 * ms).readFails(InterruptedByFirstFrame)
+			s.sends(grant).hears("22 0E 0F 10 11 12 13 14").opens(20).readsMessage(20).opens(1).reads("BB")
+		}},
+		{"also once Open tells of a loss", func(c *Config) { c.HighMark, c.HardLimit, c.BlockSize = 10, overhead+1, 1 }, func(s *script) {
+			const grant = "30 01 00 CC CC CC CC CC"
+			s.reading(ReadStreams).hears("01 AA", "01 BB").hears("10 14 01 02 03 04 05 06").at(100 * ms).opens(1).reads("AA").sends(grant)
+			s.hearsFunctional("01 CC").hears("21 07 08 09 0A 0B 0C 0D").at(200 * ms)
+			if info, ok := s.e.Open(); !ok || info.Why != ReceiverFull {
+				s.t.Fatalf("Open returns %+v, %v", info, ok)
+			}
+			s.poll()
+			s.sends(grant).hears("22 0E 0F 10 11 12 13 14").opens(20).readsMessage(20).opens(1).reads("CC")
+		}},
 	})
 }
 

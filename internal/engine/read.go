@@ -103,10 +103,11 @@ func (e *Engine) InMidMessage() bool {
 	return m != nil && m.begun
 }
 
-// pop takes the first message out.
+// pop takes the first message out, which makes room for what is held back.
 func (e *Engine) pop() {
 	e.unclaim(e.queue.first())
 	e.queue.pop()
+	e.roomMade()
 }
 
 // readable reports whether m, the first message or nil, has something for Read.
@@ -148,10 +149,7 @@ func (e *Engine) First() (p []byte, info Info, ok bool) {
 }
 
 // RemoveFirst takes the message out that First has returned.
-func (e *Engine) RemoveFirst() {
-	e.pop()
-	e.roomMade()
-}
+func (e *Engine) RemoveFirst() { e.pop() }
 
 // ReadWhole is Read that takes the first message out, however much of it fits in
 // p. What does not is lost, but with grow a longer p is made for it. It is for
@@ -163,9 +161,7 @@ func (e *Engine) ReadWhole(p []byte, grow bool) (whole []byte, info Info, ok boo
 	}
 	size := m.unread()
 	if size == 0 {
-		info = e.popFailed()
-		e.roomMade()
-		return nil, info, true
+		return nil, e.popFailed(), true
 	}
 	if size > len(p) && grow {
 		p = make([]byte, size)
@@ -174,7 +170,6 @@ func (e *Engine) ReadWhole(p []byte, grow bool) (whole []byte, info Info, ok boo
 	info = m.info
 	info.Rest, info.End = size-len(whole), true
 	e.pop()
-	e.roomMade()
 	return whole, info, true
 }
 
