@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -708,4 +709,52 @@ func TestTwoConnsOfOnePair(t *testing.T) {
 		first.Close()
 		dialOn(t, tap, "/7E0:7E8", isotpnet.Config{})
 	})
+}
+
+// Messages that are longer than MaxMessageSize, and fit in the window of one that is read as a
+// stream, wait in ReadBuffer as others do: a peer cannot send more than that to a caller who
+// does not read.
+func TestStreamedMessagesThatAreNotReadHoldTheirSenderUp(t *testing.T) {
+	for name, fd := range map[string]bool{"classic": false, "FD": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const size, room = 5000, 20_000
+				c1, c2 := newPipe(t, &isotpnet.Config{FD: fd, MaxMessageSize: 100, ReadBuffer: room, MaxWaitFramesSent: 1000})
+				next := func() { // a stream is read, so that all are
+					t.Helper()
+					r, info, err := c2.NextReader()
+					if err != nil || info.Size != size {
+						t.Fatalf("a message of %d bytes, %v", info.Size, err)
+					}
+					if n, err := io.Copy(io.Discard, r); n != size || err != nil {
+						t.Fatalf("read %d bytes, %v", n, err)
+					}
+				}
+				var sent atomic.Int32
+				done := make(chan error, 1)
+				const messages = 30
+				go func() {
+					for range messages {
+						if _, err := c1.Write(make([]byte, size)); err != nil {
+							done <- err
+							return
+						}
+						sent.Add(1)
+					}
+					done <- nil
+				}()
+				next()
+				time.Sleep(10 * time.Second)
+				if n := sent.Load(); n < room/size || n > room/size+2 {
+					t.Errorf("%d messages are sent, one of them read", n)
+				}
+				for range messages - 1 {
+					next()
+				}
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
